@@ -1,0 +1,111 @@
+"""What a backbone looks like, without its weights: blocks, linears by role, sizes. Imports no torch."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from autopeft.errors import AutopeftError, did_you_mean
+
+ROLES = ("query", "key", "value", "query_key_value", "attention_output", "ffn_gate", "ffn_in", "ffn_out")
+GROUPS = {
+    "attention": ("query", "key", "value", "attention_output"),
+    "ffn": ("ffn_gate", "ffn_in", "ffn_out"),
+    "all-linear": ("query", "key", "value", "attention_output", "ffn_gate", "ffn_in", "ffn_out"),
+}
+FUSED = {"query": "query_key_value", "key": "query_key_value", "value": "query_key_value"}
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One linear map of a block: y = x W^T + b with W of shape (out_features, in_features)."""
+
+    path: str            # full dotted module path in the sequence-classification model
+    role: str            # one of ROLES
+    layer: int           # block index, 0 is nearest the embeddings
+    in_features: int
+    out_features: int
+    bias: bool
+
+
+@dataclass(frozen=True)
+class Bias:
+    """One bias vector of a block, of a linear or a norm."""
+
+    path: str            # path of the module that owns it
+    layer: int
+    size: int
+
+
+@dataclass(frozen=True)
+class BackboneShapes:
+    """The sizes that counting, sampling and exporting need."""
+
+    name: str                        # as the user gave it
+    model_type: str                  # transformers' config.model_type
+    hidden_size: int                 # H
+    num_layers: int                  # L
+    kv_size: int                     # num_key_value_heads * head_dim
+    is_decoder: bool
+    blocks_path: str                 # path of the ModuleList of blocks, e.g. "bert.encoder.layer"
+    embeddings_path: tuple[str, ...]  # modules below the first block
+    attention_paths: tuple[str, ...]  # the self-attention module of each block (the one attention functions get)
+    linears: tuple[Linear, ...]
+    biases: tuple[Bias, ...]
+    block_parameters: tuple[int, ...]  # parameters of each block
+    backbone_parameters: int         # everything but the task head
+    head_parameters: int             # classifier, and the pooler where the architecture has one
+    head_modules: tuple[str, ...]    # module paths trained in full by every method and baseline
+    prefix_attention: bool = False   # the model dispatches through transformers' attention functions
+    prefix_cache: bool = False       # the model accepts past_key_values (peft's prefix tuning works)
+
+    def select(self, target_modules: str, layers: tuple[int, ...] | None = None) -> tuple[Linear, ...]:
+        """The linears with the roles that target_modules names, in the given layers (all if None).
+
+        Roles and groups are joined by "+": "query+value", "attention", "ffn_in+ffn_out", "all-linear". A fused
+        query_key_value linear is selected by any of its three. Raises AutopeftError if nothing matches.
+        """
+        roles = set(expand_roles(target_modules))
+        roles |= {FUSED[r] for r in roles if r in FUSED}
+        wanted = None if layers is None else set(layers)
+        chosen = tuple(x for x in self.linears if x.role in roles and (wanted is None or x.layer in wanted))
+        if not chosen and (wanted is None or wanted):
+            have = sorted({x.role for x in self.linears})
+            raise AutopeftError(f"target_modules '{target_modules}' matches no linear of {self.name}: it has {', '.join(have)}.")
+        return chosen
+
+    @cached_property
+    def roles(self) -> tuple[str, ...]:
+        """The roles this backbone has, in the order of ROLES."""
+        have = {x.role for x in self.linears}
+        return tuple(r for r in ROLES if r in have)
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict) -> "BackboneShapes":
+        data = dict(data)
+        data["linears"] = tuple(Linear(**x) for x in data["linears"])
+        data["biases"] = tuple(Bias(**x) for x in data["biases"])
+        for key in ("attention_paths", "embeddings_path", "block_parameters", "head_modules"):
+            data[key] = tuple(data[key])
+        return cls(**data)
+
+
+def expand_roles(target_modules: str) -> tuple[str, ...]:
+    """Turn "query+value" or a group name into roles, in the order of ROLES. Raises AutopeftError on an unknown name."""
+    roles: set[str] = set()
+    for name in target_modules.split("+"):
+        name = name.strip()
+        if name not in GROUPS and name not in ROLES:
+            raise AutopeftError(f"Unknown target module '{name}'." + did_you_mean(name, [*GROUPS, *ROLES]))
+        roles.update(GROUPS.get(name, (name,)))
+    return tuple(r for r in ROLES if r in roles)
+
+
+def canonical_roles(target_modules: str) -> str:
+    """One spelling per set of roles: a group's name where the set is a group, else roles joined by "+" in order."""
+    roles = expand_roles(target_modules)
+    for name, members in GROUPS.items():
+        if roles == members:
+            return name
+    return "+".join(roles)

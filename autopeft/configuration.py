@@ -1,0 +1,79 @@
+"""Configuration: what is searched. Immutable, hashable, canonical, and it round-trips through JSON. Imports no torch."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autopeft.backbone.shapes import canonical_roles
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A fine-tuning method (or "a+b" of several), its settings, the layers it adapts and its learning rate.
+
+    method: registry name, or names joined by "+" in alphabetical order.
+    settings: (name, value) pairs sorted by name; in a combination the names carry their method: "lora.rank".
+    layers: the adapted block indices, ascending; the blocks below the first of them are the frozen prefix.
+    learning_rate: for the method's parameters and the head.
+    Make one with `Configuration.of`, which brings every spelling to the canonical one.
+    """
+
+    method: str
+    settings: tuple[tuple[str, Scalar], ...]
+    layers: tuple[int, ...]
+    learning_rate: float
+
+    @classmethod
+    def of(cls, method: str, settings: Mapping[str, Scalar], layers, learning_rate: float) -> "Configuration":
+        """Sort, expand and round so that two spellings of the same configuration are equal."""
+        method = "+".join(sorted(method.split("+")))
+        canonical = {k: canonical_roles(v) if k.split(".")[-1] == "target_modules" else v for k, v in settings.items()}
+        return cls(method, tuple(sorted(canonical.items())), tuple(sorted(set(layers))), float(f"{learning_rate:.6g}"))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(self.method.split("+"))
+
+    @property
+    def frozen_layers(self) -> int | None:
+        """How many blocks below the lowest adapted one are frozen; None when no block is adapted."""
+        return self.layers[0] if self.layers else None
+
+    def settings_of(self, method: str) -> dict[str, Scalar]:
+        """The settings of one of the combined methods, without its prefix."""
+        if "+" not in self.method:
+            return dict(self.settings)
+        return {k.split(".", 1)[1]: v for k, v in self.settings if k.startswith(method + ".")}
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that name this configuration."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict:
+        return {"method": self.method, "settings": dict(self.settings), "layers": list(self.layers),
+                "frozen_layers": self.frozen_layers, "learning_rate": self.learning_rate}
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> "Configuration":
+        return cls.of(data["method"], data["settings"], data["layers"], data["learning_rate"])
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{k}={v}" for k, v in self.settings)
+        layers = "none" if not self.layers else spans(self.layers)
+        return f"{self.method}({settings}) layers {layers}, lr {self.learning_rate:.2g}" if settings else \
+            f"{self.method} layers {layers}, lr {self.learning_rate:.2g}"
+
+
+def spans(layers: tuple[int, ...]) -> str:
+    """(0, 1, 2, 5) -> "0-2,5"."""
+    parts: list[list[int]] = []
+    for layer in layers:
+        if parts and layer == parts[-1][-1] + 1:
+            parts[-1].append(layer)
+        else:
+            parts.append([layer])
+    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)

@@ -1,0 +1,29 @@
+"""Curve: what one training run measured. Imports no torch."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Losses and scores along one run of one configuration with one seed.
+
+    steps, validation_loss and validation_score have one value per evaluation; train_loss is the mean since the one
+    before. test_score and test_loss are None unless the run was a finalist's or a baseline's.
+    """
+
+    seed: int
+    steps: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    validation_score: tuple[float, ...]
+    seconds: float
+    peak_memory_bytes: int
+    test_score: float | None = None
+    test_loss: float | None = None
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict) -> "Curve":
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
