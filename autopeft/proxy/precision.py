@@ -1,0 +1,95 @@
+"""Which number format and attention make a training step fastest here: measured at start-up, not assumed."""
+
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+
+from autopeft.backbone.loading import Backbone, load_backbone
+from autopeft.configuration import Configuration
+from autopeft.methods.attach import attached
+from autopeft.proxy.training import endless, forward
+from autopeft.tasks.tokens import TokenisedTask
+
+FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+ATTENTIONS = ("eager", "sdpa")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The format of the frozen backbone and its attention, with the seconds per step of every pair that was tried.
+
+    Adapters, the head and the optimiser's state are always fp32.
+    """
+
+    format: str
+    attention: str
+    seconds_per_step: dict[str, float]
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return FORMATS[self.format]
+
+    def __str__(self) -> str:
+        timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in self.seconds_per_step.items())
+        return f"{self.format} with {self.attention} attention" + (f" ({timings} per step)" if timings else "")
+
+
+def device() -> torch.device:
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(backbone: Backbone, tokenised: TokenisedTask, probe: Configuration, batch_size: int,
+                     wanted: str = "auto") -> Precision:
+    """Time training steps of a probe configuration in each format and attention; the fastest wins.
+
+    The backbone is expected in fp32 and is converted in place: load it anew with `resident` afterwards.
+    wanted: "auto", or a format's name to leave only the attention to the timing.
+    """
+    formats = FORMATS if wanted == "auto" else {wanted: FORMATS[wanted]}
+    seconds = {}
+    for name, dtype in formats.items():
+        backbone.model.to(device(), dtype)
+        for attention in ATTENTIONS:
+            if set_attention(backbone.model, attention):
+                seconds[f"{name}/{attention}"] = seconds_per_step(backbone, tokenised, probe, batch_size)
+    best = min(seconds, key=seconds.get)
+    return Precision(*best.split("/"), seconds)
+
+
+def set_attention(model, attention: str) -> bool:
+    """Switch the attention function; False where the architecture has no such implementation."""
+    if model.config._attn_implementation == attention:
+        return True
+    try:
+        model.set_attn_implementation(attention)
+    except (ValueError, NotImplementedError, ImportError):
+        return False
+    return model.config._attn_implementation == attention
+
+
+def seconds_per_step(backbone: Backbone, tokenised: TokenisedTask, probe: Configuration, batch_size: int) -> float:
+    """The faster of two forward and backward passes after a warm-up, on one and the same batch."""
+    inputs, labels = next(endless(tokenised.train, tokenised, batch_size, seed=0))
+    seconds = []
+    with attached(probe, backbone, seed=0) as model:
+        for _ in range(3):
+            started = time.perf_counter()
+            logits = forward(model, inputs)
+            torch.nn.functional.cross_entropy(logits, labels.to(logits.device)).backward()
+            if logits.is_cuda:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
+
+
+def resident(name: str, num_labels: int, precision: Precision, trust_remote_code: bool = False) -> Backbone:
+    """Load the backbone once in the chosen format, frozen, on the device where it stays for the whole study."""
+    backbone = load_backbone(name, num_labels, dtype=precision.dtype, attention=precision.attention,
+                             trust_remote_code=trust_remote_code)
+    backbone.model.to(device())
+    return backbone
