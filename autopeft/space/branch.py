@@ -1,0 +1,135 @@
+"""Branch: one method of a space (or its combination) on one backbone: choices, layer sets, cost. Imports no torch."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from autopeft.backbone.shapes import BackboneShapes, canonical_roles
+from autopeft.configuration import Configuration, Scalar
+from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.methods import count, get_method
+
+SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")   # the settings of which 0 means "off"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The discrete choices below one value of the `method` parameter.
+
+    parts: the methods that a configuration of this branch may hold; more than one for a combination.
+    choices: setting -> values; a combination's settings carry their part's name: "prefix_tuning.prefix_length".
+    layers: any (a frozen prefix, then one bit per layer above it), bits (one bit per layer), suffix, all or none.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    choices: tuple[tuple[str, tuple[Scalar, ...]], ...]
+    layers: str
+    depths: tuple[int, ...]          # values of frozen_layers
+    shapes: BackboneShapes
+
+    @property
+    def learning_rate(self) -> tuple[float, float]:
+        """The range that every part can train with; if the parts have none in common, the range that spans them."""
+        lows, highs = zip(*(get_method(p).learning_rate for p in self.parts))
+        return (max(lows), min(highs)) if max(lows) < min(highs) else (min(lows), max(highs))
+
+    def configuration(self, settings: Mapping[str, Scalar], layers, learning_rate: float) -> Configuration:
+        """Leave out the parts whose size is 0; what adapts nothing is the linear probe."""
+        if len(self.parts) == 1:
+            return Configuration.of(self.name, settings, layers, learning_rate)
+        on = [p for p in self.parts if layers and is_on(p, settings)]
+        if not on:
+            return Configuration.of("head_only", {}, (), learning_rate)
+        if len(on) == 1:
+            return Configuration.of(on[0], {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(on[0] + ".")},
+                                    layers, learning_rate)
+        return Configuration.of("+".join(on), {k: v for k, v in settings.items() if k.split(".")[0] in on}, layers, learning_rate)
+
+    def count(self, settings: Mapping[str, Scalar], layers: tuple[int, ...]) -> int:
+        return count(self.configuration(settings, layers, 1e-3), self.shapes)
+
+    def completions(self, chosen: Mapping[str, Scalar]):
+        """Every full assignment of settings that agrees with those already chosen and leaves something on."""
+        names = [n for n, _ in self.choices]
+        for values in itertools.product(*((chosen[n],) if n in chosen else v for n, v in self.choices)):
+            settings = dict(zip(names, values))
+            if len(self.parts) == 1 or any(is_on(p, settings) for p in self.parts):
+                yield settings
+
+    @cached_property
+    def cheapest_settings(self) -> dict[str, Scalar]:
+        """The settings with the fewest parameters over all layers."""
+        return min(self.completions({}), key=lambda s: self.count(s, self.all_layers))
+
+    @property
+    def all_layers(self) -> tuple[int, ...]:
+        return () if self.layers == "none" else tuple(range(self.shapes.num_layers))
+
+    @property
+    def fewest_layers(self) -> tuple[int, ...]:
+        """The smallest set of layers this branch can adapt."""
+        return self.all_layers if self.layers in ("all", "none") else (max(self.depths),)
+
+    def cheapest(self, layers: tuple[int, ...]) -> int:
+        """The fewest trainable parameters with these layers adapted."""
+        return self.count(self.cheapest_settings, layers)
+
+    @property
+    def layer_sets(self) -> int:
+        """How many non-empty sets of layers this branch reaches."""
+        top = self.shapes.num_layers
+        return {"any": sum(2 ** (top - 1 - f) for f in self.depths), "bits": 2**top - 1, "suffix": len(self.depths),
+                "all": 1, "none": 1}[self.layers]
+
+    @property
+    def configurations(self) -> int:
+        """The exact number of different configurations, learning rate aside, the linear probe not counted for a combination."""
+        if len(self.parts) == 1:
+            return prod(len(v) for _, v in self.choices) * self.layer_sets
+        alternatives = [self._alternatives(p) for p in self.parts]
+        return (prod(on + off for on, off in alternatives) - all(off for _, off in alternatives)) * self.layer_sets
+
+    def _alternatives(self, part: str) -> tuple[int, int]:
+        """(settings with the part on, 1 if it can be off)."""
+        mine = [(n.split(".", 1)[1], v) for n, v in self.choices if n.startswith(part + ".")]
+        on = prod(len([x for x in v if not (n in SIZES and x == 0)]) for n, v in mine)
+        return on, int(any(n in SIZES and 0 in v for n, v in mine))
+
+    @property
+    def adapts_nothing_too(self) -> bool:
+        """Whether an assignment exists that leaves only the head to train."""
+        return self.layers in ("none", "bits") or (len(self.parts) > 1 and all(self._alternatives(p)[1] for p in self.parts))
+
+
+def is_on(part: str, settings: Mapping[str, Scalar]) -> bool:
+    return all(v != 0 for n, v in settings.items() if n.startswith(part + ".") and n.split(".", 1)[1] in SIZES)
+
+
+def method_choices(name: str, narrowed: Mapping[str, list], shapes: BackboneShapes, reference: int | None,
+                   where: str) -> dict[str, tuple]:
+    """A method's settings with the values that differ on this backbone. Raises AutopeftError on an unknown setting."""
+    method = get_method(name)
+    for key in narrowed:
+        if key not in method.hyperparameters:
+            raise AutopeftError(f"Unknown setting '{key}' of {name} in {where}." + did_you_mean(key, method.hyperparameters))
+    choices = {}
+    for key, own in method.hyperparameters.items():
+        values = list(narrowed.get(key) or own)
+        if reference and key in SIZES:
+            values = [v and max(1, round(v * shapes.hidden_size / reference)) for v in values]
+        choices[key] = distinct_targets(values, shapes) if key == "target_modules" else tuple(dict.fromkeys(values))
+    return choices
+
+
+def distinct_targets(values, shapes: BackboneShapes) -> tuple[str, ...]:
+    """The target sets that select different linears here (fused projections make some equal), empty ones left out."""
+    seen: dict[tuple, str] = {}
+    for value in values:
+        try:
+            seen.setdefault(shapes.select(canonical_roles(value)), canonical_roles(value))
+        except AutopeftError:
+            canonical_roles(value)   # an unknown name is the user's error; a role this backbone lacks is not
+    return tuple(seen.values())

@@ -1,0 +1,106 @@
+"""An Optuna sampler that asks another one, keeps to what the budget allows and starts from the layer prior.
+
+Optuna's distributions stay fixed (so its tools read the study); what is allowed at a step is decided by counting. A
+proposal outside the allowed values is replaced by one inside, so no ask is ever wasted on a configuration over budget.
+"""
+
+import warnings
+from collections import Counter
+
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.samplers import BaseSampler
+
+from autopeft.errors import AutopeftError, did_you_mean
+
+STARTUP = 10      # complete trials before the inner sampler's own proposals are used
+RETRIES = 8       # proposals asked of the inner sampler before an allowed value is drawn instead
+
+SAMPLERS = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False, n_startup_trials=STARTUP),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=STARTUP),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP),
+}
+
+
+class BudgetedSampler(BaseSampler):
+    """Wraps a sampler by name; `seed` fixes every draw of one ask, so a resumed study asks what it would have asked."""
+
+    def __init__(self, name: str, seed: int):
+        if name not in SAMPLERS:
+            raise AutopeftError(f"Unknown sampler '{name}'." + did_you_mean(name, SAMPLERS))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._inner = SAMPLERS[name](seed)
+        self._by_prior_only = name == "random"
+        self._generator = np.random.default_rng(seed)
+        self._proposed: dict[str, object] = {}
+        self._allowed: dict[str, tuple] = {}
+        self._weights: dict[str, dict] = {}
+        self.replaced = 0      # proposals that had to be replaced
+
+    def restrict(self, name: str, allowed: tuple, weights: dict | None) -> None:
+        """Say which values the next suggestion of this parameter may take, and its prior."""
+        self._allowed[name] = allowed
+        if weights:
+            self._weights[name] = weights
+
+    def infer_relative_search_space(self, study, trial):
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study, trial, search_space):
+        """Keep the inner sampler's joint proposal aside: every value of it is checked when its parameter is asked for."""
+        self._proposed = self._inner.sample_relative(study, trial, search_space)
+        return {}
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        if isinstance(param_distribution, FloatDistribution):
+            return self._proposed.get(param_name) or self._inner.sample_independent(study, trial, param_name, param_distribution)
+        allowed = self._allowed[param_name]
+        if self._by_prior_only or len(complete_trials(study)) < STARTUP:
+            return self._draw(study, param_name, allowed)
+        if self._proposed.get(param_name) in allowed:
+            return self._proposed[param_name]
+        for _ in range(RETRIES):
+            value = self._inner.sample_independent(study, trial, param_name, param_distribution)
+            if value in allowed:
+                return value
+            self.replaced += 1
+        return self._draw(study, param_name, allowed)
+
+    def _draw(self, study, name: str, allowed: tuple):
+        """By the prior; methods in turn, so that each is tried once before any is tried twice."""
+        if name == "method":
+            tried = Counter(t.params.get("method") for t in study.get_trials(deepcopy=False))
+            fewest = min(tried[m] for m in allowed)
+            allowed = tuple(m for m in allowed if tried[m] == fewest)
+        weights = np.array([self._weights.get(name, {}).get(v, 1.0) for v in allowed], dtype=float)
+        return allowed[self._generator.choice(len(allowed), p=weights / weights.sum())]
+
+    def before_trial(self, study, trial):
+        self._inner.before_trial(study, trial)
+
+    def after_trial(self, study, trial, state, values):
+        self._inner.after_trial(study, trial, state, values)
+
+
+class TrialChooser:
+    """A space's Chooser that asks an Optuna trial."""
+
+    def __init__(self, trial: optuna.Trial, sampler: BudgetedSampler):
+        self._trial, self._sampler = trial, sampler
+
+    def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None):
+        self._sampler.restrict(name, allowed, weights)
+        if name == "frozen_layers":   # ordered: neighbours are alike
+            return self._trial.suggest_int(name, choices[0], choices[-1])
+        return self._trial.suggest_categorical(name, choices)
+
+    def log_uniform(self, name: str, low: float, high: float) -> float:
+        return self._trial.suggest_float(name, low, high, log=True)
+
+
+def complete_trials(study: optuna.Study) -> list:
+    return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))

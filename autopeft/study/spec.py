@@ -1,0 +1,80 @@
+"""studies/*.yaml + overrides -> StudySpec: everything a user may say of a study. Imports no torch.
+
+The command line's options are made from these fields: name, type, default and description stand only here.
+"""
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from autopeft.errors import AutopeftError
+from autopeft.space.space_file import read_yaml, validated
+
+FREE = ("trials", "timeout", "ceiling")   # may change between two runs of the same study
+
+
+class StudySpec(BaseModel):
+    """A study: model, data, space, budget, how long to train, and seeds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("minilm-l6", description="Backbone: a folder, a built-in name (minilm-l6, smollm2-135m) or a hub name.")
+    data: str = Field("rotten-tomatoes", description="Data: a CSV, TSV, JSONL or Parquet file, a datasets folder, a built-in or a hub name.")
+    text: str | None = Field(None, description="Column with the text (found if not given).")
+    text_pair: str | None = Field(None, description="Column with the second text of a pair.")
+    label: str | None = Field(None, description="Column with the label (found if not given).")
+    group: str | None = Field(None, description="Column whose values must not be split over train, validation and test.")
+    missing_labels: Literal["refuse", "drop"] = Field("refuse", description="What to do with rows that have no label.")
+    metric: str = Field("accuracy", description="accuracy, macro-f1 or matthews.")
+    train_rows: int | None = Field(None, ge=2, description="Use at most this many training rows.")
+    validation_rows: int | None = Field(None, ge=2, description="Use at most this many validation rows.")
+    test_rows: int | None = Field(None, ge=2, description="Use at most this many test rows.")
+    max_length: int = Field(128, ge=4, description="Longest text in tokens; longer ones are cut.")
+    space: str = Field("default", description="Search space: a name in search_spaces/ or a YAML file.")
+    budget: str | None = Field(None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart).")
+    importance: str = Field("trace", description="Layer scores that weight the layers: trace, gradient, variance, uniform, random or none.")
+    sampler: str = Field("tpe", description="tpe, nsga2, random or gp.")
+    trials: int = Field(40, ge=1, description="Configurations to try.")
+    timeout: float | None = Field(None, gt=0, description="Stop starting trials after this many seconds.")
+    seed: int = Field(0, ge=0, description="Seed of the sampler and of every proxy run.")
+    proxy_steps: int = Field(60, ge=1, description="Training steps of a trial.")
+    full_steps: int = Field(300, ge=1, description="Training steps of finalists and baselines.")
+    batch_size: int = Field(32, ge=1, description="Rows per training step.")
+    seeds: int = Field(3, ge=1, description="Seeds with which finalists and baselines are trained.")
+    finalists: int = Field(6, ge=1, description="At most this many members of the front are re-trained at full length.")
+    ceiling: bool = Field(True, description="Also fine-tune the whole backbone, as the ceiling.")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Format of the frozen backbone; auto measures.")
+    storage: str | None = Field(None, description="Optuna storage URL; by default a journal file in the study folder.")
+    trust_remote_code: bool = Field(False, description="Run Python code that comes with a hub model.")
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _budget_as_text(cls, value):
+        return None if value is None else str(value)
+
+    @property
+    def name(self) -> str:
+        """A folder name for this study."""
+        parts = (self.model, self.data, self.space, self.budget or "no-budget")
+        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-").replace("%", "pct") for p in parts)
+
+    def fixed(self) -> dict:
+        """The fields that make it this study and no other."""
+        return {k: v for k, v in self.model_dump().items() if k not in FREE}
+
+
+def load_spec(study: str, overrides: dict) -> StudySpec:
+    """A bundled study by name or a YAML file by path, with overrides on top. Raises AutopeftError on a bad key or value."""
+    data, path = read_yaml(study, "studies")
+    given = {k: v for k, v in overrides.items() if v is not None}
+    return validated(StudySpec, {**data, **given}, path.name if not given else f"{path.name} or the command line")
+
+
+def check_same(spec: StudySpec, stored: dict, folder: str) -> None:
+    """Refuse to resume a study folder that was made for something else."""
+    for key, value in spec.fixed().items():
+        if key not in stored or stored[key] != value:
+            raise AutopeftError(
+                f"The study in {folder} was made with {key}={stored.get(key)!r} and this command asks for {key}={value!r}: "
+                f"give the same options to resume it, or another --out folder to start anew.")
