@@ -1,0 +1,21 @@
+"""autopeft: search for the fine-tuning configuration that suits your model, data and parameter budget.
+
+Importing it loads no torch; peft learns of autopeft's own methods as soon as both are imported.
+"""
+
+from importlib.metadata import version as _version
+
+from autopeft.configuration import Configuration
+from autopeft.counting import count
+from autopeft.errors import AutopeftError
+from autopeft.methods.tuners import hook as _hook
+from autopeft.progress import Progress
+from autopeft.result import Result
+from autopeft.search import plan, search
+from autopeft.trace import trace
+from autopeft.train import train
+
+__all__ = ["AutopeftError", "Configuration", "Progress", "Result", "count", "plan", "search", "trace", "train"]
+__version__ = _version("autopeft")
+
+_hook.install()

@@ -96,7 +96,7 @@ class StudyFolder:
     def outcomes(self) -> tuple[Outcome, ...]:
         """The runs grouped by name, in the order in which they were first made."""
         groups: dict[str, list[dict]] = {}
-        for run in self.runs():
+        for run in (r for r in self.runs() if r["role"] != "tuning"):
             groups.setdefault(run["name"], []).append(run)
         return tuple(Outcome(name, runs[0]["role"], Configuration.from_json(runs[0]["configuration"]), runs[0]["trainable"],
                              tuple(Curve.from_json(r["curve"]) for r in runs)) for name, runs in groups.items())

@@ -59,6 +59,11 @@ class StudySpec(BaseModel):
         parts = (self.model, self.data, self.space, self.budget or "no-budget")
         return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-").replace("%", "pct") for p in parts)
 
+    def task_arguments(self) -> dict:
+        """The fields that say what the data are."""
+        names = ("data", "text", "text_pair", "label", "group", "metric", "train_rows", "validation_rows", "test_rows", "missing_labels")
+        return {name: getattr(self, name) for name in names}
+
     def fixed(self) -> dict:
         """The fields that make it this study and no other."""
         return {k: v for k, v in self.model_dump().items() if k not in FREE}

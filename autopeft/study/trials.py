@@ -65,8 +65,9 @@ def one_trial(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: C
         curve = train(configuration)
     except (ArithmeticError, MemoryError) as error:
         return fail(study, trial, str(error) or "out of memory", "failed")
-    except BaseException:
+    except BaseException:   # Ctrl-C or a fault of ours: nothing is lost, the same configuration comes first next time
         fail(study, trial, INTERRUPTED, INTERRUPTED)
+        study.enqueue_trial(trial.params)
         raise
     trial.set_user_attr("curve", curve.to_json())
     study.tell(trial, [log10(max(1, trainable)), curve.validation_score[-1]])
@@ -81,14 +82,11 @@ def fail(study: optuna.Study, trial: optuna.Trial, reason: str, state: str) -> T
 
 
 def ask_again(study: optuna.Study) -> None:
-    """Trials that a kill or Ctrl-C cut short are closed and their parameters queued, each once."""
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.RUNNING:
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-            if trial.params:
-                study.enqueue_trial(trial.params, skip_if_exists=False)
-        elif trial.user_attrs.get("state") == INTERRUPTED and trial.params:
-            study.enqueue_trial(trial.params, skip_if_exists=True)
+    """Trials that a kill left running are closed and their parameters queued."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
 
 
 def ended(study: optuna.Study) -> list:

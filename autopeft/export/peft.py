@@ -1,0 +1,53 @@
+"""Configuration -> adapter_config.json and a README with the training hyperparameters. Imports no torch."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from autopeft.configuration import Configuration
+from autopeft.methods import count, get_method, peft_fields
+from autopeft.study.folder import write_whole
+from autopeft.study.records import StudyResult
+
+
+def export_peft(result: StudyResult, name: str, configuration: Configuration, out: Path) -> Path:
+    """Write what peft's own get_peft_model needs to train this configuration, and how it was trained here."""
+    fields = {**peft_fields(configuration, result.shapes), "base_model_name_or_path": result.spec["model"],
+              "peft_version": version("peft")}
+    write_whole(out / "adapter_config.json", json.dumps(fields, indent=2, sort_keys=True) + "\n")
+    write_whole(out / "README.md", readme(result, name, configuration))
+    return out
+
+
+def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
+    """The training hyperparameters of a configuration, and the lines that train it."""
+    spec, trainable = result.spec, count(configuration, result.shapes)
+    methods = [get_method(m) for m in configuration.methods]
+    return f"""# {name}: {configuration.method} for {spec["model"]}
+
+Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training rows, {len(result.task["classes"])} classes).
+
+| | |
+|---|---|
+| method | {", ".join(m.title for m in methods)} ({"; ".join(m.paper for m in methods)}) |
+| configuration | `{configuration}` |
+| trainable parameters | {trainable:,} ({result.percent(trainable):.3f} % of the backbone), and {result.shapes.head_parameters:,} of the task head |
+| task head, trained in full | {", ".join(result.shapes.head_modules)} |
+| learning rate | {configuration.learning_rate:g}, 6 % linear warm-up, then linear decay to zero |
+| optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
+| batch size | {spec["batch_size"]} |
+| steps | {spec["full_steps"]} |
+| longest text | {spec["max_length"]} tokens |
+| frozen backbone | evaluation mode: its dropout is off |
+
+```python
+import autopeft  # registers the methods that peft does not have
+from peft import PeftConfig, get_peft_model
+from transformers import AutoModelForSequenceClassification
+
+base = AutoModelForSequenceClassification.from_pretrained({spec["model"]!r}, num_labels={len(result.task["classes"])})
+model = get_peft_model(base, PeftConfig.from_pretrained("."))
+```
+
+`autopeft train {result.folder}` trains it in full and saves the adapter.
+"""

@@ -1,0 +1,77 @@
+"""A study folder -> its result: front, best, verdict, report, export. Imports no torch."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from autopeft.configuration import Configuration
+from autopeft.errors import AutopeftError
+from autopeft.front import Front, FrontPoint, Verdict, front_of, verdict
+from autopeft.space import parse_budget
+from autopeft.study.folder import StudyFolder
+from autopeft.study.records import StudyResult
+from autopeft.study.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found. `front` is the answer; `best` and `knee` pick from it; `export` takes it away."""
+
+    data: StudyResult
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Result":
+        """Read a study folder. Raises AutopeftError if it holds no study or one of another version."""
+        from autopeft.study.trials import open_study, records
+
+        files = StudyFolder(folder)
+        stored = files.read()
+        spec = StudySpec(**stored["spec"])
+        return cls(StudyResult(str(folder), stored["spec"], stored["task"], files.shapes(), stored["budget"], stored["configurations"],
+                               files.scores(), records(open_study(files, spec)), files.outcomes(), stored["environment"]))
+
+    @cached_property
+    def front(self) -> Front:
+        """The Pareto front of trainable parameters against the metric."""
+        return front_of(self.data)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether the best configuration beats uniform LoRA, by how much, and whether that is noise."""
+        return verdict(self.data)
+
+    def best(self, budget: str | int | None = None) -> FrontPoint:
+        """The most accurate point of the front within a budget ("0.2%", "50k", a count; None: the study's own)."""
+        limit = parse_budget(budget, self.data.shapes.backbone_parameters)
+        point = self.front.best(limit)
+        if point is None:
+            raise AutopeftError(f"No point of the front in {self.data.folder} has {limit:,} trainable parameters or fewer.")
+        return point
+
+    def choose(self, which: str = "best") -> tuple[str, Configuration]:
+        """(name, configuration) of "best", "knee" or a trial's number. Raises AutopeftError if there is none."""
+        if which in ("best", "knee"):
+            if not self.front.points:
+                raise AutopeftError(f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to go on.")
+            point = self.best() if which == "best" else self.front.knee
+            return point.name, point.configuration
+        trials = {str(t.number): t for t in self.data.trials if t.configuration}
+        if which not in trials:
+            raise AutopeftError(f"The study in {self.data.folder} has no trial '{which}': give best, knee or a trial's number"
+                                + (f" up to {max(map(int, trials))}." if trials else "."))
+        return f"trial {which}", trials[which].configuration
+
+    def export(self, to: str = "peft", which: str = "best", out: str | Path | None = None) -> Path:
+        """Write a configuration as a toolkit's own files and return their folder."""
+        from autopeft.export import export
+
+        name, configuration = self.choose(which)
+        return export(to, self.data, name, configuration, Path(out) if out else Path(self.data.folder) / "export" / to)
+
+    def write_report(self) -> dict[str, Path]:
+        """Write report.html, front.csv, front.json and trials.csv into the study folder."""
+        from autopeft.report import write_report
+        from autopeft.study.trials import open_study
+
+        study = open_study(StudyFolder(self.data.folder), StudySpec(**self.data.spec))
+        return write_report(self.data, Path(self.data.folder), study)
