@@ -1,0 +1,142 @@
+"""The walk against brute force: every configuration, each once, none over budget."""
+
+import random
+
+import pytest
+from sizes import bert_shapes
+
+from autopeft.errors import AutopeftError
+from autopeft.importance.scores import LayerScores
+from autopeft.methods import count
+from autopeft.space import SpaceFile, build_space, load_space
+
+
+class Exhaustive:
+    """Takes every path through a walk, one walk after the other."""
+
+    def __init__(self):
+        self._path, self._at, self.done = [], 0, False
+
+    def choice(self, name, choices, allowed, weights=None):
+        assert allowed and set(allowed) <= set(choices)
+        if self._at == len(self._path):
+            self._path.append([0, len(allowed)])
+        chosen = self._path[self._at][0]
+        self._at += 1
+        return allowed[chosen]
+
+    def log_uniform(self, name, low, high):
+        assert 0 < low < high
+        return low
+
+    def advance(self):
+        self._at = 0
+        while self._path and self._path[-1][0] + 1 == self._path[-1][1]:
+            self._path.pop()
+        if self._path:
+            self._path[-1][0] += 1
+        self.done = not self._path
+
+
+class Random:
+    def __init__(self, seed):
+        self._random = random.Random(seed)
+
+    def choice(self, name, choices, allowed, weights=None):
+        return self._random.choice(allowed)
+
+    def log_uniform(self, name, low, high):
+        return low
+
+
+def every_configuration(space):
+    chooser, found = Exhaustive(), []
+    while not chooser.done:
+        found.append(space.walk(chooser))
+        chooser.advance()
+    return found
+
+
+SPACES = {
+    "any": SpaceFile(methods={"lora": {"rank": [1, 2], "target_modules": ["attention", "query+value"], "rslora": [False]}, "head_only": {}}),
+    "frozen": SpaceFile(methods={"lora": {"rank": [1, 2], "rslora": [False]}}, frozen_layers=[1, 2]),
+    "suffix": SpaceFile(methods={"dcft": {"kernel_size": [2, 4], "rank": [1], "target_modules": ["all-linear"]}, "full": {}}, layers="suffix"),
+    "all": SpaceFile(methods={"vera": {"rank": [4, 8]}}, layers="all"),
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_count_is_the_number_of_different_configurations(name):
+    space = build_space(name, SPACES[name], bert_shapes())
+    found = every_configuration(space)
+    assert len(found) == len(set(found)) == space.configurations
+
+
+def test_the_published_space_counts_configurations_and_assignments():
+    file = SpaceFile(layers="bits", combination={"serial_adapter": {"bottleneck": [0, 1, 2], "placement": ["pfeiffer"]},
+                                                "parallel_adapter": {"bottleneck": [0, 4], "scaling": [4.0]},
+                                                "prefix_tuning": {"prefix_length": [0, 3]}})
+    space = build_space("mine", file, bert_shapes())
+    found = set(every_configuration(space))
+    assert space.assignments == 3 * 2 * 2 * 2**3
+    assert space.configurations == (3 * 2 * 2 - 1) * (2**3 - 1) + 1
+    assert len(found | {space.branches[0].configuration({}, (), 1e-3)}) == space.configurations
+
+
+def test_the_bundled_autopeft_space_on_bert_base_is_the_published_one():
+    space = build_space("autopeft", load_space("autopeft"), bert_shapes(layers=12, hidden=768, ffn=3072))
+    assert space.assignments == 11**3 * 2**12
+    assert space.configurations == (11**3 - 1) * (2**12 - 1) + 1
+    assert dict(space.branches[0].choices)["serial_adapter.bottleneck"] == (0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768)
+
+
+@pytest.mark.parametrize("name", ["default", "lora", "dcft", "adapters", "freeze", "autopeft"])
+def test_no_path_leads_over_the_budget(name):
+    shapes = bert_shapes(layers=4)
+    space = build_space(name, load_space(name), shapes, budget=1500)
+    for seed in range(60):
+        assert count(space.walk(Random(seed)), shapes) <= 1500
+
+
+def test_a_budget_that_nothing_meets_names_the_smallest():
+    space = build_space("lora", load_space("lora"), bert_shapes(), budget=10)
+    with pytest.raises(AutopeftError, match="smallest is lora with 128 "):
+        space.affordable()
+
+
+def test_scores_decide_which_layer_is_asked_for_first():
+    asked = []
+
+    class Recorder(Random):
+        def choice(self, name, choices, allowed, weights=None):
+            asked.append((name, weights))
+            return 0 if name == "frozen_layers" else super().choice(name, choices, allowed, weights)
+
+    scores = LayerScores("test", (0.1, 0.9, 0.2), cut=0)
+    build_space("lora", load_space("lora"), bert_shapes(), scores=scores).walk(Recorder(0))
+    bits = [(n, w) for n, w in asked if n.startswith("layer.")]
+    assert [n for n, _ in bits] == ["layer.1", "layer.2"]
+    assert bits[0][1][True] > bits[1][1][True] > 0
+    assert all(v > 0 for v in dict(asked)["frozen_layers"].values())
+
+
+@pytest.mark.parametrize("text, sentence", [
+    ("methods: {lroa: }", "Unknown method 'lroa'. Did you mean 'lora'"),
+    ("methods: {lora: {rnk: [1]}}", "Unknown setting 'rnk' of lora.*Did you mean 'rank'"),
+    ("methds: {lora: }", "Unknown key 'methds' in .*Did you mean 'methods'"),
+    ("methods: {lora: {rank: 3}}", "methods.lora.rank.*list"),
+    ("- lora", "key: value"),
+    ("methods: {}", "lists no methods"),
+    ("methods: {lora: [}", "not valid YAML"),
+])
+def test_a_bad_space_file_is_one_sentence(tmp_path, text, sentence):
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    with pytest.raises(AutopeftError, match=sentence) as raised:
+        build_space("mine", load_space(str(path)), bert_shapes())
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_space_suggests_the_nearest():
+    with pytest.raises(AutopeftError, match="Did you mean 'default'"):
+        load_space("defalt")
