@@ -1,0 +1,27 @@
+"""Full fine-tuning of the upper blocks, and with layer 0 of the whole backbone. Imports no torch.
+
+Trained: the selected blocks; when layer 0 is among them also everything beside the blocks (embeddings, final norm,
+relative positions), because then nothing below is frozen.
+"""
+
+from autopeft.methods.method import Method
+
+
+class Full(Method):
+    name = "full"
+    title = "full fine-tuning"
+    paper = "Devlin et al. 2018, arXiv 1810.04805"
+    learning_rate = (1e-5, 5e-4)
+    layers = "suffix"
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        counts = {f"{shapes.blocks_path}.{layer}": shapes.block_parameters[layer] for layer in layers}
+        if 0 in layers:
+            counts["beside the blocks"] = shapes.backbone_parameters - sum(shapes.block_parameters)
+        return counts
+
+    def peft_fields(self, settings, layers, shapes):
+        fields = {"peft_type": "SELECTED", "target_modules": [],
+                  "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers]}
+        return {**fields, "beside_blocks": shapes.blocks_path} if 0 in layers else fields

@@ -1,0 +1,18 @@
+"""The linear probe: the task head alone is trained. Imports no torch."""
+
+from autopeft.methods.method import Method
+
+
+class HeadOnly(Method):
+    name = "head_only"
+    title = "head only (linear probe)"
+    paper = "Alain & Bengio 2016, arXiv 1610.01644"
+    learning_rate = (1e-4, 5e-2)
+    layers = "none"
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        return {}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {"peft_type": "SELECTED", "target_modules": []}

@@ -1,0 +1,39 @@
+"""Parallel adapters: FFN(x) + s * (W_up relu(W_down x + b) + b'), a small MLP beside each FFN. Imports no torch."""
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.method import Method
+from autopeft.methods.serial_adapter import bottleneck_parameters
+
+
+class ParallelAdapter(Method):
+    name = "parallel_adapter"
+    title = "parallel adapter"
+    paper = "He et al. 2021, arXiv 2110.04366"
+    hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64, 128), "scaling": (1.0, 4.0)}
+    defaults = {"bottleneck": 8, "scaling": 4.0}
+    learning_rate = (1e-4, 1e-2)
+
+    def pairs(self, layers, shapes: BackboneShapes) -> list[list[str]]:
+        """[first, last] linear of the FFN of each layer: its input is the first's, its output the last's."""
+        path = {(x.layer, x.role): x.path for x in shapes.linears}
+        return [[path[layer, "ffn_in"], path[layer, "ffn_out"]] for layer in layers]
+
+    def refuses(self, shapes):
+        if {"ffn_in", "ffn_out"} <= set(shapes.roles):
+            return None
+        return f"a parallel adapter needs a feed-forward network in every block, and {shapes.name} shows none"
+
+    def count(self, settings, layers, shapes):
+        each = bottleneck_parameters(shapes.hidden_size, settings["bottleneck"])
+        return {last: each for _, last in self.pairs(layers, shapes)}
+
+    def peft_fields(self, settings, layers, shapes):
+        pairs = self.pairs(layers, shapes)
+        return {
+            "peft_type": "PARALLEL_ADAPTER",
+            "bottleneck": settings["bottleneck"],
+            "hidden_size": shapes.hidden_size,
+            "scaling": settings["scaling"],
+            "pairs": pairs,
+            "target_modules": [path for pair in pairs for path in pair],
+        }

@@ -1,0 +1,40 @@
+"""Serial bottleneck adapters: a small MLP on the output of a block, or of its attention and its FFN. No torch."""
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.method import Method
+
+ACTIVATION = {"pfeiffer": "relu", "houlsby": "gelu"}  # as each paper's own code has it
+
+
+def bottleneck_parameters(width: int, bottleneck: int) -> int:
+    """W_down, b_down, W_up, b_up: 2 H b + b + H."""
+    return 2 * width * bottleneck + bottleneck + width
+
+
+class SerialAdapter(Method):
+    name = "serial_adapter"
+    title = "serial adapter"
+    paper = "Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247"
+    hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64, 128), "placement": ("pfeiffer", "houlsby")}
+    defaults = {"bottleneck": 8, "placement": "pfeiffer"}
+    learning_rate = (1e-4, 1e-2)
+
+    def targets(self, settings, layers, shapes: BackboneShapes) -> list[str]:
+        """The wrapped modules: the blocks themselves, or the output linears of attention and FFN."""
+        if settings["placement"] == "pfeiffer":
+            return [f"{shapes.blocks_path}.{layer}" for layer in layers]
+        return [x.path for x in shapes.linears
+                if x.layer in layers and x.role in ("attention_output", "ffn_out")]
+
+    def count(self, settings, layers, shapes):
+        each = bottleneck_parameters(shapes.hidden_size, settings["bottleneck"])
+        return {path: each for path in self.targets(settings, layers, shapes)}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "SERIAL_ADAPTER",
+            "bottleneck": settings["bottleneck"],
+            "hidden_size": shapes.hidden_size,
+            "activation": ACTIVATION[settings["placement"]],
+            "target_modules": self.targets(settings, layers, shapes),
+        }

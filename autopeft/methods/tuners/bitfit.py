@@ -1,0 +1,49 @@
+"""BitFit: a trainable fp32 correction, zero at the start, of every bias. Ben Zaken et al. 2021, arXiv 2106.10199."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from autopeft.errors import AutopeftError
+from autopeft.methods.tuners.registration import register
+from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+
+
+@dataclass
+class BitFitConfig(WrappingConfig):
+    """target_modules: the linears and norms whose biases are trained."""
+
+    name: ClassVar[str] = "BITFIT"
+
+
+class BitFitLayer(MergingLayer):
+    """Wraps a module whose output is linear in its bias: Linear, Conv1D, LayerNorm."""
+
+    adapter_layer_names = ("bitfit_bias",)
+    merges_into = "bias"
+
+    def new_parameters(self, config: BitFitConfig) -> dict[str, torch.Tensor]:
+        base = self.get_base_layer()
+        if getattr(base, "bias", None) is None:
+            raise AutopeftError(f"BitFit trains biases, and a target {type(base).__name__} has none: "
+                                "name modules with a bias in target_modules.")
+        return {"bitfit_bias": torch.zeros(base.bias.shape)}
+
+    def adapted(self, *args, **kwargs) -> torch.Tensor:
+        result = self.base_layer(*args, **kwargs)
+        total = result
+        for name in self.live_adapters:
+            total = total + self.bitfit_bias[name]
+        return total.to(result.dtype)
+
+    def get_delta(self, adapter_name: str) -> torch.Tensor:
+        return self.bitfit_bias[adapter_name].data
+
+
+class BitFitModel(WrappingTuner):
+    prefix = "bitfit_"
+    tuner_layer_cls = BitFitLayer
+
+
+register(BitFitConfig.name, BitFitConfig, BitFitModel, BitFitModel.prefix)

@@ -1,0 +1,133 @@
+"""Bottleneck adapters: h + W_up act(W_down x + b_down) + b_up, in series with a module or parallel to an FFN.
+
+Serial: Houlsby et al. 2019, arXiv 1902.00751, and Pfeiffer et al. 2020, arXiv 2005.00247. Parallel: He et al. 2021,
+arXiv 2110.04366, eq. (8). Shapes: W_down (b, H), W_up (H, b); W_up and b_up start at zero, so the start is exact.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from autopeft.methods.tuners.registration import register
+from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
+
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+
+
+@dataclass
+class BottleneckConfig(WrappingConfig):
+    """bottleneck b of a residual stream of hidden_size H."""
+
+    bottleneck: int = 8
+    hidden_size: int = 0
+    activation: str = "relu"
+    scaling: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.require("bottleneck", self.bottleneck >= 1, "at least 1")
+        self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
+        self.require("activation", self.activation in ACTIVATIONS, " or ".join(ACTIVATIONS))
+
+
+@dataclass
+class SerialConfig(BottleneckConfig):
+    """target_modules: linears (Houlsby placement) or whole blocks (Pfeiffer placement)."""
+
+    name: ClassVar[str] = "SERIAL_ADAPTER"
+
+
+@dataclass
+class ParallelConfig(BottleneckConfig):
+    """pairs: [path of the FFN's first linear, path of its last linear] of each layer; both are in target_modules."""
+
+    name: ClassVar[str] = "PARALLEL_ADAPTER"
+    scaling: float = 4.0
+    pairs: list[list[str]] = field(default_factory=list)
+
+
+class BottleneckLayer(WrappingLayer):
+    """Adds s * bottleneck(x) to the hidden states that the wrapped module returns (a tensor, or first in a tuple)."""
+
+    adapter_layer_names = ("bottleneck_down", "bottleneck_down_bias", "bottleneck_up", "bottleneck_up_bias")
+
+    def new_parameters(self, config: BottleneckConfig) -> dict[str, torch.Tensor]:
+        down = torch.empty(config.bottleneck, config.hidden_size)
+        nn.init.kaiming_uniform_(down, a=math.sqrt(5))
+        values = (down, torch.zeros(config.bottleneck), torch.zeros(config.hidden_size, config.bottleneck),
+                  torch.zeros(config.hidden_size))
+        return dict(zip(self.adapter_layer_names, values))
+
+    def bottleneck(self, x: torch.Tensor, adapter_name: str) -> torch.Tensor:
+        """x (..., H) -> scaled correction (..., H), fp32."""
+        down, down_bias, up, up_bias = (getattr(self, name)[adapter_name] for name in self.adapter_layer_names)
+        config = self.configs[adapter_name]
+        inner = ACTIVATIONS[config.activation](F.linear(x.to(down.dtype), down, down_bias))
+        return config.scaling * F.linear(inner, up, up_bias)
+
+    def adapted(self, *args, **kwargs):
+        result = self.base_layer(*args, **kwargs)
+        if isinstance(result, tuple):
+            return self.corrected(result[0], result[0]), *result[1:]
+        return self.corrected(result, result)
+
+    def corrected(self, hidden: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """hidden plus every live adapter's correction at x, in the dtype of hidden."""
+        total = hidden
+        for name in self.live_adapters:
+            total = total + self.bottleneck(x, name)
+        return total.to(hidden.dtype)
+
+
+class SerialModel(WrappingTuner):
+    prefix = "bottleneck_"
+    tuner_layer_cls = BottleneckLayer
+
+
+class ParallelLayer(BottleneckLayer):
+    """Wraps the FFN's last linear: adds the correction at the FFN's input, which `entrance` has kept."""
+
+    entrance: "ParallelEntrance"
+
+    def forward(self, *args, **kwargs):
+        x = self.entrance.take()  # also when disabled, so that no activation outlives its forward pass
+        result = self.base_layer(*args, **kwargs)
+        return result if self.disable_adapters else self.corrected(result, x)
+
+
+class ParallelEntrance(WrappingLayer):
+    """Wraps the FFN's first linear and keeps its input until the last linear of the same pass takes it."""
+
+    kept: torch.Tensor | None = None
+
+    def new_parameters(self, config: ParallelConfig) -> dict[str, torch.Tensor]:
+        return {}
+
+    def forward(self, x: torch.Tensor, *args, **kwargs):
+        self.kept = x
+        return self.base_layer(x, *args, **kwargs)
+
+    def take(self) -> torch.Tensor:
+        x, self.kept = self.kept, None
+        return x
+
+
+class ParallelModel(WrappingTuner):
+    prefix = "bottleneck_"
+
+    def layer_class(self, config: ParallelConfig, path: str) -> type[WrappingLayer]:
+        return ParallelEntrance if path in {entrance for entrance, _ in config.pairs} else ParallelLayer
+
+    def inject_adapter(self, model, adapter_name, *args, **kwargs):
+        super().inject_adapter(model, adapter_name, *args, **kwargs)
+        for entrance, last in self.peft_config[adapter_name].pairs:
+            # Through __dict__: as a submodule the entrance would be in the state dict twice.
+            model.get_submodule(last).__dict__["entrance"] = model.get_submodule(entrance)
+
+
+register(SerialConfig.name, SerialConfig, SerialModel, SerialModel.prefix)
+register(ParallelConfig.name, ParallelConfig, ParallelModel, ParallelModel.prefix)

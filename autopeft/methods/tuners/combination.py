@@ -1,0 +1,70 @@
+"""COMBINATION: several tuners on one model, saved and loaded as one adapter (the published AutoPEFT space needs it)."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import set_additional_trainable_modules
+from torch import nn
+
+from autopeft.errors import AutopeftError
+from autopeft.methods.tuners.registration import register
+from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingTuner
+
+
+@dataclass
+class CombinationConfig(WrappingConfig):
+    """parts: the fields of each part's config, peft_type included; modules_to_save belongs to the whole."""
+
+    name: ClassVar[str] = "COMBINATION"
+    parts: list[dict] = field(default_factory=list)
+
+    def __post_init__(self):
+        super().__post_init__()
+        types = [part.get("peft_type") for part in self.parts]
+        self.require("parts", len(set(types)) == len(types) > 1, "two or more configs of different peft types")
+
+
+class CombinationModel(WrappingTuner):
+    prefix = "combination_"
+    tuner_layer_cls = BaseTunerLayer  # whichever tuner a layer is of, activating and freezing are this adapter's
+
+    def inject_adapter(self, model, adapter_name, autocast_adapter_dtype=True, low_cpu_mem_usage=False, state_dict=None):
+        """Inject part after part. The innermost modules come first: a wrapped block hides the paths inside it."""
+        config = self.peft_config[adapter_name]
+        for part in sorted(config.parts, key=depth, reverse=True):
+            inject_adapter_in_model(part_config(part, config.inference_mode), model, adapter_name, low_cpu_mem_usage)
+        set_additional_trainable_modules(model=model, peft_config=config, model_config=self.get_model_config(model),
+                                         adapter_name=adapter_name, activate_adapter=adapter_name in self.active_adapters)
+
+    def _unload_and_optionally_merge(self, merge=True, progressbar=False, safe_merge=False, adapter_names=None):
+        """Merge every layer, then take wrappers off until none is left: peft looks only at the outermost of a nest."""
+        if merge:
+            for layer in tuner_layers(self.model):
+                layer.merge(safe_merge=safe_merge, adapter_names=adapter_names)
+        while True:
+            model = super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
+            if not tuner_layers(model):
+                return model
+
+
+def tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def depth(part: dict) -> int:
+    """How deep the outermost module lies that a part wraps."""
+    targets = part.get("target_modules") or ()
+    return min((path.count(".") for path in targets), default=0) if not isinstance(targets, str) else 0
+
+
+def part_config(part: dict, inference_mode: bool):
+    """A part's fields -> its peft config. Raises AutopeftError for a type that peft does not know."""
+    if part.get("peft_type") not in PEFT_TYPE_TO_CONFIG_MAPPING:
+        raise AutopeftError(f"COMBINATION config: a part has the unknown peft_type {part.get('peft_type')!r}.")
+    fields = {key: value for key, value in part.items() if key != "peft_type"}
+    return PEFT_TYPE_TO_CONFIG_MAPPING[part["peft_type"]](inference_mode=inference_mode, **fields)
+
+
+register(CombinationConfig.name, CombinationConfig, CombinationModel, CombinationModel.prefix)

@@ -1,0 +1,28 @@
+"""Writes a tuner into peft's own tables, where `get_peft_model` and `PeftModel.from_pretrained` look it up."""
+
+import importlib
+import pkgutil
+
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+
+import autopeft.methods.tuners as tuners
+
+WITHOUT_A_TUNER = ("hook", "registration", "wrapping")
+
+
+def register(name: str, config_cls: type, model_cls: type, prefix: str) -> None:
+    """Make peft know the type `name` (upper case); adapter attributes start with `prefix`.
+
+    peft's register_peft_method refuses names outside its enum, so a plain string is the key: its tables are
+    ordinary dictionaries and its enum members compare equal to their strings.
+    """
+    PEFT_TYPE_TO_CONFIG_MAPPING[name] = config_cls
+    PEFT_TYPE_TO_TUNER_MAPPING[name] = model_cls
+    PEFT_TYPE_TO_PREFIX_MAPPING[name] = prefix
+
+
+def register_all() -> None:
+    """Import every tuner of this folder; each file registers its own."""
+    for module in pkgutil.iter_modules(tuners.__path__):
+        if module.name not in WITHOUT_A_TUNER:
+            importlib.import_module(f"{tuners.__name__}.{module.name}")
