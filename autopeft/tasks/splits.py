@@ -1,0 +1,107 @@
+"""Cleaned frames -> three disjoint splits, cut the same way every time. Imports no torch."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from autopeft.errors import AutopeftError
+from autopeft.tasks.builtin import Frames
+
+TEST_FRACTION = 0.20
+VALIDATION_FRACTION = 0.15
+
+
+def remove_duplicates(frames: Frames) -> tuple[Frames, list[str]]:
+    """Keep each text (or pair) once: in the test split before validation before train, so that nothing leaks."""
+    order = [part for part in ("test", "validation", "train") if part in frames]
+    rows = pd.concat([frames[part].assign(part=part) for part in order], ignore_index=True)
+    texts = [column for column in ("text", "text2") if column in rows]
+    kept = rows.drop_duplicates(texts)
+    removed = len(rows) - len(kept)
+    if not removed:
+        return frames, []
+    inside = sum(int(rows[rows["part"] == part].duplicated(texts).sum()) for part in order)
+    across = f", {removed - inside:,} of them across splits" if len(order) > 1 else ""
+    notes = [f"Removed {removed:,} of {len(rows):,} rows whose text occurs more than once{across}."]
+    conflicting = int((rows.groupby(texts, sort=False)["label"].nunique() > 1).sum())
+    if conflicting:
+        notes.append(f"{conflicting:,} texts occur with different labels; the first was kept.")
+    return {part: kept[kept["part"] == part].drop(columns="part").reset_index(drop=True) for part in order}, notes
+
+
+def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
+    """Cut the splits that the source lacks out of its train split; those it has are kept.
+
+    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by label; rows of one group stay
+    together. Raises AutopeftError when too little is left to train on.
+    """
+    train, notes = frames["train"], []
+    splits = dict(frames)
+    whole = len(train)
+    for part, fraction in (("test", TEST_FRACTION), ("validation", VALIDATION_FRACTION)):
+        if part not in splits:
+            held, train = _hold_out(train, fraction * whole / max(1, len(train)), name, seed)
+            splits[part] = held
+            notes.append(f"Cut {len(held):,} rows for {part} from {whole:,}, stratified by label"
+                         + (", no group in two splits." if "group" in train else "."))
+    splits["train"] = train
+    _check_coverage(splits, name)
+    return {part: splits[part] for part in ("train", "validation", "test")}, notes
+
+
+def _hold_out(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    if "group" in frame:
+        held = _group_rows(frame, fraction, name, seed)
+    else:
+        held = stratified_order(frame["label"], seed)[: max(1, round(fraction * len(frame)))]
+    mask = np.zeros(len(frame), dtype=bool)
+    mask[held] = True
+    return frame[mask].reset_index(drop=True), frame[~mask].reset_index(drop=True)
+
+
+def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> np.ndarray:
+    """Row numbers of one fold of about `fraction` that shares no group with the rest."""
+    from sklearn.model_selection import StratifiedGroupKFold
+    groups = frame["group"].astype(str)
+    if groups.nunique() < 3:
+        raise AutopeftError(f"The group column of {name} has {groups.nunique()} values left to cut a split from. "
+                            "Choose one with more, or leave --group out.")
+    folds = StratifiedGroupKFold(min(round(1 / fraction), groups.nunique()), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():     # a class rarer than the folds is no harm: one fold is used
+        warnings.simplefilter("ignore", UserWarning)
+        return next(folds.split(frame["text"], frame["label"], groups))[1]
+
+
+def stratified_order(labels: pd.Series, seed: int) -> np.ndarray:
+    """Row numbers, shuffled, in an order whose every prefix has nearly the classes' own proportions.
+
+    The k-th of a class's n rows comes at the position (k + 1/2) / n; a class of two rows stays out of a short prefix,
+    so a cut never empties a class. A longer prefix holds the shorter one.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    ordered = labels.iloc[shuffled].reset_index(drop=True)
+    groups = ordered.groupby(ordered)
+    position = (groups.cumcount() + 0.5) / groups.transform("size")
+    return shuffled[np.argsort(position.to_numpy(), kind="stable")]
+
+
+def cap(frame: pd.DataFrame, rows: int | None, seed: int) -> pd.DataFrame:
+    """A stratified subset of at most `rows` rows, in the source's order; None keeps all."""
+    if rows is None or rows >= len(frame):
+        return frame
+    return frame.iloc[np.sort(stratified_order(frame["label"], seed)[:rows])].reset_index(drop=True)
+
+
+def _check_coverage(splits: Frames, name: str) -> None:
+    for part, frame in splits.items():
+        if frame.empty:
+            raise AutopeftError(f"{name} leaves no rows for {part}. Give more rows.")
+    known = set(splits["train"]["label"])
+    for part in ("validation", "test"):
+        unknown = sorted(set(splits[part]["label"]) - known)
+        if unknown:
+            raise AutopeftError(f"The {part} split of {name} has the class '{unknown[0]}' that its train split lacks. "
+                                "Give more examples of it, or remove it.")
+    if len(known) < 2:
+        raise AutopeftError(f"The train split of {name} has one class only. Give more rows.")
