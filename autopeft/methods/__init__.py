@@ -36,13 +36,16 @@ def refusal(method: str, shapes: BackboneShapes) -> str | None:
 
 def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
     """The whole peft config of a configuration as a JSON-ready dict, the task head in modules_to_save."""
-    parts = [get_method(name).peft_fields(configuration.settings_of(name), configuration.layers, shapes)
-             for name in configuration.methods]
-    fields = parts[0] if len(parts) == 1 else {"peft_type": "COMBINATION", "parts": parts}
+    names, layers = configuration.methods, configuration.layers
+    if len(names) == 1:
+        fields = get_method(names[0]).peft_fields(configuration.settings_of(names[0]), layers, shapes)
+    else:
+        parts = [get_method(name).part_fields(configuration.settings_of(name), layers, shapes) for name in names]
+        fields = {"peft_type": "COMBINATION", "parts": parts}
     saved = [*fields.pop("modules_to_save", ()), *shapes.head_modules]
     return {"task_type": "SEQ_CLS", **fields, "modules_to_save": saved}
 
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("method", "tuners"):
+    if _module.name not in ("attach", "method", "tuners"):
         importlib.import_module(f"{__name__}.{_module.name}")

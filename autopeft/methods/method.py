@@ -50,6 +50,10 @@ class Method:
         """
         raise NotImplementedError
 
+    def part_fields(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
+        """The same, when the method is one part of a combination."""
+        return self.peft_fields(settings, layers, shapes)
+
     def extra_loss(self, model, settings: Mapping):
         """A regulariser added to the task loss at every step (a scalar tensor), or None."""
         return None

@@ -1,0 +1,113 @@
+"""Configuration + resident Backbone -> a peft model around it, and back to the very same backbone."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model
+from torch import nn
+
+import autopeft.methods.tuners  # noqa: F401  (registers our tuners with peft)
+from autopeft.configuration import Configuration
+from autopeft.methods import peft_fields
+
+ADAPTER = "default"
+HEAD_STD = 0.02  # where the model's config states no initializer_range
+
+
+class Resident:
+    """The modules of a model as they are now, to put back after anything was hung on, wrapped or replaced.
+
+    Holds every module's attributes (children, parameters, hooks, flags), not the values inside its tensors.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+        self.attributes = [(module, {name: (value, dict(value) if isinstance(value, dict) else None)
+                                     for name, value in vars(module).items()}) for module in model.modules()]
+
+    def restore(self) -> None:
+        """Give every module its attributes back and freeze every parameter."""
+        for module, attributes in self.attributes:
+            vars(module).clear()
+            for name, (value, entries) in attributes.items():
+                if entries is not None:  # in place: the handle of a hook removes it from this very dictionary
+                    value.clear()
+                    value.update(entries)
+                vars(module)[name] = value
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)
+            parameter.grad = None
+
+
+def attach(configuration: Configuration, backbone, seed: int) -> PeftModel:
+    """Build a configuration's adapters and head on the resident model, in place; the seed decides their values.
+
+    backbone: has `model`, `shapes` and `new_parameters`, the head parameters that its checkpoint lacks. What is
+    trained is fp32 whatever the backbone's dtype is; everything is in evaluation mode. A failure leaves no trace.
+    """
+    fields = peft_fields(configuration, backbone.shapes)
+    resident = Resident(backbone.model)
+    with ExitStack() as undo, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        undo.callback(resident.restore)
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft asks
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # peft then sets it as it should
+        torch.random.default_generator.manual_seed(seed)  # adapters are drawn on the CPU, then moved
+        model = get_peft_model(backbone.model, PeftConfig.from_peft_type(**fields), adapter_name=ADAPTER).eval()
+        if "target_modules" in fields:
+            # peft shortens long lists to suffixes; the saved config shall name the modules and nothing else.
+            model.peft_config[ADAPTER].target_modules = set(fields["target_modules"])
+        for _, parameter in trainable_parameters(model):
+            parameter.data = parameter.data.float()
+        reset_head(model, backbone.shapes.head_modules, backbone.new_parameters, seed)
+        undo.pop_all()
+    model.resident = resident
+    return model
+
+
+def detach(model: PeftModel) -> nn.Module:
+    """Take everything off again: the backbone with its own modules and head, all of it frozen."""
+    model.resident.restore()
+    return model.resident.model
+
+
+@contextmanager
+def attached(configuration: Configuration, backbone, seed: int) -> Iterator[PeftModel]:
+    """`attach` for the length of a with block; the backbone is restored however the block ends."""
+    model = attach(configuration, backbone, seed)
+    try:
+        yield model
+    finally:
+        detach(model)
+
+
+@torch.no_grad()
+def reset_head(model: PeftModel, head_modules: Iterable[str], new_parameters: Iterable[str], seed: int) -> None:
+    """Draw the head parameters that no checkpoint held, so that one seed gives every method the same head.
+
+    Matrices from N(0, initializer_range^2), biases 0, the gains of norms 1.
+    """
+    base, new = model.get_base_model(), set(new_parameters)
+    std = getattr(base.config, "initializer_range", None) or HEAD_STD
+    generator = torch.Generator().manual_seed(seed)
+    for path in head_modules:
+        for name, parameter in base.get_submodule(path).modules_to_save[ADAPTER].named_parameters():
+            if f"{path}.{name}" not in new:
+                continue
+            if parameter.ndim > 1:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def trainable_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Names and tensors that an optimiser gets: the method's and the head's."""
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def count_built(model: nn.Module, head_modules: Iterable[str]) -> int:
+    """Trainable numbers of the built method, the copies of the head left out."""
+    heads = [f".{path}.modules_to_save." for path in head_modules]
+    return sum(parameter.numel() for name, parameter in trainable_parameters(model)
+               if not any(head in f".{name}" for head in heads))

@@ -1,0 +1,30 @@
+"""(IA)^3: trained vectors rescale keys, values and the hidden units of the feed-forward part. Imports no torch."""
+
+from autopeft.methods.method import Method
+
+
+class Ia3(Method):
+    """One factor per output of a linear; for ffn_out one per input, which is the feed-forward part's hidden unit.
+
+    Where query, key and value are one linear, its whole output is rescaled, the queries with it.
+    """
+
+    name = "ia3"
+    title = "(IA)^3"
+    paper = "Liu et al. 2022, arXiv 2205.05638"
+    hyperparameters = {"target_modules": ("ffn_out", "key+value", "key+value+ffn_out")}
+    defaults = {"target_modules": "key+value+ffn_out"}
+    learning_rate = (1e-3, 1e-1)
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        return {x.path: x.in_features if x.role == "ffn_out" else x.out_features
+                for x in shapes.select(settings["target_modules"], layers)}
+
+    def peft_fields(self, settings, layers, shapes):
+        chosen = shapes.select(settings["target_modules"], layers)
+        return {
+            "peft_type": "IA3",
+            "target_modules": [x.path for x in chosen],
+            "feedforward_modules": [x.path for x in chosen if x.role == "ffn_out"],
+        }

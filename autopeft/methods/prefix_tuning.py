@@ -1,0 +1,36 @@
+"""Prefix tuning: trained keys and values stand before those of the text in every attention. Imports no torch."""
+
+from autopeft.methods.method import Method
+
+
+class PrefixTuning(Method):
+    """peft's own form gives every layer a prefix and stands alone; a tuner of ours takes a subset, or combines."""
+
+    name = "prefix_tuning"
+    title = "prefix tuning"
+    paper = "Li and Liang 2021, arXiv 2101.00190"
+    hyperparameters = {"prefix_length": (1, 2, 4, 8, 16, 32, 64)}
+    defaults = {"prefix_length": 8}
+    learning_rate = (1e-3, 1e-1)
+    zero_start = False  # even zero keys take a share of the attention
+
+    def refuses(self, shapes):
+        if shapes.prefix_attention:
+            return None
+        return f"{shapes.model_type} computes attention in a way of its own, which a prefix cannot be put into"
+
+    def count(self, settings, layers, shapes):
+        return {shapes.attention_paths[layer]: 2 * settings["prefix_length"] * shapes.kv_size for layer in layers}
+
+    def peft_fields(self, settings, layers, shapes):
+        if shapes.prefix_cache and len(layers) == shapes.num_layers:
+            # peft reads the width, the heads and the number of layers off the model's own config.
+            return {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": settings["prefix_length"]}
+        return self.part_fields(settings, layers, shapes)
+
+    def part_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "PREFIX_LAYERS",
+            "num_virtual_tokens": settings["prefix_length"],
+            "target_modules": [shapes.attention_paths[layer] for layer in layers],
+        }

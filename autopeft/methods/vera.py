@@ -1,0 +1,29 @@
+"""VeRA: one frozen random pair of matrices shared by all modules, two trained vectors in each. Imports no torch."""
+
+from autopeft.methods.method import TARGETS, Method
+
+
+class Vera(Method):
+    """dW = diag(b) B diag(d) A; b starts at 0, d at 0.1. The random A and B are saved with the adapter."""
+
+    name = "vera"
+    title = "VeRA"
+    paper = "Kopiczko et al. 2023, arXiv 2310.11454"
+    # Rank costs one number a module, so it is of the order of the width, not of LoRA's ranks.
+    hyperparameters = {"rank": (16, 64, 256, 1024), "target_modules": TARGETS}
+    defaults = {"rank": 256, "target_modules": "query+value"}
+    learning_rate = (1e-3, 1e-1)
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        return {x.path: settings["rank"] + x.out_features for x in shapes.select(settings["target_modules"], layers)}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "VERA",
+            "r": settings["rank"],
+            "d_initial": 0.1,
+            "projection_prng_key": 0,
+            "save_projection": True,
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }
