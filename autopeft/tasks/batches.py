@@ -30,8 +30,9 @@ def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
     return [order[start:start + size] for start in range(0, len(order), size)]
 
 
-def collate(split: TokenisedSplit, indices: np.ndarray, pad_token_id: int) -> "tuple[dict[str, torch.Tensor], torch.Tensor]":
-    """B row numbers -> the model's inputs, each (B, S) int64 padded on the right to the longest row, and labels (B,)."""
+def collate(split: TokenisedSplit, indices: np.ndarray,
+            pad_token_id: int) -> "tuple[dict[str, torch.Tensor], torch.Tensor]":
+    """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and the labels (B,)."""
     import torch
     width = int(split.lengths[indices].max())
     inputs = {"input_ids": _pad(split.input_ids, indices, width, pad_token_id),

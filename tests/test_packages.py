@@ -1,0 +1,138 @@
+"""Pinned archives: fetched once, checked, unpacked safely, and one sentence when something fails."""
+
+import dataclasses
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from autopeft import packages
+from autopeft.errors import AutopeftError
+from autopeft.packages import PACKAGES, Package, fetch
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("AUTOPEFT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch) -> Path:
+    """An empty package index on disk that replaces the real one."""
+    (tmp_path / "index").mkdir()
+    monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "index").as_uri())
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    return tmp_path / "index"
+
+
+def published(index: Path, members: dict[str, str], wanted: tuple[str, ...], kind: str = "whl") -> Package:
+    """Put an archive with these members on the index and pin it."""
+    filename = "toy_texts-1.0-py3-none-any.whl" if kind == "whl" else "toy-texts-1.0.zip"
+    page = index / "toy-texts"
+    page.mkdir()
+    with zipfile.ZipFile(page / filename, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    (page / "index.html").write_text(f'<a href="{filename}">{filename}</a>')
+    digest = hashlib.sha256((page / filename).read_bytes()).hexdigest()
+    return Package("toy-texts", "1.0", filename, digest, 0.1, "MIT", wanted)
+
+
+METADATA = {"toy_texts-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0\n",
+            "toy_texts-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_wheel_is_fetched_once_and_only_its_wanted_members_are_unpacked(own_cache, index):
+    package = published(index, {**METADATA, "toy_texts/a.txt": "alpha", "toy_texts/code.py": "raise SystemExit"},
+                        ("toy_texts/*.txt",))
+    lines = []
+    folder = fetch(package, lines.append)
+    assert files_of(folder) == {"toy_texts/a.txt"}
+    assert len(lines) == 1 and "toy-texts 1.0" in lines[0]
+    (index / "toy-texts" / package.filename).unlink()
+    assert fetch(package, lines.append) == folder and len(lines) == 1
+
+
+def test_a_source_archive_is_unpacked_without_running_its_setup(own_cache, index, tmp_path):
+    trap = tmp_path / "ran"
+    package = published(index, {"toy-texts-1.0/setup.py": f"open({str(trap)!r}, 'w')", "toy-texts-1.0/a.txt": "alpha"},
+                        ("toy-texts-1.0/*.txt",), kind="zip")
+    assert files_of(fetch(package)) == {"toy-texts-1.0/a.txt"}
+    assert not trap.exists()
+
+
+def test_a_member_cannot_leave_its_folder(own_cache, index):
+    package = published(index, {"toy_texts/../../../evil.txt": "out"}, ("toy_texts/*",), kind="zip")
+    folder = fetch(package)
+    assert files_of(own_cache) == {f"packages/{folder.name}/toy_texts/evil.txt"}
+
+
+@pytest.mark.parametrize("kind", ["whl", "zip"])
+def test_an_archive_that_differs_from_its_pin_is_refused(own_cache, index, kind):
+    package = published(index, {**METADATA, "toy_texts/a.txt": "alpha"}, ("toy_texts/*",), kind)
+    with pytest.raises(AutopeftError, match="pinned SHA-256"):
+        fetch(dataclasses.replace(package, sha256="0" * 64))
+    assert files_of(own_cache) == set()
+
+
+@pytest.mark.parametrize("filename", ["toy_texts-1.0-py3-none-any.whl", "toy-texts-1.0.zip"])
+def test_an_unreachable_registry_is_one_sentence_and_leaves_nothing(own_cache, index, filename):
+    missing = Package("toy-texts", "1.0", filename, "0" * 64, 0.1, "MIT", ("*",))
+    with pytest.raises(AutopeftError, match="Could not fetch toy-texts 1.0 from the package registry"):
+        fetch(missing)
+    assert files_of(own_cache) == set()
+
+
+def test_a_full_disk_leaves_nothing_half_written(own_cache, index, monkeypatch):
+    package = published(index, {"toy_texts/a.txt": "alpha", "toy_texts/b.txt": "beta"}, ("toy_texts/*",), kind="zip")
+    extract = zipfile.ZipFile.extract
+
+    def fill_up(self, name, path):
+        if name.endswith("b.txt"):
+            raise OSError(28, "No space left on device")
+        return extract(self, name, path)
+    monkeypatch.setattr(zipfile.ZipFile, "extract", fill_up)
+    with pytest.raises(AutopeftError, match="No space left on device"):
+        fetch(package)
+    assert list((own_cache / "packages").iterdir()) == []
+
+
+def test_the_second_of_two_racing_processes_finds_the_first_ones_folder(own_cache, index, monkeypatch):
+    package = published(index, {"toy_texts/a.txt": "alpha"}, ("toy_texts/*",), kind="zip")
+    unpack = packages._unpack
+
+    def lose_the_race(package, archive, target):
+        unpack(package, archive, target)
+        unpack(package, archive, own_cache / "packages" / package.key)
+    monkeypatch.setattr(packages, "_unpack", lose_the_race)
+    folder = fetch(package)
+    assert [path.name for path in folder.parent.iterdir()] == [package.key]
+
+
+def test_an_installed_package_of_the_pinned_version_serves(own_cache, index):
+    import click
+    version = packages.importlib.metadata.version("click")
+    package = Package("click", version, "click.whl", "0" * 64, 0.1, "BSD", ("click/core.py",))
+    assert fetch(package) / "click" == Path(click.__file__).parent
+    with pytest.raises(AutopeftError):
+        fetch(dataclasses.replace(package, version="0.0.1"))
+
+
+def test_every_pin_is_whole():
+    for package in PACKAGES.values():
+        assert len(package.sha256) == 64 and package.version in package.filename and package.members
+
+
+def test_packages_import_no_torch():
+    code = "import sys, autopeft.packages, autopeft.tasks.load; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
