@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.other import set_additional_trainable_modules
 from torch import nn
 
 from autopeft.errors import AutopeftError
 from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingTuner
+from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingTuner, restore_originals
 
 
 @dataclass
@@ -33,8 +33,12 @@ class CombinationModel(WrappingTuner):
     def inject_adapter(self, model, adapter_name, autocast_adapter_dtype=True, low_cpu_mem_usage=False, state_dict=None):
         """Inject part after part. The innermost modules come first: a wrapped block hides the paths inside it."""
         config = self.peft_config[adapter_name]
+        outer = vars(model).pop("peft_config", None)  # a part's tuner would write its own config into it
         for part in sorted(config.parts, key=depth, reverse=True):
             inject_adapter_in_model(part_config(part, config.inference_mode), model, adapter_name, low_cpu_mem_usage)
+            del model.peft_config
+        if outer is not None:
+            model.peft_config = outer
         set_additional_trainable_modules(model=model, peft_config=config, model_config=self.get_model_config(model),
                                          adapter_name=adapter_name, activate_adapter=adapter_name in self.active_adapters)
 
@@ -43,10 +47,12 @@ class CombinationModel(WrappingTuner):
         if merge:
             for layer in tuner_layers(self.model):
                 layer.merge(safe_merge=safe_merge, adapter_names=adapter_names)
+        else:
+            restore_originals(self.model)
         while True:
-            model = super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
-            if not tuner_layers(model):
-                return model
+            BaseTuner._unload_and_optionally_merge(self, merge=False, progressbar=progressbar)
+            if not tuner_layers(self.model):
+                return self.model
 
 
 def tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:

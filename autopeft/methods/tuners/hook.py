@@ -42,7 +42,8 @@ class PeftImport:
 
 
 def register_now() -> None:
-    importlib.import_module("autopeft.methods.tuners.registration").register_all()
+    """Import the registration; where that is what imports peft, it is under way already and this does nothing."""
+    importlib.import_module("autopeft.methods.tuners.registration")
 
 
 def install() -> None:

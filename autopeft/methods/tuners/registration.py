@@ -1,4 +1,8 @@
-"""Writes a tuner into peft's own tables, where `get_peft_model` and `PeftModel.from_pretrained` look it up."""
+"""Writes our tuners into peft's own tables, where `get_peft_model` and `PeftModel.from_pretrained` look them up.
+
+Importing this module registers them all. A tuner imports it before anything that imports peft, so whichever of our
+modules comes first, peft is complete before the first tuner is defined.
+"""
 
 import importlib
 import pkgutil
@@ -26,3 +30,6 @@ def register_all() -> None:
     for module in pkgutil.iter_modules(tuners.__path__):
         if module.name not in WITHOUT_A_TUNER:
             importlib.import_module(f"{tuners.__name__}.{module.name}")
+
+
+register_all()
