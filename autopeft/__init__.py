@@ -10,7 +10,6 @@ from autopeft.counting import count
 from autopeft.errors import AutopeftError
 from autopeft.methods.tuners import hook as _hook
 from autopeft.progress import Progress
-from autopeft.result import Result
 from autopeft.search import plan, search
 from autopeft.trace import trace
 from autopeft.train import train
@@ -19,3 +18,10 @@ __all__ = ["AutopeftError", "Configuration", "Progress", "Result", "count", "pla
 __version__ = _version("autopeft")
 
 _hook.install()
+
+
+def __getattr__(name: str):
+    if name == "Result":   # reads fronts and Optuna studies: loaded when it is wanted
+        from autopeft.result import Result
+        return Result
+    raise AttributeError(f"module 'autopeft' has no attribute '{name}'")

@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
 
 from autopeft.errors import AutopeftError, did_you_mean
 
@@ -73,7 +74,7 @@ class BudgetedSampler(BaseSampler):
     def _draw(self, study, name: str, allowed: tuple):
         """By the prior; methods in turn, so that each is tried once before any is tried twice."""
         if name == "method":
-            tried = Counter(t.params.get("method") for t in study.get_trials(deepcopy=False))
+            tried = Counter(t.params.get("method") for t in ended(study))
             fewest = min(tried[m] for m in allowed)
             allowed = tuple(m for m in allowed if tried[m] == fewest)
         weights = np.array([self._weights.get(name, {}).get(v, 1.0) for v in allowed], dtype=float)
@@ -103,4 +104,10 @@ class TrialChooser:
 
 
 def complete_trials(study: optuna.Study) -> list:
-    return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def ended(study: optuna.Study) -> list:
+    """Trials that count: complete, or failed for a reason of their own (not for having been interrupted)."""
+    return [t for t in study.get_trials(deepcopy=False)
+            if t.state == TrialState.COMPLETE or (t.state == TrialState.FAIL and t.user_attrs.get("state") in ("failed", "over_budget"))]

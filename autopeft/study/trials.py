@@ -10,6 +10,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
@@ -18,7 +19,7 @@ from autopeft.proxy.curve import Curve
 from autopeft.space import SearchSpace
 from autopeft.study.folder import StudyFolder
 from autopeft.study.records import TrialRecord
-from autopeft.study.sampler import BudgetedSampler, TrialChooser
+from autopeft.study.sampler import BudgetedSampler, TrialChooser, ended
 from autopeft.study.spec import StudySpec
 
 INTERRUPTED = "interrupted"
@@ -31,7 +32,7 @@ def open_study(folder: StudyFolder, spec: StudySpec) -> optuna.Study:
     try:
         study = optuna.create_study(storage=storage, study_name=folder.path.resolve().name, load_if_exists=True,
                                     directions=["minimize", "maximize"])
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise AutopeftError(f"The Optuna storage '{spec.storage or folder.journal}' cannot be opened: {error}.") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -87,12 +88,6 @@ def ask_again(study: optuna.Study) -> None:
         study.tell(trial.number, state=TrialState.FAIL)
         if trial.params:
             study.enqueue_trial(trial.params)
-
-
-def ended(study: optuna.Study) -> list:
-    """Trials that count: complete, or failed for a reason of their own (not for having been interrupted)."""
-    return [t for t in study.get_trials(deepcopy=False)
-            if t.state == TrialState.COMPLETE or (t.state == TrialState.FAIL and t.user_attrs.get("state") in ("failed", "over_budget"))]
 
 
 def finished_methods(study: optuna.Study, space: SearchSpace) -> set[str]:

@@ -1,0 +1,41 @@
+import pytest
+
+from autopeft.errors import AutopeftError
+from autopeft.space.space_file import bundled_names
+from autopeft.study.spec import StudySpec, check_same, load_spec
+
+
+@pytest.mark.parametrize("name", bundled_names("studies"))
+def test_every_bundled_study_is_valid(name):
+    assert load_spec(name, {}).trials > 0
+
+
+def test_overrides_win_and_none_means_not_given():
+    spec = load_spec("quickstart", {"budget": "0.5%", "trials": None})
+    assert spec.budget == "0.5%" and spec.trials == load_spec("quickstart", {}).trials
+
+
+@pytest.mark.parametrize("line, sentence", [
+    ("budgt: 3", "Unknown key 'budgt' in study.yaml. Did you mean 'budget'"),
+    ("trials: none", "'trials' in study.yaml"),
+    ("trials: 0", "'trials' in study.yaml.*greater than or equal to 1"),
+    ("precision: fp64", "'precision' in study.yaml"),
+])
+def test_a_bad_study_is_one_sentence(tmp_path, line, sentence):
+    path = tmp_path / "study.yaml"
+    path.write_text(line)
+    with pytest.raises(AutopeftError, match=sentence):
+        load_spec(str(path), {})
+
+
+def test_yaml_numbers_as_people_write_them(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("timeout: 1e2\nbudget: 3e-1%\n")
+    assert load_spec(str(path), {}).timeout == 100
+
+
+def test_a_folder_of_another_study_is_refused_with_the_difference():
+    stored = StudySpec(data="a.csv", trials=3).model_dump()
+    check_same(StudySpec(data="a.csv", trials=9, timeout=5), stored, "runs/x")
+    with pytest.raises(AutopeftError, match="made with data='a.csv' and this command asks for data='b.csv'"):
+        check_same(StudySpec(data="b.csv"), stored, "runs/x")
