@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from autopeft.methods.tuners.bottleneck import (
     BottleneckLayer, ParallelConfig, ParallelEntrance, ParallelLayer, SerialConfig,
 )
-from tuner_checks import attach, check_tuner, fields_and_count, two_steps
+from tuner_checks import attach, check_tuner, fields_and_count, logits, two_steps
 from tiny import tiny_batch, tiny_model
 from torch import nn
 
@@ -94,3 +94,20 @@ def test_gradient_checkpointing_gives_the_same_gradients():
         model(**tiny_batch()).loss.backward()
         gradients.append([p.grad for n, p in model.named_parameters() if "bottleneck_" in n])
     assert gradients[0] and all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients))
+
+
+@pytest.mark.parametrize("method", ["serial_adapter", "parallel_adapter", "bitfit", "dcft"])
+def test_a_second_adapter_waits_until_it_is_chosen(method, tmp_path):
+    batch, fields = tiny_batch(), fields_and_count(method, "bert")[0]
+    trained = attach(fields, tiny_model("bert"))
+    two_steps(trained, batch)
+    trained.save_pretrained(tmp_path)
+    model = attach(fields, tiny_model("bert"))
+    start = logits(model, batch)
+    model.load_adapter(tmp_path, "second")
+    assert torch.equal(logits(model, batch), start)
+    model.set_adapter("second")
+    assert torch.equal(logits(model, batch), logits(trained, batch))
+    model.delete_adapter("second")
+    model.set_adapter("default")
+    assert torch.equal(logits(model, batch), start)

@@ -3,7 +3,7 @@ from autopeft.backbone.blocks import describe
 from autopeft.errors import AutopeftError
 from autopeft.methods import get_method
 from autopeft.methods.tuners.combination import CombinationConfig, depth
-from tuner_checks import check_merge, check_tuner
+from tuner_checks import attach, check_merge, check_tuner
 from test_tuner_prefix import prefix_fields
 from tiny import tiny_model
 
@@ -49,3 +49,10 @@ def test_inner_modules_come_before_the_blocks_around_them():
 def test_parts_must_be_several_and_different(parts):
     with pytest.raises(AutopeftError, match="parts"):
         CombinationConfig(parts=parts)
+
+
+def test_a_combination_stands_alone(tmp_path):
+    model = attach(combined("bert", "dcft", "parallel_adapter")[0], tiny_model("bert"))
+    model.save_pretrained(tmp_path)
+    with pytest.raises(AutopeftError, match="stands alone"):
+        model.load_adapter(tmp_path, "other")

@@ -1,4 +1,4 @@
-"""SELECTED: no adapter; whole modules are trained in a copy (peft's modules_to_save), and unload puts the originals back."""
+"""SELECTED: no adapter; whole modules train in a copy (peft's modules_to_save), and unload puts the originals back."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,8 @@
 """What every tuner that wraps modules shares: the config's selection fields, the layer, the model.
 
 A tuner states its parameters (`new_parameters`) and its forward (`adapted`); peft does saving, loading and
-modules_to_save. Adapter weights are fp32 whatever the base is; outputs keep the base's dtype.
+modules_to_save. Adapter weights are fp32 whatever the base is; outputs keep the base's dtype. Only tuners import this
+file, after the registration.
 """
 
 import copy
@@ -146,7 +147,7 @@ class WrappingTuner(BaseTuner):
 
     def _create_and_replace(self, peft_config, adapter_name, target, target_name, parent, current_key, **_):
         layer_class = self.layer_class(peft_config, current_key)
-        if isinstance(target, layer_class):
+        if type(target) is layer_class:  # a layer of another tuner, a subclass even, is wrapped in its turn
             target.update_layer(adapter_name, peft_config)
             return
         layer = layer_class(target, adapter_name, peft_config)
