@@ -27,7 +27,7 @@ class Method:
     learning_rate: ClassVar[tuple[float, float]]
     layers: ClassVar[str] = "any"                     # layer sets it can adapt: any | suffix | all | none
     zero_start: ClassVar[bool] = True                 # bit-equal to the base model before the first step
-    mergeable: ClassVar[bool] = False                 # merge_and_unload works
+    mergeable: ClassVar[bool] = False                 # the adapters can be merged into the weights
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

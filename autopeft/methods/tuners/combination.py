@@ -49,6 +49,7 @@ class CombinationModel(WrappingTuner):
     def _unload_and_optionally_merge(self, merge=True, progressbar=False, safe_merge=False, adapter_names=None):
         """Merge every layer, then take wrappers off until none is left: peft looks only at the outermost of a nest."""
         if merge:
+            self._check_merge_allowed()
             for layer in tuner_layers(self.model):
                 layer.merge(safe_merge=safe_merge, adapter_names=adapter_names)
         else:

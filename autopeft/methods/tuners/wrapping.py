@@ -159,6 +159,14 @@ class WrappingTuner(BaseTuner):
         # peft's own also copies `weight` from child to new_module, and blocks have none.
         setattr(parent, child_name, new_module)
 
+    def _check_merge_allowed(self) -> None:
+        # Before anything is merged, so that a refusal leaves the model as it is.
+        super()._check_merge_allowed()
+        for layer in self.model.modules():
+            if isinstance(layer, BaseTunerLayer) and type(layer).merge is BaseTunerLayer.merge:
+                kind = type(layer).__name__
+                raise AutopeftError(f"{kind} cannot be merged into the weights of a backbone: keep it as an adapter.")
+
     def _unload_and_optionally_merge(self, merge=True, *args, **kwargs) -> nn.Module:
         # peft leaves the trained modules_to_save in the model even when it does not merge: ours is then the original.
         if not merge:
