@@ -56,3 +56,12 @@ def test_a_combination_stands_alone(tmp_path):
     model.save_pretrained(tmp_path)
     with pytest.raises(AutopeftError, match="stands alone"):
         model.load_adapter(tmp_path, "other")
+
+
+@pytest.mark.parametrize("methods", [("dcft", "serial_adapter"), ("dcft", "parallel_adapter")])
+def test_what_cannot_merge_says_so_and_changes_nothing(methods):
+    model = attach(combined("bert", *methods)[0], tiny_model("bert"))
+    before = list(model.state_dict())
+    with pytest.raises(AutopeftError, match="cannot be merged"):
+        model.merge_and_unload()
+    assert list(model.state_dict()) == before
