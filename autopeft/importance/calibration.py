@@ -1,0 +1,32 @@
+"""Labels -> the rows that layers are scored on, and the two halves that check each other. Imports no torch."""
+
+import numpy as np
+
+from autopeft.errors import AutopeftError
+
+
+def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
+    """Labels (N,) -> at most `rows` row numbers, drawn without replacement, each class by its share but two at least."""
+    if rows < 2:
+        raise AutopeftError(f"Layer scores need at least 2 calibration rows, not {rows}.")
+    generator = np.random.default_rng(seed)
+    share = min(1.0, rows / len(labels))
+    chosen = [generator.permutation(np.flatnonzero(labels == c))[:max(2, round(share * np.sum(labels == c)))]
+              for c in np.unique(labels)]
+    return np.sort(np.concatenate(chosen))
+
+
+def halves(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Labels (N,) -> True for one half and False for the other (N,), each class cut in two."""
+    generator = np.random.default_rng(seed)
+    first = np.zeros(len(labels), dtype=bool)
+    for c in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == c))
+        first[members[:(len(members) + 1) // 2]] = True
+    return first
+
+
+def class_weights(labels: np.ndarray) -> np.ndarray:
+    """Labels (N,) -> weights (N,) that sum to 1 and give every class the same sum: the macro-average."""
+    values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return 1 / (len(values) * counts[inverse])

@@ -1,0 +1,68 @@
+"""Pooled states + labels -> deviation per row and layer, for models without an LM head. Imports no torch.
+
+Our own definitions, all cross-fitted: what is measured on one half of the rows scores the other half, never itself.
+"""
+
+import numpy as np
+
+from autopeft.importance.calibration import halves
+
+TEMPERATURE = 0.1   # of the softmax over cosines, the same at every layer
+
+
+def class_means(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """States (L + 1, N, H) -> deviation (N, L + 1) from each layer's own class means: cross-entropy over ln C."""
+    return _cross_fitted(states, labels, seed, lambda fit, y, scored: _means_deviation(fit, y, fit, scored))
+
+
+def final_means(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """As class_means, but the last layer's class means serve every layer, as one fixed set of bases does."""
+    return _cross_fitted(states, labels, seed,
+                         lambda fit, y, scored: _means_deviation(np.broadcast_to(fit[-1:], fit.shape), y, fit, scored))
+
+
+def head(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Deviation 1 - cos (N, L + 1) from the bases s_c = W^+ (e_c - 1/C - b) of a linear probe on the last layer."""
+    return _cross_fitted(states, labels, seed, _head_deviation)
+
+
+BASES = {"class-means": class_means, "final-means": final_means, "head": head}
+
+
+def _cross_fitted(states, labels, seed, deviation) -> np.ndarray:
+    """Fit on each half and score the other; deviation takes (states fitted on, their labels, states scored)."""
+    first, out = halves(labels, seed), np.full((len(labels), len(states)), np.nan)
+    for fitted in (first, ~first):
+        classes, y = np.unique(labels[fitted], return_inverse=True)
+        scored = ~fitted & np.isin(labels, classes)
+        per_class = deviation(states[:, fitted], y, states[:, scored])
+        own = np.searchsorted(classes, labels[scored])
+        out[scored] = per_class[:, np.arange(len(own)), own].T
+    return out
+
+
+def _means_deviation(source, y, fit, scored) -> np.ndarray:
+    """-log softmax(cos / temperature) / ln C of each class, (L + 1, N, C)."""
+    source = source - source.mean(axis=1, keepdims=True)
+    means = np.stack([source[:, y == c].mean(axis=1) for c in range(y.max() + 1)], axis=1)
+    logits = _cosine(scored - fit.mean(axis=1, keepdims=True), means) / TEMPERATURE
+    logits -= logits.max(axis=-1, keepdims=True)
+    return (np.log(np.exp(logits).sum(axis=-1, keepdims=True)) - logits) / np.log(logits.shape[-1])
+
+
+def _head_deviation(fit, y, scored) -> np.ndarray:
+    from sklearn.linear_model import LogisticRegression
+
+    classes, centre = y.max() + 1, fit.mean(axis=1, keepdims=True)
+    probe = LogisticRegression(max_iter=500).fit((fit - centre)[-1], y)
+    weight, bias = probe.coef_, probe.intercept_
+    if classes == 2:  # scikit-learn keeps one row for two classes
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    bases = (np.eye(classes) - 1 / classes - bias) @ np.linalg.pinv(weight).T
+    return 1 - _cosine(scored - centre, np.broadcast_to(bases, (len(scored), *bases.shape)))
+
+
+def _cosine(states, bases) -> np.ndarray:
+    """(L + 1, N, H), (L + 1, C, H) -> (L + 1, N, C); a state of length zero has cosine 0."""
+    lengths = np.linalg.norm(states, axis=-1)[:, :, None] * np.linalg.norm(bases, axis=-1)[:, None, :]
+    return states @ np.swapaxes(bases, 1, 2) / np.maximum(lengths, 1e-12)

@@ -1,0 +1,20 @@
+"""Scorers that look at nothing, to compare the others with: uniform and random. Imports no torch."""
+
+import numpy as np
+
+from autopeft.importance.registry import register
+from autopeft.importance.scores import LayerScores
+
+
+@register("uniform")
+def uniform(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+    """Every block equal, nothing frozen."""
+    return LayerScores("uniform", (1.0,) * backbone.shapes.num_layers, 0, None, {"saving": 0.0})
+
+
+@register("random")
+def random(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+    """Scores and cut drawn by the seed."""
+    generator, layers = np.random.default_rng(seed), backbone.shapes.num_layers
+    cut = int(generator.integers(layers))
+    return LayerScores("random", tuple(generator.random(layers).tolist()), cut, None, {"saving": 2 / 3 * cut / layers})

@@ -1,0 +1,53 @@
+"""Gradient sensitivity: squared gradients of the pre-trained weights, summed per module and layer (SPT, 2303.08566)."""
+
+from autopeft.importance.calibration import calibration_rows
+from autopeft.importance.registry import register
+from autopeft.importance.scores import LayerScores
+from autopeft.tasks.batches import batches, collate
+
+BATCH = 32
+
+
+@register("gradient")
+def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+    """Score each block by its share of the squared gradients over rows / 32 batches; no weight is changed.
+
+    The cut is ours: the blocks below the first one with at least the mean share.
+    """
+    chosen = calibration_rows(tokenised.train.labels, rows, seed)
+    sums = squared_gradients(backbone, tokenised, chosen)
+    shapes, per_layer = backbone.shapes, [0.0] * backbone.shapes.num_layers
+    for path, value in sums.items():
+        per_layer[int(path.removeprefix(shapes.blocks_path + ".").split(".")[0])] += value
+    total = sum(per_layer)
+    scores = tuple(x / total for x in per_layer) if total else (1 / len(per_layer),) * len(per_layer)
+    warning = None if total else "Every gradient is zero, so the layers cannot be told apart: all layers are trained."
+    cut = next(i for i, share in enumerate(scores) if share >= sum(scores) / len(scores) * (1 - 1e-9))
+    details = {"rows": len(chosen), "per_layer": per_layer, "per_module": sums, "saving": 2 / 3 * cut / len(scores)}
+    return LayerScores("gradient", scores, cut, warning, details)
+
+
+def squared_gradients(backbone, tokenised, rows) -> dict[str, float]:
+    """Rows (N,) -> {module path: sum over batches and weights of g^2} for the modules of the blocks."""
+    import torch
+
+    model, prefix = backbone.model, backbone.shapes.blocks_path + "."
+    weights = {name: p for name, p in model.named_parameters() if name.startswith(prefix)}
+    asked = {name: p.requires_grad for name, p in weights.items()}
+    sums: dict[str, float] = {}
+    try:
+        for p in weights.values():
+            p.requires_grad_(True)
+        with torch.enable_grad():
+            for places in batches(tokenised.train.lengths[rows], BATCH):
+                inputs, labels = collate(tokenised.train, rows[places], tokenised.pad_token_id)
+                logits = model(**{k: v.to(model.device) for k, v in inputs.items()}).logits
+                loss = torch.nn.functional.cross_entropy(logits.float(), labels.to(model.device))
+                for name, g in zip(weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True)):
+                    if g is not None:
+                        path = name.rpartition(".")[0]
+                        sums[path] = sums.get(path, 0.0) + g.float().square().sum().item()
+    finally:
+        for name, p in weights.items():
+            p.requires_grad_(asked[name])
+    return sums

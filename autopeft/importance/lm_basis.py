@@ -1,0 +1,109 @@
+"""LM head -> semantic bases of tokens, and how far each layer is from the next token's. Imports torch when it runs."""
+
+import numpy as np
+
+from autopeft.errors import AutopeftError
+from autopeft.importance.hidden_states import layer_states, top_norm
+from autopeft.tasks.batches import batches, collate
+
+BATCH = 16
+RIDGE = 1e-6        # of the mean diagonal of W^T W, so that the Cholesky factor exists
+PER_TEXT = 8        # positions drawn from each text
+
+
+def semantic_bases(weight, tokens):
+    """LM head W (V, H), tokens (T,) -> bases (T, H): s_i = (W^T W)^-1 w_i, solved for these tokens alone."""
+    import torch
+
+    gram = (weight.float().T @ weight.float()).double()
+    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    return torch.cholesky_solve(weight[tokens].double().T, torch.linalg.cholesky(gram)).T.float()
+
+
+def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Training rows (N,) -> 1 - cos(state, basis of the token to predict), (P, L + 1) over P drawn positions.
+
+    A decoder predicts the next token; an encoder the token under a mask. Raises AutopeftError where the checkpoint
+    holds no LM head.
+    """
+    import torch
+
+    model = load_lm(backbone)
+    generator, found = torch.Generator().manual_seed(seed), []
+    weight = model.get_output_embeddings().weight.detach()
+    norm = top_norm(model, backbone.shapes.blocks_path)
+    mask_token = None if backbone.shapes.is_decoder else backbone.tokenizer.mask_token_id
+    with torch.no_grad():
+        for places in batches(tokenised.train.lengths[rows], BATCH):
+            inputs, _ = collate(tokenised.train, rows[places], tokenised.pad_token_id)
+            at, targets = positions(inputs, generator, mask_token)
+            inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+            states = [read_by_head(model, h[at]) for h in layer_states(model.base_model, inputs, norm)]
+            unique, own = torch.unique(targets, return_inverse=True)
+            bases = semantic_bases(weight, unique.to(weight.device))[own]
+            found.append(1 - torch.stack([torch.cosine_similarity(h.float(), bases) for h in states], dim=1).cpu())
+    return torch.cat(found).double().numpy()
+
+
+def positions(inputs: dict, generator, mask_token: int | None):
+    """Draw up to PER_TEXT predicting positions of each row -> ((P,), (P,)) indices, and the tokens to predict (P,).
+
+    With a mask token the drawn tokens are masked in place (never the first or last of a row).
+    """
+    import torch
+
+    tokens, lengths = inputs["input_ids"], inputs["attention_mask"].sum(1)
+    order = torch.rand(tokens.shape, generator=generator)
+    place = torch.arange(tokens.shape[1])
+    usable = place < lengths[:, None] - 1
+    if mask_token is not None:
+        usable &= place > 0
+    rank = order.masked_fill(~usable, 2.0).argsort(1).argsort(1)
+    share = PER_TEXT if mask_token is None else (lengths * 0.15).ceil().clamp(max=PER_TEXT)[:, None]
+    at = torch.nonzero(usable & (rank < share), as_tuple=True)
+    targets = tokens[at] if mask_token is not None else tokens[at[0], at[1] + 1]
+    if mask_token is not None:
+        tokens[at] = mask_token
+    return at, targets
+
+
+class _Read(Exception):
+    """Ends the LM head's pass where its last linear is reached."""
+
+
+def read_by_head(model, states):
+    """States (P, H) -> what the last linear of the LM head would read (P, H): the head's own transform applied."""
+    from transformers.modeling_outputs import BaseModelOutput
+
+    seen = []
+
+    def stop(_, args):
+        seen.append(args[0][0])
+        raise _Read
+
+    hooks = [model.base_model.register_forward_hook(lambda *_: BaseModelOutput(last_hidden_state=states[None])),
+             model.get_output_embeddings().register_forward_pre_hook(stop)]
+    try:
+        model(input_ids=states.new_zeros(1, 1).long())
+    except _Read:
+        return seen[0]
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def load_lm(backbone):
+    """The same checkpoint with its LM head, in fp32 and eval mode."""
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    kind = AutoModelForCausalLM if backbone.shapes.is_decoder else AutoModelForMaskedLM
+    source = backbone.model.config._name_or_path
+    try:
+        model, loaded = kind.from_pretrained(source, output_loading_info=True, dtype="float32")
+    except ValueError as error:
+        raise AutopeftError(f"{backbone.shapes.name} has no LM head: choose another basis.") from error
+    if loaded["missing_keys"]:
+        missing = sorted(loaded["missing_keys"])[0]
+        raise AutopeftError(f"{backbone.shapes.name} holds no LM head ({missing} is missing): choose another basis.")
+    return model.to(backbone.model.device).eval()
+

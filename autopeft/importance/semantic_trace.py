@@ -1,0 +1,89 @@
+"""Semantic trace analysis: how far each layer's states are from the label's basis, and where to cut (SALF, 2406.11753).
+
+The trace through the layers, the cosine to the label's basis and the trained suffix are SALF's; the bases without an
+LM head, the three gains and the scores are ours.
+"""
+
+import numpy as np
+
+from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.importance import cut as cuts
+from autopeft.importance.calibration import calibration_rows, class_weights
+from autopeft.importance.class_basis import BASES
+from autopeft.importance.hidden_states import pooled_states
+from autopeft.importance.lm_basis import lm_deviation
+from autopeft.importance.registry import register
+from autopeft.importance.scores import LayerScores
+
+RESAMPLES = 1000
+GAINS = ("raw", "log", "scaling")
+
+
+@register("trace")
+def semantic_trace(backbone, tokenised, *, rows: int = 512, seed: int = 0, gain: str = "raw", min_trained: int = 1,
+                   max_trained: int | None = None, fill: bool = False, basis: str | None = None, pool: str = "model",
+                   final_norm: bool = True) -> LayerScores:
+    """Score blocks by the semantic trace; options as in `score_layers`, `fill` as in `cut_at`."""
+    basis = basis or "class-means"
+    _check("gain", gain, GAINS)
+    _check("basis", basis, [*BASES, "lm-head"])
+    _check("pool", pool, ("model", "mean"))
+    labels = tokenised.train.labels
+    chosen = calibration_rows(labels, rows, seed)
+    if basis == "lm-head":
+        per_position = lm_deviation(backbone, tokenised, chosen, seed)
+        weights = np.full(len(per_position), 1 / len(per_position))
+    else:
+        per_position = BASES[basis](pooled_states(backbone, tokenised, chosen, pool, final_norm), labels[chosen], seed)
+        scored = ~np.isnan(per_position).any(axis=1)  # a class with one row has nothing to be scored with
+        per_position, weights = per_position[scored], class_weights(labels[chosen][scored])
+    measured = {"basis": basis, "rows": len(chosen), "positions": len(weights)}
+    return from_deviation("trace", per_position, weights, backbone.shapes, measured, seed=seed, gain=gain,
+                          min_trained=min_trained, max_trained=max_trained, fill=fill)
+
+
+def from_deviation(scorer: str, per_position: np.ndarray, weights: np.ndarray, shapes, measured: dict, *, seed: int = 0,
+                   gain: str = "raw", min_trained: int = 1, max_trained: int | None = None,
+                   fill: bool = False) -> LayerScores:
+    """Deviation per position (N, L + 1) -> LayerScores with intervals, the three gains and their cuts.
+
+    A block's score is its share of all positive gains, plus 1 if it lies above the cut: every trained block goes
+    before every frozen one, and the gains order each group (our rule).
+    """
+    deviation = weights @ per_position / weights.sum()
+    resampled = cuts.bootstrap(per_position, weights, RESAMPLES, seed)
+    parameters = cumulative_parameters(shapes)
+    all_gains, resampled_gains = cuts.gains(deviation, parameters), cuts.gains(resampled, parameters)
+    flat = cuts.is_flat(deviation)
+    cut = {name: cuts.cut_at(np.zeros_like(g) if flat else g, min_trained, max_trained, fill)
+           for name, g in all_gains.items()}
+    details = measured | {
+        "deviation": deviation.tolist(), "deviation_interval": cuts.interval(resampled), "gain_used": gain,
+        **{_key(name): g.tolist() for name, g in all_gains.items()},
+        **{f"{_key(name)}_interval": cuts.interval(g) for name, g in resampled_gains.items()},
+        "cuts": cut, "saving": cuts.saving(cut[gain], len(all_gains[gain])),
+        "argmax_share": float((resampled_gains[gain].argmax(axis=1) == all_gains[gain].argmax()).mean()),
+        "budget": cuts.budget_curve(deviation, all_gains[gain])}
+    positive = np.maximum(all_gains[gain], 0)
+    share = positive / (positive.sum() or 1)
+    scores = share + (np.arange(len(share)) >= cut[gain])
+    warning = None
+    if flat:
+        warning = "The deviation does not fall over the layers, so the trace cannot tell them apart" + (
+            ": all layers are trained." if not cut[gain] else f": only max_trained={max_trained} makes the cut.")
+    return LayerScores(scorer, tuple(scores.tolist()), cut[gain], warning, details)
+
+
+def cumulative_parameters(shapes) -> np.ndarray:
+    """Parameters from the embeddings up to each layer, (L + 1,)."""
+    blocks = np.array(shapes.block_parameters)
+    return shapes.backbone_parameters - blocks.sum() + np.concatenate([[0], np.cumsum(blocks)])
+
+
+def _key(gain: str) -> str:
+    return "gain" if gain == "raw" else f"gain_{gain}"
+
+
+def _check(option: str, value: str, choices) -> None:
+    if value not in choices:
+        raise AutopeftError(f"Unknown {option} '{value}'." + did_you_mean(value, choices))

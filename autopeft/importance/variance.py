@@ -1,0 +1,36 @@
+"""Variance ratio: between-class over within-class variance of the pooled states, layer by layer (arXiv 2210.10041)."""
+
+import numpy as np
+
+from autopeft.importance.calibration import calibration_rows
+from autopeft.importance.hidden_states import pooled_states
+from autopeft.importance.registry import register
+from autopeft.importance.scores import LayerScores
+from autopeft.importance.semantic_trace import from_deviation
+
+
+@register("variance")
+def variance(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+    """Score blocks by how much they separate the classes.
+
+    The within-class share of the variance, 1 / (1 + ratio), takes the place of the trace's deviation; the cut and the
+    scores then follow the trace's rules, which is our choice.
+    """
+    labels = tokenised.train.labels
+    chosen = calibration_rows(labels, rows, seed)
+    within, total = spreads(pooled_states(backbone, tokenised, chosen), labels[chosen])
+    ratio = total.mean(axis=0) / np.maximum(within.mean(axis=0), 1e-12) - 1
+    share = (1 / (1 + ratio))[None]
+    scores = from_deviation("variance", share, np.ones(1), backbone.shapes, {"rows": len(chosen)}, seed=seed)
+    details = {"rows": len(chosen), "ratio": ratio.tolist(), "within_share": share[0].tolist(),
+               "saving": scores.details["saving"]}
+    return LayerScores("variance", scores.scores, scores.cut, scores.warning, details)
+
+
+def spreads(states: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """States (L + 1, N, H) -> squared distances (N, L + 1) to the own class's mean and to the mean of all."""
+    own = np.empty_like(states)
+    for c in np.unique(labels):
+        own[:, labels == c] = states[:, labels == c].mean(axis=1, keepdims=True)
+    everyone = states.mean(axis=1, keepdims=True)
+    return tuple(((states - centre) ** 2).sum(axis=-1).T for centre in (own, everyone))
