@@ -12,6 +12,6 @@ def bert_shapes(layers: int = 3, hidden: int = 32, ffn: int = 64) -> BackboneSha
     block = sum(x.in_features * x.out_features + x.out_features for x in linears) // layers
     return BackboneShapes(
         name="tiny", model_type="bert", hidden_size=hidden, num_layers=layers, kv_size=hidden, is_decoder=False, blocks_path="bert.layer",
-        embeddings_path=("bert.embeddings",), attention_paths=tuple(f"bert.layer.{i}" for i in range(layers)), linears=linears, biases=biases,
+        attention_paths=tuple(f"bert.layer.{i}" for i in range(layers)), linears=linears, biases=biases,
         block_parameters=(block,) * layers, backbone_parameters=block * layers + 100 * hidden, head_parameters=2 * hidden + 2,
         head_modules=("classifier",), prefix_attention=True, prefix_cache=True)

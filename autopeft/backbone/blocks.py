@@ -2,7 +2,6 @@
 
 import inspect
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import (
@@ -24,7 +23,7 @@ def describe(model: PreTrainedModel, name: str) -> BackboneShapes:
     return BackboneShapes(
         name=name, model_type=model.config.model_type, hidden_size=model.config.hidden_size, num_layers=len(blocks),
         kv_size=_kv_size(linears), is_decoder=_is_decoder(model.config), blocks_path=blocks_path,
-        embeddings_path=_below_first_block(model, blocks_path), attention_paths=attention, linears=linears,
+        attention_paths=attention, linears=linears,
         biases=_biases(blocks_path, blocks), block_parameters=tuple(_parameters(b) for b in blocks),
         backbone_parameters=_parameters(model) - head_parameters, head_parameters=head_parameters, head_modules=head,
         prefix_attention=bool(model._supports_attention_backend), prefix_cache=_accepts_prefix(model))
@@ -92,48 +91,6 @@ def _is_decoder(config) -> bool:
     """True for causal families; BERT and RoBERTa are in both tables and are encoders unless their config says not."""
     causal = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     return causal and (config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or getattr(config, "is_decoder", False))
-
-
-class _FirstBlock(Exception):
-    """Ends the forward pass as soon as the first block is reached."""
-
-
-def _below_first_block(model: PreTrainedModel, blocks_path: str) -> tuple[str, ...]:
-    """Run a two-token forward as far as the first block and name the modules with parameters that it went through.
-
-    Tables that a model indexes without calling them (DeBERTa's relative positions) are added by their class.
-    """
-    beside = _beside_blocks(model, blocks_path)
-    reached = {path for path, module in beside.items() if isinstance(module, nn.Embedding)}
-    hooks = [m.register_forward_pre_hook(lambda *_, path=path: reached.add(path)) for path, m in beside.items()]
-    hooks.append(model.get_submodule(f"{blocks_path}.0").register_forward_pre_hook(_stop))
-    try:
-        with torch.no_grad():
-            tokens = torch.zeros(1, 2, dtype=torch.long, device=model.device)
-            # Without a mask transformers looks for padding among the tokens, which on the meta device have no values.
-            model.base_model(input_ids=tokens, attention_mask=torch.ones_like(tokens))
-    except _FirstBlock:
-        pass
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return tuple(path for path in beside if path in reached)
-
-
-def _stop(*_):
-    raise _FirstBlock
-
-
-def _beside_blocks(model: PreTrainedModel, blocks_path: str) -> dict[str, nn.Module]:
-    """Modules with parameters that hang off the way from the base model down to the blocks."""
-    way = blocks_path.split(".")
-    found = {}
-    for depth in range(1, len(way)):
-        parent = ".".join(way[:depth])
-        for child, module in model.get_submodule(parent).named_children():
-            if child != way[depth] and child != "pooler" and _parameters(module):
-                found[f"{parent}.{child}"] = module
-    return found
 
 
 def _accepts_prefix(model: PreTrainedModel) -> bool:

@@ -46,7 +46,6 @@ class BackboneShapes:
     kv_size: int                     # num_key_value_heads * head_dim
     is_decoder: bool
     blocks_path: str                 # path of the ModuleList of blocks, e.g. "bert.encoder.layer"
-    embeddings_path: tuple[str, ...]  # modules below the first block
     attention_paths: tuple[str, ...]  # the self-attention module of each block (the one attention functions get)
     linears: tuple[Linear, ...]
     biases: tuple[Bias, ...]
@@ -86,7 +85,7 @@ class BackboneShapes:
         data = dict(data)
         data["linears"] = tuple(Linear(**x) for x in data["linears"])
         data["biases"] = tuple(Bias(**x) for x in data["biases"])
-        for key in ("attention_paths", "embeddings_path", "block_parameters", "head_modules"):
+        for key in ("attention_paths", "block_parameters", "head_modules"):
             data[key] = tuple(data[key])
         return cls(**data)
 

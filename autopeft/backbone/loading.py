@@ -1,0 +1,112 @@
+"""A checkpoint -> Backbone: the resident model, frozen, in evaluation mode, with its tokenizer and sizes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from autopeft.backbone.blocks import describe
+from autopeft.backbone.resolve import Progress, resolve
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.errors import AutopeftError
+
+HEAD_SEED = 0    # the head is drawn anew for every run; this makes the resident one repeatable too
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """The frozen model that all trials share."""
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: object
+    shapes: BackboneShapes
+    new_parameters: tuple[str, ...]    # of the head: missing from the checkpoint, so drawn at random
+
+
+def load_backbone(name: str, num_labels: int, *, dtype: torch.dtype = torch.float32, attention: str = "eager",
+                  trust_remote_code: bool = False, progress: Progress = None) -> Backbone:
+    """Load a sequence-classification model with C = num_labels classes, every parameter frozen.
+
+    Raises AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and
+    for a tokenizer that can pad with nothing.
+    """
+    folder = resolve(name, progress)
+    config = read_config(name, folder, num_labels, trust_remote_code)
+    tokenizer = _tokenizer(name, folder, trust_remote_code)
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise AutopeftError(f"The tokenizer of {name} has neither a padding token nor an end token: set pad_token in its tokenizer_config.json.")
+        tokenizer.pad_token = tokenizer.eos_token
+    config.pad_token_id = tokenizer.pad_token_id
+    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code)
+    shapes = describe(model, name)
+    lost = [k for k in missing if not k.startswith(tuple(f"{h}." for h in shapes.head_modules))]
+    if lost:
+        raise AutopeftError(f"The checkpoint of {name} lacks {len(lost)} weights of the backbone, {lost[0]} first: it is not a whole "
+                            f"{config.model_type} model.")
+    return Backbone(name, model.eval().requires_grad_(False), tokenizer, shapes, tuple(sorted(missing)))
+
+
+def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool):
+    """The model's config, for num_labels classes. Raises AutopeftError if it cannot be read."""
+    try:
+        return AutoConfig.from_pretrained(folder, num_labels=num_labels, trust_remote_code=trust_remote_code)
+    except json.JSONDecodeError:
+        raise AutopeftError(f"The config.json of {name} is damaged (not JSON): fetch the checkpoint again.") from None
+    except OSError as error:
+        raise AutopeftError(_not_found(name, folder, error)) from None
+    except (ValueError, KeyError) as error:
+        raise AutopeftError(f"The config.json of {name} is of no known architecture: {_first_sentence(error)}") from None
+
+
+def _tokenizer(name: str, folder: str, trust_remote_code: bool):
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise AutopeftError(f"The tokenizer of {name} cannot be loaded: {_first_sentence(error)}") from None
+
+
+def _model(name, folder, config, dtype, attention, trust_remote_code) -> tuple[PreTrainedModel, set[str]]:
+    """The model and the names of the parameters that its checkpoint lacks."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    load = AutoModelForSequenceClassification.from_pretrained
+    arguments = {"config": config, "dtype": dtype, "trust_remote_code": trust_remote_code, "use_safetensors": True, "output_loading_info": True}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(HEAD_SEED)
+            try:
+                model, info = load(folder, attn_implementation=attention, **arguments)
+            except (ValueError, ImportError) as error:   # this architecture has no such attention: its own default
+                if "attention" not in str(error).lower() and "sdpa" not in str(error).lower():
+                    raise
+                model, info = load(folder, **arguments)
+    except (SafetensorError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        raise AutopeftError(f"The checkpoint of {name} cannot be read, it may be truncated: {_first_sentence(error)}") from None
+    except OSError as error:
+        raise AutopeftError(_not_found(name, folder, error)) from None
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+    return model, set(info["missing_keys"])
+
+
+def _not_found(name: str, folder: str, error: Exception) -> str:
+    path = Path(folder)
+    if not path.is_dir():
+        return f"The model {name} is no folder here and no hub that has it can be reached: check the name, or give a checkpoint's folder."
+    if list(path.glob("*.bin")) and not list(path.glob("*.safetensors")):
+        return f"The checkpoint of {name} is a pickle (.bin), which autopeft does not open: convert it to safetensors first."
+    return f"The checkpoint of {name} cannot be read: {_first_sentence(error)}"
+
+
+def _first_sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return (text.split(". ")[0][:200] or type(error).__name__).rstrip(".") + "."

@@ -1,0 +1,59 @@
+"""A model's config.json -> BackboneShapes, without weights; torch is loaded only for a config not seen before."""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from autopeft.backbone.resolve import resolve
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.errors import AutopeftError
+from autopeft.packages import cache_folder
+
+FORMAT = 1   # of the cached sizes; raise it when `describe` changes
+
+
+def shapes_of(name: str, num_labels: int = 2, trust_remote_code: bool = False) -> BackboneShapes:
+    """Count a backbone on the meta device from its config alone; the answer is kept in the user's cache.
+
+    Raises AutopeftError when there is no readable config or no such architecture.
+    """
+    folder = resolve(name)
+    config = Path(folder) / "config.json"
+    if not config.is_file():
+        return _measure(name, folder, num_labels, trust_remote_code)
+    key = hashlib.sha256("\n".join([config.read_text(encoding="utf-8"), str(num_labels), version("transformers"), str(FORMAT)]).encode())
+    cached = cache_folder() / "sizes" / f"{key.hexdigest()[:24]}.json"
+    if cached.is_file():
+        return BackboneShapes.from_json({**json.loads(cached.read_text(encoding="utf-8")), "name": name})
+    shapes = _measure(name, folder, num_labels, trust_remote_code)
+    _keep(cached, shapes)
+    return shapes
+
+
+def _measure(name: str, folder: str, num_labels: int, trust_remote_code: bool) -> BackboneShapes:
+    """Build the architecture on the meta device, where nothing is allocated, and read its sizes off."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from autopeft.backbone.blocks import describe
+    from autopeft.backbone.loading import read_config
+
+    config = read_config(name, folder, num_labels, trust_remote_code)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+    except ValueError:
+        raise AutopeftError(f"{name} is a {config.model_type} model, which transformers cannot use for sequence classification.") from None
+    return describe(model, name)
+
+
+def _keep(path: Path, shapes: BackboneShapes) -> None:
+    """Cache the sizes; a cache that cannot be written costs a second next time, no more."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{hashlib.sha256(shapes.name.encode()).hexdigest()[:6]}.part")
+        beside.write_text(json.dumps(shapes.to_json()), encoding="utf-8")
+        beside.replace(path)
+    except OSError:
+        return

@@ -1,0 +1,16 @@
+"""Fixtures that several stations' tests share. Tiny random models are in tests/tiny.py, sizes without models in tests/sizes.py."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")        # nothing here needs a hub, and a look-up would cost seconds
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def minilm() -> str:
+    """The folder of the real MiniLM-L6, fetched once into the user's cache."""
+    from autopeft.backbone.resolve import resolve
+
+    return resolve("minilm-l6")
