@@ -94,14 +94,18 @@ def read_by_head(model, states):
 
 def load_lm(backbone):
     """The same checkpoint with its LM head, in fp32 and eval mode."""
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, logging
 
     kind = AutoModelForCausalLM if backbone.shapes.is_decoder else AutoModelForMaskedLM
     source = backbone.model.config._name_or_path
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what is missing is said below, in one sentence
     try:
         model, loaded = kind.from_pretrained(source, output_loading_info=True, dtype="float32")
     except ValueError as error:
         raise AutopeftError(f"{backbone.shapes.name} has no LM head: choose another basis.") from error
+    finally:
+        logging.set_verbosity(verbosity)
     if loaded["missing_keys"]:
         missing = sorted(loaded["missing_keys"])[0]
         raise AutopeftError(f"{backbone.shapes.name} holds no LM head ({missing} is missing): choose another basis.")
