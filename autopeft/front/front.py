@@ -1,0 +1,126 @@
+"""StudyResult -> Front: the answer, its best and knee, and whether it beats uniform LoRA. Imports no torch."""
+
+from dataclasses import dataclass
+from math import log10
+
+import numpy as np
+
+from autopeft.configuration import Configuration
+from autopeft.front.dominance import contributions, knee, non_dominated
+from autopeft.front.intervals import Interval, difference, judgement, over_seeds
+from autopeft.study.records import Outcome, StudyResult, TrialRecord
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One point of parameters against score. seeds is 0 for a proxy run (validation), else the full-length runs (test)."""
+
+    name: str
+    role: str                    # "finalist" | "baseline" | "ceiling" | "trial"
+    configuration: Configuration
+    trainable: int               # without the task head
+    percent: float               # of the backbone
+    score: Interval
+    validation: float            # mean validation score
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Front:
+    """The non-dominated points, by parameters. `measured` says on which split and at which length."""
+
+    points: tuple[FrontPoint, ...]
+    measured: str
+
+    def best(self, budget: int | None = None) -> FrontPoint | None:
+        """The highest mean score with at most `budget` trainable parameters; None if no point is that small."""
+        within = [p for p in self.points if budget is None or p.trainable <= budget]
+        return max(within, key=lambda p: p.score.mean, default=None)
+
+    @property
+    def knee(self) -> FrontPoint | None:
+        """Where more parameters stop paying: farthest from the line between the ends (log parameters, score)."""
+        if not self.points:
+            return None
+        return self.points[knee(np.array([[log10(max(1, p.trainable)), -p.score.mean] for p in self.points]))]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The best configuration against uniform LoRA and the ceiling, in one sentence and in numbers."""
+
+    sentence: str
+    best: FrontPoint | None = None
+    against: str | None = None
+    gap: Interval | None = None
+    judgement: str | None = None     # "better" | "worse" | "within noise"
+
+
+def point_of(outcome: Outcome, result: StudyResult) -> FrontPoint:
+    """A full-length outcome as a point: test score over seeds."""
+    validation = float(np.mean([c.validation_score[-1] for c in outcome.curves]))
+    return FrontPoint(outcome.name, outcome.role, outcome.configuration, outcome.trainable, result.percent(outcome.trainable),
+                      over_seeds(outcome.test_scores), validation, len(outcome.curves))
+
+
+def point_of_trial(trial: TrialRecord, result: StudyResult) -> FrontPoint:
+    """A proxy run as a point: validation score of one seed."""
+    return FrontPoint(f"trial {trial.number}", "trial", trial.configuration, trial.trainable, result.percent(trial.trainable),
+                      over_seeds([trial.score]), trial.score, 0)
+
+
+def candidates(result: StudyResult) -> list[FrontPoint]:
+    """What may be on the front: finalists and baselines within the budget; without finalists, the proxy runs."""
+    points = [point_of(o, result) for o in result.outcomes if o.role != "ceiling"]
+    if not any(p.role == "finalist" for p in points):
+        points = [point_of_trial(t, result) for t in result.complete]
+    return [p for p in points if result.budget is None or p.trainable <= result.budget]
+
+
+def front_of(result: StudyResult) -> Front:
+    """The Pareto front of trainable parameters (down) against mean score (up)."""
+    points = candidates(result)
+    if not points:
+        return Front((), "nothing measured yet")
+    keep = non_dominated(np.array([[p.trainable, -p.score.mean] for p in points]))
+    members = sorted((p for p, kept in zip(points, keep) if kept), key=lambda p: p.trainable)
+    measured = "test split, full length" if members[0].seeds else "validation split, proxy runs"
+    return Front(tuple(members), measured)
+
+
+def finalists(trials, limit: int) -> list[TrialRecord]:
+    """The proxy front of (parameters, validation loss), at most `limit`: the best and the smallest, then by hypervolume."""
+    done = [t for t in trials if t.state == "complete"]
+    if not done:
+        return []
+    points = np.array([[log10(max(1, t.trainable)), t.loss] for t in done])
+    front = np.flatnonzero(non_dominated(points))
+    if len(front) > limit:
+        reference = points[front].max(axis=0) + 0.1 * np.ptp(points[front], axis=0)
+        gains = contributions(points[front], reference)
+        gains[[points[front][:, 1].argmin(), points[front][:, 0].argmin()]] = np.inf, 1e300
+        front = front[np.argsort(-gains, kind="stable")[:limit]]
+    return sorted((done[i] for i in front), key=lambda t: t.trainable)
+
+
+def verdict(result: StudyResult) -> Verdict:
+    """Does the best finalist beat uniform LoRA at the budget, by how much, and is that noise?"""
+    outcomes = {o.name: o for o in result.outcomes}
+    found = [point_of(o, result) for o in result.outcomes if o.role == "finalist" and (result.budget is None or o.trainable <= result.budget)]
+    if not found:
+        return Verdict("No finalist has been trained at full length yet, so nothing can be said against uniform LoRA.")
+    best = max(found, key=lambda p: p.score.mean)
+    metric = result.task["metric"]
+    sentence = f"The best configuration, {best.name} ({best.configuration}), reaches a test {metric} of {best.score.mean:.4f} with {best.trainable:,} trainable parameters ({best.percent:.3f} %)"
+    uniform = outcomes.get("uniform LoRA")
+    if uniform is None:
+        return Verdict(sentence + "; uniform LoRA has not been trained yet.", best)
+    gap = difference(outcomes[best.name].test_scores, uniform.test_scores)
+    word = judgement(gap)
+    says = {"better": "beats", "worse": "does not beat", "within noise": "is within noise of"}[word]
+    interval = f", 95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}" if gap.half == gap.half else ", one seed: no interval"
+    sentence += f": it {says} uniform LoRA with {uniform.trainable:,} ({100 * gap.mean:+.1f} points{interval})"
+    if ceiling := next((o for o in result.outcomes if o.role == "ceiling"), None):
+        short = difference(outcomes[best.name].test_scores, ceiling.test_scores)
+        sentence += f", and {100 * short.mean:+.1f} points from {ceiling.name} ({over_seeds(ceiling.test_scores).mean:.4f})"
+    return Verdict(sentence + ".", best, "uniform LoRA", gap, word)
