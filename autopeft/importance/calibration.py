@@ -6,7 +6,7 @@ from autopeft.errors import AutopeftError
 
 
 def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
-    """Labels (N,) -> at most `rows` row numbers, drawn without replacement, each class by its share but two at least."""
+    """Labels (N,) -> about `rows` row numbers without repeats, each class by its share, two at least."""
     if rows < 2:
         raise AutopeftError(f"Layer scores need at least 2 calibration rows, not {rows}.")
     generator = np.random.default_rng(seed)

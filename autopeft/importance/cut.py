@@ -25,7 +25,7 @@ def is_flat(deviation: np.ndarray) -> bool:
 
 
 def cut_at(gain: np.ndarray, min_trained: int = 1, max_trained: int | None = None, fill: bool = False) -> int:
-    """Gain (L,) -> how many blocks to freeze: up to and with the block of the largest gain, none if no gain is positive.
+    """Gain (L,) -> how many blocks to freeze: through the block of the largest gain, none if no gain is positive.
 
     min_trained blocks at the top are always left; with max_trained = B at least L - B are frozen, and exactly L - B
     when `fill` spends the spare depth.
@@ -40,7 +40,7 @@ def cut_at(gain: np.ndarray, min_trained: int = 1, max_trained: int | None = Non
 
 
 def saving(cut: int, layers: int) -> float:
-    """Share of a training step spared by freezing `cut` of L blocks: backward is two thirds of a step, forward stays."""
+    """Share of a step spared by freezing `cut` of L blocks: backward is two thirds of a step, forward stays."""
     return 2 / 3 * cut / layers
 
 

@@ -9,7 +9,7 @@ LOWEST, HIGHEST, UNKNOWN = 0.35, 0.95, 0.75
 
 
 def frozen_layers_weights(scores: LayerScores | None, num_layers: int) -> tuple[float, ...]:
-    """P(frozen_layers = f), f = 0..L-1: half uniform, half geometric around the scorer's cut; uniform without scores."""
+    """P(frozen_layers = f), f = 0..L-1: half uniform, half geometric around the cut; uniform without scores."""
     if scores is None:
         return (1 / num_layers,) * num_layers
     near = NEAR_CUT ** np.abs(np.arange(num_layers) - min(scores.cut, num_layers - 1))

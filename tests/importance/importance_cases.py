@@ -24,4 +24,5 @@ def random_rows(count: int = 60, labels: int = LABELS, seed: int = 0) -> Tokenis
     for row, label in zip(ids, y):
         row[1] = 4 + label
     split = TokenisedSplit(tuple(ids), None, y.astype(np.int64), lengths.astype(np.int64))
-    return TokenisedTask(split, split, split, PAD, SimpleNamespace(label_names=tuple("abcdefg"[:labels]), metric="accuracy"))
+    task = SimpleNamespace(label_names=tuple("abcdefg"[:labels]), metric="accuracy")
+    return TokenisedTask(split, split, split, PAD, task)

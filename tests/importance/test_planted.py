@@ -52,7 +52,8 @@ def test_deviation_falls_when_the_last_layer_is_right():
 def test_variance_splits_into_within_and_between():
     states, labels = planted(3)
     within, total = spreads(states, labels)
-    between = [sum((labels == c).mean() * ((s[labels == c].mean(0) - s.mean(0)) ** 2).sum() for c in range(3)) for s in states]
+    between = [sum((labels == c).mean() * ((s[labels == c].mean(0) - s.mean(0)) ** 2).sum() for c in range(3))
+               for s in states]
     assert total.mean(0) - within.mean(0) == pytest.approx(np.array(between))
 
 
@@ -75,7 +76,7 @@ def test_a_frozen_prefix_gets_no_gradient_and_keeps_its_bits(cut):
         p.requires_grad_(False)
     needs_grad = {}
     for i, block in enumerate(blocks):
-        block.register_forward_hook(lambda m, a, out, i=i: needs_grad.update({i: (out[0] if isinstance(out, tuple) else out).requires_grad}))
+        block.register_forward_hook(lambda m, a, out, i=i: needs_grad.update({i: out.requires_grad}))
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-2)
     for row, label in zip(task.train.input_ids, task.train.labels):
         model(input_ids=torch.tensor(row).long()[None], labels=torch.tensor([label])).loss.backward()

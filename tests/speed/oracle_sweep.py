@@ -29,7 +29,8 @@ TIMED_STEPS = 8
 
 def configuration(cut: int, layers: int, full: bool, rate: float) -> Configuration:
     """The suffix above the cut, by LoRA or with all its weights."""
-    return Configuration.of(*(("full", {}) if full else ("lora", get_method("lora").defaults | LORA)), range(cut, layers), rate)
+    method, settings = ("full", {}) if full else ("lora", get_method("lora").defaults | LORA)
+    return Configuration.of(method, settings, range(cut, layers), rate)
 
 
 def step_seconds(backbone, tokenised, chosen: Configuration, batch_size: int) -> float:
