@@ -1,0 +1,24 @@
+"""StudyResult -> terminal table, figures, one HTML file, CSV and JSON. Imports no torch."""
+
+import json
+from pathlib import Path
+
+from autopeft.report.page import page
+from autopeft.report.tables import csv, front_rows, result_json, trial_rows
+from autopeft.report.terminal import print_front
+from autopeft.study.folder import write_whole
+from autopeft.study.records import StudyResult
+
+__all__ = ["print_front", "result_json", "write_report"]
+
+
+def write_report(result: StudyResult, folder: Path, study=None) -> dict[str, Path]:
+    """Write report.html, front.csv, front.json and trials.csv, each whole or not at all; return their paths.
+
+    study: the Optuna study, for the importances of its parameters. Raises AutopeftError when the disk is full.
+    """
+    texts = {"report.html": page(result, study), "front.csv": csv(front_rows(result)), "trials.csv": csv(trial_rows(result)),
+             "front.json": json.dumps(result_json(result), indent=1) + "\n"}
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    return {name: folder / name for name in texts}
