@@ -206,7 +206,7 @@ def trace(json_, quiet, **arguments) -> None:
         return click.echo(json.dumps(trace_json(scores), indent=1))
     print_rows(trace_rows(scores), f"{scores.scorer}: would freeze the lowest {scores.cut} of {len(scores.scores)} layers")
     if "saving" in scores.details:
-        click.echo(f"Predicted saving of a training step: {100 * scores.details['saving']:.0f} % (a third more of it with the frozen prefix cached).")
+        click.echo(f"Predicted saving of a training step: {100 * scores.details['saving']:.0f} %.")
     if scores.warning:
         click.echo(scores.warning)
 

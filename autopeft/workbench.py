@@ -31,7 +31,7 @@ from autopeft.tasks import load_task
 from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
-FULL_EVALUATIONS = 4     # points of a full-length learning curve
+FULL_EVALUATIONS = 3     # points of a full-length learning curve
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 
 
@@ -61,8 +61,9 @@ class Workbench:
         """Train on the resident backbone. Raises ArithmeticError or MemoryError for a run that failed by itself."""
         try:
             return train(self.backbone, self.tokenised, configuration, seed=seed, batch_size=self.spec.batch_size,
+                         head_learning_rate=self.spec.head_learning_rate,
                          steps=self.spec.full_steps if full else self.spec.proxy_steps,
-                         evaluations=FULL_EVALUATIONS if full else 2, test=test, keep=keep)
+                         evaluations=FULL_EVALUATIONS if full else 1, test=test, keep=keep)
         except Diverged as error:
             raise ArithmeticError(str(error)) from error
         except torch.OutOfMemoryError as error:

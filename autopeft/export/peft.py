@@ -19,6 +19,11 @@ def export_peft(result: StudyResult, name: str, configuration: Configuration, ou
     return out
 
 
+def head_rate(spec: dict, configuration: Configuration) -> float:
+    """The head's learning rate; the linear probe trains nothing else."""
+    return configuration.learning_rate if configuration.method == "head_only" else spec["head_learning_rate"]
+
+
 def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
     """The training hyperparameters of a configuration, and the lines that train it."""
     spec, trainable = result.spec, count(configuration, result.shapes)
@@ -33,7 +38,7 @@ Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training ro
 | configuration | `{configuration}` |
 | trainable parameters | {trainable:,} ({result.percent(trainable):.3f} % of the backbone), and {result.shapes.head_parameters:,} of the task head |
 | task head, trained in full | {", ".join(result.shapes.head_modules)} |
-| learning rate | {configuration.learning_rate:g}, 6 % linear warm-up, then linear decay to zero |
+| learning rate | {configuration.learning_rate:g}, and {head_rate(spec, configuration):g} for the task head; 6 % linear warm-up, then linear decay to zero |
 | optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |

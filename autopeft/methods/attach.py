@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 import autopeft.methods.tuners  # noqa: F401  (registers our tuners with peft)
@@ -60,10 +61,19 @@ def attach(configuration: Configuration, backbone, seed: int) -> PeftModel:
             model.peft_config[ADAPTER].target_modules = set(fields["target_modules"])
         for _, parameter in trainable_parameters(model):
             parameter.data = parameter.data.float()
+        if next(p for p in backbone.model.parameters() if not p.requires_grad).dtype == torch.bfloat16:
+            leave_casts_to_autocast(model)
         reset_head(model, backbone.shapes.head_modules, backbone.new_parameters, seed)
         undo.pop_all()
     model.resident = resident
     return model
+
+
+def leave_casts_to_autocast(model: PeftModel) -> None:
+    """A bf16 backbone runs under autocast: peft's own cast of every activation to fp32 would be undone at once."""
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
 
 
 def detach(model: PeftModel) -> nn.Module:
@@ -106,8 +116,11 @@ def trainable_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
+def is_head(name: str, head_modules: Iterable[str]) -> bool:
+    """Whether a trainable parameter belongs to peft's copy of the task head."""
+    return any(f".{path}.modules_to_save." in f".{name}" for path in head_modules)
+
+
 def count_built(model: nn.Module, head_modules: Iterable[str]) -> int:
     """Trainable numbers of the built method, the copies of the head left out."""
-    heads = [f".{path}.modules_to_save." for path in head_modules]
-    return sum(parameter.numel() for name, parameter in trainable_parameters(model)
-               if not any(head in f".{name}" for head in heads))
+    return sum(parameter.numel() for name, parameter in trainable_parameters(model) if not is_head(name, head_modules))

@@ -41,6 +41,7 @@ class StudySpec(BaseModel):
     proxy_steps: int = Field(60, ge=1, description="Training steps of a trial.")
     full_steps: int = Field(300, ge=1, description="Training steps of finalists and baselines.")
     batch_size: int = Field(32, ge=1, description="Rows per training step.")
+    head_learning_rate: float = Field(1e-3, gt=0, description="Learning rate of the task head, the same for every method.")
     seeds: int = Field(3, ge=1, description="Seeds with which finalists and baselines are trained.")
     finalists: int = Field(6, ge=1, description="At most this many members of the front are re-trained at full length.")
     ceiling: bool = Field(True, description="Also fine-tune the whole backbone, as the ceiling.")

@@ -66,7 +66,7 @@ class BottleneckLayer(WrappingLayer):
         """x (..., H) -> scaled correction (..., H), fp32."""
         down, down_bias, up, up_bias = (getattr(self, name)[adapter_name] for name in self.adapter_layer_names)
         config = self.configs[adapter_name]
-        inner = ACTIVATIONS[config.activation](F.linear(x.to(down.dtype), down, down_bias))
+        inner = ACTIVATIONS[config.activation](F.linear(self._cast_input_dtype(x, down.dtype), down, down_bias))
         return config.scaling * F.linear(inner, up, up_bias)
 
     def adapted(self, *args, **kwargs):

@@ -100,7 +100,7 @@ class DcftLayer(MergingLayer):
         total, out = result, result.shape[-1]
         for name in self.live_adapters:
             a, b, c = self.factors(name)
-            total = total + self.scaling(name) * deconvolve(x.to(a.dtype), a, b, c, out)
+            total = total + self.scaling(name) * deconvolve(self._cast_input_dtype(x, a.dtype), a, b, c, out)
         return total.to(result.dtype)
 
     def get_delta_weight(self, adapter_name: str) -> torch.Tensor:

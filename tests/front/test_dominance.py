@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from autopeft.front.dominance import contributions, hypervolume, knee, non_dominated, ranks
+
+
+def dominates(a, b):
+    return all(x <= y for x, y in zip(a, b)) and any(x < y for x, y in zip(a, b))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_against_brute_force_with_ties(seed, objectives):
+    points = np.random.default_rng(seed).integers(0, 5, (30, objectives)).astype(float)
+    for i, kept in enumerate(non_dominated(points)):
+        beaten = any(dominates(other, points[i]) for other in points)
+        twin = any((points[j] == points[i]).all() for j in range(i))
+        assert kept == (not beaten and not twin)
+
+
+def test_ranks_peel_the_fronts():
+    points = np.array([[0, 2], [1, 1], [2, 0], [1, 2], [2, 2], [1, 1]])
+    assert ranks(points).tolist() == [0, 0, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hypervolume_against_monte_carlo(seed):
+    generator = np.random.default_rng(seed)
+    points, darts = generator.random((8, 2)), generator.random((200_000, 2))
+    hit = (points[None] <= darts[:, None]).all(axis=2).any(axis=1).mean()
+    assert hypervolume(points, np.ones(2)) == pytest.approx(hit, abs=0.005)
+
+
+def test_points_beyond_the_reference_add_nothing():
+    assert hypervolume(np.array([[2.0, 0.5]]), np.ones(2)) == 0
+    assert hypervolume(np.empty((0, 2)), np.ones(2)) == 0
+
+
+def test_contributions_are_what_a_point_alone_adds():
+    points = np.array([[0.0, 0.5], [0.5, 0.0], [0.6, 0.6]])
+    assert contributions(points, np.ones(2)) == pytest.approx([0.25, 0.25, 0.0])
+
+
+def test_the_knee_is_where_the_curve_bends():
+    assert knee(np.array([[0, 1.0], [1, 0.2], [4, 0.1], [10, 0.0]])) == 1
+    assert knee(np.array([[0, 1.0], [1, 0.2]])) == 1

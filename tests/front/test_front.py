@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import pytest
+from made_up import OUTCOMES, STATES, TRIALS, WHOLE, outcome, trial
+
+from autopeft.front import finalists, front_of, verdict
+from autopeft.study.records import TrialRecord
+
+
+def test_the_front_is_made_of_full_length_test_scores_within_the_budget():
+    front = front_of(WHOLE)
+    assert [p.name for p in front.points] == ["trial 1", "trial 2"] and front.measured.startswith("test")
+    assert front.points[1].score.mean == pytest.approx(0.80)
+    assert "full fine-tuning" not in {p.name for p in front.points}
+
+
+def test_before_finalists_the_proxy_runs_stand_in_and_it_says_so():
+    front = front_of(STATES["no finalists yet"])
+    assert [p.name for p in front.points] == ["trial 0", "trial 1", "trial 2"] and "proxy" in front.measured
+
+
+def test_nothing_over_budget_is_reported():
+    tight = replace(WHOLE, budget=2000)
+    assert [p.name for p in front_of(tight).points] == ["trial 1"]
+    assert verdict(tight).best.name == "trial 1"
+
+
+def test_best_under_a_budget_and_knee():
+    front = front_of(WHOLE)
+    assert front.best().name == "trial 2" and front.best(2000).name == "trial 1" and front.best(3) is None
+    assert front.knee in front.points
+
+
+def test_the_verdict_says_plainly_whether_uniform_lora_is_beaten():
+    said = verdict(WHOLE)
+    assert said.judgement == "better" and "beats uniform LoRA" in said.sentence and "+10.0 points" in said.sentence
+    worse = replace(WHOLE, outcomes=(outcome("uniform LoRA", "baseline", 8, (0.9, 0.91, 0.92)), *OUTCOMES[1:]))
+    assert "does not beat uniform LoRA" in verdict(worse).sentence
+    same = replace(WHOLE, outcomes=(outcome("uniform LoRA", "baseline", 8, (0.79, 0.82, 0.83)), *OUTCOMES[1:]))
+    assert "within noise of uniform LoRA" in verdict(same).sentence
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_has_a_front_and_a_verdict(state):
+    assert verdict(STATES[state]).sentence.endswith(".") and front_of(STATES[state]).measured
+
+
+def test_finalists_are_the_front_by_validation_loss():
+    assert [t.number for t in finalists(TRIALS, 6)] == [0, 1, 2]
+
+
+def test_too_many_finalists_keep_the_best_and_the_smallest():
+    many = tuple(trial(i, 2**i, 0.5 + 0.04 * i) for i in range(8))
+    kept = [t.number for t in finalists(many, 4)]
+    assert len(kept) == 4 and kept[0] == 0 and kept[-1] == 7
+
+
+def test_failed_trials_are_no_finalists():
+    assert finalists((TrialRecord(0, "failed", None, None),), 3) == []
