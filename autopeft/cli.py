@@ -74,7 +74,7 @@ quiet = click.option("--quiet", is_flag=True, help="Print no progress.")
 
 
 @commands.command()
-@click.option("--study", default="quickstart", show_default=True, help="A study in studies/ or a YAML file; options below override it.")
+@click.option("--study", help="A study in studies/ or a YAML file; options override it (default: quickstart, unless --model or --data is given).")
 @click.option("--out", type=click.Path(), help="Study folder (default: runs/NAME); the same command again resumes it.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; load no weights, train nothing.")
 @as_json
@@ -95,6 +95,8 @@ def search(study, out, dry_run, json_, quiet, **overrides) -> None:
         return print_plan(autopeft.plan(study, out, **overrides), json_)
     result = autopeft.search(study, out, Progress(quiet=quiet), **overrides)
     print_result(result, json_)
+    if result.interrupted:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def print_plan(plan: dict, json_: bool) -> None:
@@ -218,10 +220,11 @@ def print_rows(rows: list[dict], title: str) -> None:
 
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
-        table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left")
+        table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row.values()))
-    Console().print(table)
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=160)).print(table)
 
 
 @commands.group()

@@ -18,9 +18,10 @@ class Result:
     """What a search found. `front` is the answer; `best` and `knee` pick from it; `export` takes it away."""
 
     data: StudyResult
+    interrupted: bool = False      # Ctrl-C ended the search before it was done
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Result":
+    def open(cls, folder: str | Path, interrupted: bool = False) -> "Result":
         """Read a study folder. Raises AutopeftError if it holds no study or one of another version."""
         from autopeft.study.trials import open_study, records
 
@@ -28,7 +29,7 @@ class Result:
         stored = files.read()
         spec = StudySpec(**stored["spec"])
         return cls(StudyResult(str(folder), stored["spec"], stored["task"], files.shapes(), stored["budget"], stored["configurations"],
-                               files.scores(), records(open_study(files, spec)), files.outcomes(), stored["environment"]))
+                               files.scores(), records(open_study(files, spec)), files.outcomes(), stored["environment"]), interrupted)
 
     @cached_property
     def front(self) -> Front:

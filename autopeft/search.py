@@ -11,10 +11,10 @@ from autopeft.progress import Progress
 from autopeft.study.spec import load_spec
 
 
-def search(study: str = "quickstart", out: str | Path | None = None, progress: Progress | None = None, **overrides) -> "Result":
+def search(study: str | None = None, out: str | Path | None = None, progress: Progress | None = None, **overrides) -> "Result":
     """Search the configurations of a study and return its result; the same call again resumes it.
 
-    study: a bundled study or a YAML file; overrides: any field of StudySpec (model=, data=, budget="0.5%", trials= ...).
+    study: a bundled study or a YAML file (default: the quickstart, unless model= or data= is given); overrides: any field of StudySpec (model=, data=, budget="0.5%", trials= ...).
     out: the study folder (default: runs/<name of the study>). Raises AutopeftError on bad input.
     Ctrl-C stops the training cleanly; what was measured so far is reported.
     """
@@ -24,22 +24,23 @@ def search(study: str = "quickstart", out: str | Path | None = None, progress: P
     progress = progress or Progress(quiet=True)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")   # idle threads that spin slow everything else on the machine
     spec = load_spec(study, overrides)
-    began = time.monotonic()
+    began, interrupted = time.monotonic(), False
     bench = open_workbench(spec, Path(out or Path("runs") / spec.name), progress)
     try:
         run_search(bench)
         run_full_length(bench)
     except KeyboardInterrupt:
+        interrupted = True
         progress.note("Stopped. Run the same command again to go on from here.")
     finally:
         progress.close()
         bench.add_seconds(time.monotonic() - began)
-    result = Result.open(bench.folder.path)
+    result = Result.open(bench.folder.path, interrupted)
     result.write_report()
     return result
 
 
-def plan(study: str = "quickstart", out: str | Path | None = None, **overrides) -> dict:
+def plan(study: str | None = None, out: str | Path | None = None, **overrides) -> dict:
     """What `search` would do, without weights or training: sizes, space, baselines, runs. Raises as `search` would."""
     from autopeft.backbone.sizes import shapes_of
     from autopeft.methods import count

@@ -1,6 +1,5 @@
 """A checkpoint -> Backbone: the resident model, frozen, in evaluation mode, with its tokenizer and sizes."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +55,9 @@ def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool
     """The model's config, for num_labels classes. Raises AutopeftError if it cannot be read."""
     try:
         return AutoConfig.from_pretrained(folder, num_labels=num_labels, trust_remote_code=trust_remote_code)
-    except json.JSONDecodeError:
-        raise AutopeftError(f"The config.json of {name} is damaged (not JSON): fetch the checkpoint again.") from None
     except OSError as error:
+        if (Path(folder) / "config.json").is_file():
+            raise AutopeftError(f"The config.json of {name} is damaged (not JSON): fetch the checkpoint again.") from None
         raise AutopeftError(_not_found(name, folder, error)) from None
     except (ValueError, KeyError) as error:
         raise AutopeftError(f"The config.json of {name} is of no known architecture: {_first_sentence(error)}") from None
@@ -77,7 +76,8 @@ def _model(name, folder, config, dtype, attention, trust_remote_code) -> tuple[P
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     load = AutoModelForSequenceClassification.from_pretrained
-    arguments = {"config": config, "dtype": dtype, "trust_remote_code": trust_remote_code, "use_safetensors": True, "output_loading_info": True}
+    arguments = {"config": config, "dtype": dtype, "trust_remote_code": trust_remote_code, "use_safetensors": True,
+                 "ignore_mismatched_sizes": True, "output_loading_info": True}   # a head for other classes is drawn anew
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(HEAD_SEED)
@@ -95,7 +95,7 @@ def _model(name, folder, config, dtype, attention, trust_remote_code) -> tuple[P
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
-    return model, set(info["missing_keys"])
+    return model, set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
 
 
 def _not_found(name: str, folder: str, error: Exception) -> str:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from autopeft.errors import AutopeftError, did_you_mean
 
 STARTUP = 10      # complete trials before the inner sampler's own proposals are used
+PRIOR = 0.25      # share of the later draws of a layer parameter that still come from the layer prior
 RETRIES = 8       # proposals asked of the inner sampler before an allowed value is drawn instead
 
 SAMPLERS = {
@@ -60,7 +61,8 @@ class BudgetedSampler(BaseSampler):
         if isinstance(param_distribution, FloatDistribution):
             return self._proposed.get(param_name) or self._inner.sample_independent(study, trial, param_name, param_distribution)
         allowed = self._allowed[param_name]
-        if self._by_prior_only or len(complete_trials(study)) < STARTUP:
+        by_prior = param_name in self._weights and self._generator.random() < PRIOR
+        if self._by_prior_only or by_prior or len(complete_trials(study)) < STARTUP:
             return self._draw(study, param_name, allowed)
         if self._proposed.get(param_name) in allowed:
             return self._proposed[param_name]

@@ -70,11 +70,16 @@ class StudySpec(BaseModel):
         return {k: v for k, v in self.model_dump().items() if k not in FREE}
 
 
-def load_spec(study: str, overrides: dict) -> StudySpec:
-    """A bundled study by name or a YAML file by path, with overrides on top. Raises AutopeftError on a bad key or value."""
-    data, path = read_yaml(study, "studies")
+def load_spec(study: str | None, overrides: dict) -> StudySpec:
+    """A bundled study by name or a YAML file by path, with overrides on top. Raises AutopeftError on a bad key or value.
+
+    Without a study: the quickstart, unless a model or data of the user's own are given, which get the plain defaults.
+    """
     given = {k: v for k, v in overrides.items() if v is not None}
-    return validated(StudySpec, {**data, **given}, path.name if not given else f"{path.name} or the command line")
+    own = "model" in given or "data" in given
+    data, path = ({}, None) if study is None and own else read_yaml(study or "quickstart", "studies")
+    where = " or ".join([path.name] * bool(path) + ["the command line"] * bool(given))
+    return validated(StudySpec, {**data, **given}, where)
 
 
 def check_same(spec: StudySpec, stored: dict, folder: str) -> None:

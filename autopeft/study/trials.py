@@ -16,7 +16,7 @@ from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
-from autopeft.space import SearchSpace
+from autopeft.space import SearchSpace, anchors
 from autopeft.study.folder import StudyFolder
 from autopeft.study.records import TrialRecord
 from autopeft.study.sampler import BudgetedSampler, TrialChooser, ended
@@ -55,6 +55,7 @@ def run_trials(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: 
 def one_trial(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: Callable[[Configuration], Curve]) -> TrialRecord:
     """One configuration: asked, counted, trained, told."""
     study.sampler = sampler = BudgetedSampler(spec.sampler, seed=spec.seed * 100_003 + len(ended(study)))
+    enqueue_anchor(study, space)
     trial = study.ask()
     configuration = space.walk(TrialChooser(trial, sampler), exclude=finished_methods(study, space))
     trainable = count(configuration, space.shapes)
@@ -73,6 +74,13 @@ def one_trial(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: C
     trial.set_user_attr("curve", curve.to_json())
     study.tell(trial, [log10(max(1, trainable)), curve.validation_score[-1]])
     return TrialRecord(trial.number, "complete", configuration, trainable, curve)
+
+
+def enqueue_anchor(study: optuna.Study, space: SearchSpace) -> None:
+    """Each method begins with its anchor; what an interrupted trial has queued comes first."""
+    first, number = anchors(space), len(ended(study))
+    if number < len(first) and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(first[number])
 
 
 def fail(study: optuna.Study, trial: optuna.Trial, reason: str, state: str) -> TrialRecord:

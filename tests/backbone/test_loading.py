@@ -34,8 +34,9 @@ def test_a_whole_checkpoint_loads(checkpoint):
 
 
 def test_the_head_is_drawn_alike_every_time(checkpoint):
-    one, other = (load_backbone(str(checkpoint), 5).model.classifier.weight for _ in range(2))
-    assert torch.equal(one, other)
+    one, other = (load_backbone(str(checkpoint), 5) for _ in range(2))
+    assert torch.equal(one.model.classifier.weight, other.model.classifier.weight)
+    assert one.new_parameters == ("classifier.bias", "classifier.weight")   # the checkpoint's head is for 3 classes
 
 
 def test_a_truncated_checkpoint(checkpoint):
@@ -95,13 +96,16 @@ def test_an_architecture_that_classifies_nothing(tmp_path):
         shapes_of(str(tmp_path))
 
 
-def test_a_tokenizer_without_padding_pads_with_its_end(checkpoint):
-    for name in ("special_tokens_map.json", "vocab.txt"):
-        (checkpoint / name).unlink()
-    for token, sentence in (("[SEP]", None), (None, "neither a padding token nor an end token")):
-        kept = {"tokenizer_class": "PreTrainedTokenizerFast", **({"eos_token": token} if token else {})}
-        (checkpoint / "tokenizer_config.json").write_text(json.dumps(kept))
-        if sentence:
-            refused(checkpoint, sentence)
-        else:
-            assert load_backbone(str(checkpoint), 3).tokenizer.pad_token == "[SEP]"
+@pytest.mark.parametrize("end", ["</s>", None])
+def test_a_tokenizer_without_padding_pads_with_its_end_or_is_refused(tmp_path, end):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "film": 2}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", **({"eos_token": end} if end else {})).save_pretrained(tmp_path)
+    tiny_model("llama").save_pretrained(tmp_path)
+    if end is None:
+        return refused(tmp_path, "neither a padding token nor an end token")
+    backbone = load_backbone(str(tmp_path), 3)
+    assert backbone.tokenizer.pad_token == end and backbone.model.config.pad_token_id == 1

@@ -8,7 +8,7 @@ from sizes import bert_shapes
 from autopeft.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import count
-from autopeft.space import SpaceFile, build_space, load_space
+from autopeft.space import SpaceFile, anchors, build_space, load_space
 
 
 class Exhaustive:
@@ -140,3 +140,12 @@ def test_a_bad_space_file_is_one_sentence(tmp_path, text, sentence):
 def test_an_unknown_space_suggests_the_nearest():
     with pytest.raises(AutopeftError, match="Did you mean 'default'"):
         load_space("defalt")
+
+
+def test_anchors_are_the_defaults_on_every_layer_shrunk_to_the_budget():
+    shapes = bert_shapes(layers=4)
+    free = {a["method"]: a for a in anchors(build_space("default", load_space("default"), shapes))}
+    assert free["lora"]["lora.rank"] == 8 and free["lora"]["frozen_layers"] == 0 and all(free["lora"][f"layer.{i}"] for i in (1, 2, 3))
+    tight = build_space("default", load_space("default"), shapes, budget=1500)
+    assert [a["method"] for a in anchors(tight)] == [b.name for b in tight.affordable()]
+    assert {a["method"]: a for a in anchors(tight)}["lora"]["lora.rank"] == 2

@@ -19,6 +19,7 @@ from autopeft.importance import score_layers
 from autopeft.importance.cut import saving
 from autopeft.methods import get_method
 from autopeft.methods.attach import attached
+from autopeft.proxy.precision import choose_precision, resident
 from autopeft.proxy.training import endless, forward, train
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
@@ -102,6 +103,10 @@ def main() -> None:
     task = load_task(arguments.data, validation_rows=arguments.validation_rows)
     backbone = load_backbone(arguments.model, len(task.label_names))
     tokenised = tokenise(task, backbone.tokenizer)
+    middle = configuration(backbone.shapes.num_layers // 2, backbone.shapes.num_layers, arguments.full, arguments.learning_rate)
+    precision = choose_precision(backbone, tokenised, middle, arguments.batch_size)
+    print(f"{task.name}: {len(tokenised.train)} training rows, {len(tokenised.validation)} validation rows; {precision}")
+    backbone = resident(arguments.model, len(task.label_names), precision)
     stability(backbone, tokenised)
     if not arguments.stability:
         sweep(backbone, tokenised, arguments)
