@@ -31,7 +31,7 @@ from autopeft.tasks import load_task
 from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
-FULL_EVALUATIONS = 3     # points of a full-length learning curve
+FULL_EVALUATIONS = 2     # points of a full-length learning curve
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 
 

@@ -11,7 +11,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 
-TUNING = (0.25, 0.5, 0.75)        # where in a method's learning-rate range (log scale) a baseline's rate is tried
+TUNING = (0.35, 0.5, 0.7)        # where in a method's learning-rate range (log scale) a baseline's rate is tried
 UNIFORM_RANKS = (64, 32, 16, 8, 4, 2, 1)
 UNIFORM_TARGETS = ("all-linear", "attention", "query+value")
 

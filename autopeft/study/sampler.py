@@ -14,9 +14,12 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.space.anchor import RATE
 
-STARTUP = 10      # complete trials before the inner sampler's own proposals are used
+STARTUP = 10      # complete trials before the inner sampler chooses the method
+KNOWN = 4         # complete trials that have a parameter before the inner sampler chooses its value
 PRIOR = 0.25      # share of the later draws of a layer parameter that still come from the layer prior
+RATE_SPREAD = 0.15  # standard deviation of a drawn learning rate, as a share of its range's logarithm
 RETRIES = 8       # proposals asked of the inner sampler before an allowed value is drawn instead
 
 SAMPLERS = {
@@ -58,11 +61,13 @@ class BudgetedSampler(BaseSampler):
         return {}
 
     def sample_independent(self, study, trial, param_name, param_distribution):
+        by_prior = self._by_prior_only or self._is_new(study, param_name)
         if isinstance(param_distribution, FloatDistribution):
+            if by_prior:
+                return self._draw_rate(param_distribution)
             return self._proposed.get(param_name) or self._inner.sample_independent(study, trial, param_name, param_distribution)
         allowed = self._allowed[param_name]
-        by_prior = param_name in self._weights and self._generator.random() < PRIOR
-        if self._by_prior_only or by_prior or len(complete_trials(study)) < STARTUP:
+        if by_prior or (param_name in self._weights and self._generator.random() < PRIOR):
             return self._draw(study, param_name, allowed)
         if self._proposed.get(param_name) in allowed:
             return self._proposed[param_name]
@@ -72,6 +77,16 @@ class BudgetedSampler(BaseSampler):
                 return value
             self.replaced += 1
         return self._draw(study, param_name, allowed)
+
+    def _is_new(self, study, name: str) -> bool:
+        """Whether too few trials have this parameter: from one or two, a sampler only learns to keep away from them."""
+        seen = sum(name in t.params for t in complete_trials(study))
+        return seen < (STARTUP if name == "method" else KNOWN)
+
+    def _draw_rate(self, distribution: FloatDistribution) -> float:
+        """A learning rate around the anchor's, normal on the log scale and cut off at the ends of the range."""
+        at = np.clip(self._generator.normal(RATE, RATE_SPREAD), 0, 1)
+        return float(np.clip(distribution.low * (distribution.high / distribution.low) ** at, distribution.low, distribution.high))
 
     def _draw(self, study, name: str, allowed: tuple):
         """By the prior; methods in turn, so that each is tried once before any is tried twice."""
