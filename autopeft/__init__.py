@@ -21,7 +21,8 @@ _hook.install()
 
 
 def __getattr__(name: str):
-    if name == "Result":   # reads fronts and Optuna studies: loaded when it is wanted
+    if name == "Result":  # reads fronts and Optuna studies: loaded when it is wanted
         from autopeft.result import Result
+
         return Result
     raise AttributeError(f"module 'autopeft' has no attribute '{name}'")

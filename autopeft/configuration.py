@@ -54,8 +54,13 @@ class Configuration:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict:
-        return {"method": self.method, "settings": dict(self.settings), "layers": list(self.layers),
-                "frozen_layers": self.frozen_layers, "learning_rate": self.learning_rate}
+        return {
+            "method": self.method,
+            "settings": dict(self.settings),
+            "layers": list(self.layers),
+            "frozen_layers": self.frozen_layers,
+            "learning_rate": self.learning_rate,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping) -> "Configuration":
@@ -64,8 +69,11 @@ class Configuration:
     def __str__(self) -> str:
         settings = ", ".join(f"{k}={v}" for k, v in self.settings)
         layers = "none" if not self.layers else spans(self.layers)
-        return f"{self.method}({settings}) layers {layers}, lr {self.learning_rate:.2g}" if settings else \
-            f"{self.method} layers {layers}, lr {self.learning_rate:.2g}"
+        return (
+            f"{self.method}({settings}) layers {layers}, lr {self.learning_rate:.2g}"
+            if settings
+            else f"{self.method} layers {layers}, lr {self.learning_rate:.2g}"
+        )
 
 
 def spans(layers: tuple[int, ...]) -> str:

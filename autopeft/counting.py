@@ -24,18 +24,27 @@ def count(model: str, method: str, settings: Mapping[str, object] | None = None,
     configuration = configuration_of(method, dict(settings or {}), shapes.num_layers)
     modules = count_per_module(configuration, shapes)
     trainable = sum(modules.values())
-    return {"trainable": trainable, "total": shapes.backbone_parameters,
-            "percent": 100 * trainable / shapes.backbone_parameters, "head": shapes.head_parameters, "modules": modules}
+    return {
+        "trainable": trainable,
+        "total": shapes.backbone_parameters,
+        "percent": 100 * trainable / shapes.backbone_parameters,
+        "head": shapes.head_parameters,
+        "modules": modules,
+    }
 
 
 def configuration_of(method: str, given: dict, num_layers: int) -> Configuration:
     """Fill in the method's defaults; refuse unknown settings and values of the wrong kind."""
-    layers = parse_layers(given.pop("layers", "all"), int_of("frozen_layers", given.pop("frozen_layers", 0)), num_layers)
+    layers = parse_layers(
+        given.pop("layers", "all"), int_of("frozen_layers", given.pop("frozen_layers", 0)), num_layers
+    )
     methods = method.split("+")
     settings = {key(methods, m, k): v for m in methods for k, v in get_method(m).defaults.items()}
     for name, value in given.items():
         if name not in settings:
-            raise AutopeftError(f"{method} has no setting '{name}'." + did_you_mean(name, [*settings, "layers", "frozen_layers"]))
+            raise AutopeftError(
+                f"{method} has no setting '{name}'." + did_you_mean(name, [*settings, "layers", "frozen_layers"])
+            )
         settings[name] = like(settings[name], name, value)
     if all(get_method(m).layers == "none" for m in methods):
         layers = ()
@@ -76,9 +85,11 @@ def int_of(name: str, value) -> int:
 
 
 def parse_layers(text, frozen: int, num_layers: int) -> tuple[int, ...]:
-    """"all" or "0,2-4" -> block indices, those below the frozen prefix left out."""
+    """ "all" or "0,2-4" -> block indices, those below the frozen prefix left out."""
     if not 0 <= frozen < num_layers:
-        raise AutopeftError(f"frozen_layers is 0 to {num_layers - 1} on this backbone of {num_layers} layers, not {frozen}.")
+        raise AutopeftError(
+            f"frozen_layers is 0 to {num_layers - 1} on this backbone of {num_layers} layers, not {frozen}."
+        )
     if text in ("all", None):
         return tuple(range(frozen, num_layers))
     chosen: set[int] = set()

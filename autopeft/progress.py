@@ -3,7 +3,8 @@
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bar
 
 
 class Progress:
@@ -24,8 +25,14 @@ class Progress:
         self.close()
         self._title, self._total, self._done, self._began, self._from = title, total, done, time.monotonic(), done
         if self._live:
-            self._bar = Bar(SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-                            TextColumn("{task.fields[left]}"), console=self._console)
+            self._bar = Bar(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total}"),
+                TextColumn("{task.fields[left]}"),
+                console=self._console,
+            )
             self._bar.start()
             self._task = self._bar.add_task(title, total=total, completed=done, left="")
 
@@ -46,5 +53,3 @@ class Progress:
         if self._bar:
             self._bar.stop()
             self._bar = None
-
-

@@ -18,7 +18,7 @@ class Result:
     """What a search found. `front` is the answer; `best` and `knee` pick from it; `export` takes it away."""
 
     data: StudyResult
-    interrupted: bool = False      # Ctrl-C ended the search before it was done
+    interrupted: bool = False  # Ctrl-C ended the search before it was done
 
     @classmethod
     def open(cls, folder: str | Path, interrupted: bool = False) -> "Result":
@@ -28,8 +28,21 @@ class Result:
         files = StudyFolder(folder)
         stored = files.read()
         spec = StudySpec(**stored["spec"])
-        return cls(StudyResult(str(folder), stored["spec"], stored["task"], files.shapes(), stored["budget"], stored["configurations"],
-                               files.scores(), records(open_study(files, spec)), files.outcomes(), stored["environment"]), interrupted)
+        return cls(
+            StudyResult(
+                str(folder),
+                stored["spec"],
+                stored["task"],
+                files.shapes(),
+                stored["budget"],
+                stored["configurations"],
+                files.scores(),
+                records(open_study(files, spec)),
+                files.outcomes(),
+                stored["environment"],
+            ),
+            interrupted,
+        )
 
     @cached_property
     def front(self) -> Front:
@@ -46,20 +59,26 @@ class Result:
         limit = parse_budget(budget, self.data.shapes.backbone_parameters)
         point = self.front.best(limit)
         if point is None:
-            raise AutopeftError(f"No point of the front in {self.data.folder} has {limit:,} trainable parameters or fewer.")
+            raise AutopeftError(
+                f"No point of the front in {self.data.folder} has {limit:,} trainable parameters or fewer."
+            )
         return point
 
     def choose(self, which: str = "best") -> tuple[str, Configuration]:
         """(name, configuration) of "best", "knee" or a trial's number. Raises AutopeftError if there is none."""
         if which in ("best", "knee"):
             if not self.front.points:
-                raise AutopeftError(f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to go on.")
+                raise AutopeftError(
+                    f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to go on."
+                )
             point = self.best() if which == "best" else self.front.knee
             return point.name, point.configuration
         trials = {str(t.number): t for t in self.data.trials if t.configuration}
         if which not in trials:
-            raise AutopeftError(f"The study in {self.data.folder} has no trial '{which}': give best, knee or a trial's number"
-                                + (f" up to {max(map(int, trials))}." if trials else "."))
+            raise AutopeftError(
+                f"The study in {self.data.folder} has no trial '{which}': give best, knee or a trial's number"
+                + (f" up to {max(map(int, trials))}." if trials else ".")
+            )
         return f"trial {which}", trials[which].configuration
 
     def export(self, to: str = "peft", which: str = "best", out: str | Path | None = None) -> Path:

@@ -11,21 +11,26 @@ from autopeft.progress import Progress
 from autopeft.study.spec import load_spec
 
 
-def search(study: str | None = None, out: str | Path | None = None, progress: Progress | None = None, **overrides) -> "Result":
+def search(
+    study: str | None = None, out: str | Path | None = None, progress: Progress | None = None, **overrides
+) -> "Result":
     """Search the configurations of a study and return its result; the same call again resumes it.
 
     study: a bundled study or a YAML file (default: the quickstart, unless model= or data= is given); overrides: any field of StudySpec (model=, data=, budget="0.5%", trials= ...).
     out: the study folder (default: runs/<name of the study>). Raises AutopeftError on bad input.
     Ctrl-C stops the training cleanly; what was measured so far is reported.
     """
-    from autopeft.result import Result
-    from autopeft.workbench import open_workbench
+    from autopeft.prepare import prepare
 
     progress = progress or Progress(quiet=True)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")   # idle threads that spin slow everything else on the machine
-    spec = load_spec(study, overrides)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow everything else on the machine
     began, interrupted = time.monotonic(), False
-    bench = open_workbench(spec, Path(out or Path("runs") / spec.name), progress)
+    prepared = prepare(load_spec(study, overrides), progress.note)
+
+    from autopeft.result import Result
+    from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
+
+    bench = open_workbench(prepared, Path(out or Path("runs") / prepared.spec.name), progress)
     try:
         run_search(bench)
         run_full_length(bench)
@@ -42,25 +47,33 @@ def search(study: str | None = None, out: str | Path | None = None, progress: Pr
 
 def plan(study: str | None = None, out: str | Path | None = None, **overrides) -> dict:
     """What `search` would do, without weights or training: sizes, space, baselines, runs. Raises as `search` would."""
-    from autopeft.backbone.sizes import shapes_of
     from autopeft.methods import count
-    from autopeft.space import build_space, load_space, parse_budget
+    from autopeft.prepare import prepare
     from autopeft.study.full_length import baselines
-    from autopeft.tasks import load_task
 
-    spec = load_spec(study, overrides)
-    task = load_task(**spec.task_arguments())
-    shapes = shapes_of(spec.model, len(task.label_names))
-    budget = parse_budget(spec.budget, shapes.backbone_parameters)
-    space = build_space(spec.space, load_space(spec.space), shapes, budget)
+    prepared = prepare(load_spec(study, overrides))
+    spec, task, shapes, budget, space = prepared.spec, prepared.task, prepared.shapes, prepared.budget, prepared.space()
     affordable = [b.name for b in space.affordable()]
-    return {"folder": str(out or Path("runs") / spec.name), "task": task.summary(), "budget": budget,
-            "backbone_parameters": shapes.backbone_parameters, "head_parameters": shapes.head_parameters,
-            "configurations": space.configurations, "methods": affordable, "refused": space.refused,
-            "over_budget": sorted({b.name for b in space.branches} - set(affordable)), "trials": spec.trials,
-            "proxy_steps": spec.proxy_steps, "full_steps": spec.full_steps, "seeds": spec.seeds, "finalists": spec.finalists,
-            "baselines": [{"name": c.name, "configuration": str(c.configuration), "trainable": count(c.configuration, shapes)}
-                          for c in baselines(shapes, budget, spec.ceiling)]}
+    return {
+        "folder": str(out or Path("runs") / spec.name),
+        "task": task.summary(),
+        "budget": budget,
+        "backbone_parameters": shapes.backbone_parameters,
+        "head_parameters": shapes.head_parameters,
+        "configurations": space.configurations,
+        "methods": affordable,
+        "refused": space.refused,
+        "over_budget": sorted({b.name for b in space.branches} - set(affordable)),
+        "trials": spec.trials,
+        "proxy_steps": spec.proxy_steps,
+        "full_steps": spec.full_steps,
+        "seeds": spec.seeds,
+        "finalists": spec.finalists,
+        "baselines": [
+            {"name": c.name, "configuration": str(c.configuration), "trainable": count(c.configuration, shapes)}
+            for c in baselines(shapes, budget, spec.ceiling)
+        ],
+    }
 
 
 def run_search(bench) -> None:

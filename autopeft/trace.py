@@ -3,9 +3,20 @@
 from autopeft.progress import Progress
 
 
-def trace(model: str = "minilm-l6", data: str = "rotten-tomatoes", scorer: str = "trace", rows: int = 512, seed: int = 0,
-          max_length: int = 128, gain: str = "raw", basis: str | None = None, min_trained: int = 1, max_trained: int | None = None,
-          progress: Progress | None = None, **columns):
+def trace(
+    model: str = "minilm-l6",
+    data: str = "rotten-tomatoes",
+    scorer: str = "trace",
+    rows: int = 512,
+    seed: int = 0,
+    max_length: int = 128,
+    gain: str = "raw",
+    basis: str | None = None,
+    min_trained: int = 1,
+    max_trained: int | None = None,
+    progress: Progress | None = None,
+    **columns,
+):
     """Score every layer and return LayerScores (deviation, gains, intervals and the cut for the semantic trace).
 
     columns: text=, text_pair=, label=, group=, missing_labels= as in a study. Raises AutopeftError on bad input.
@@ -19,5 +30,9 @@ def trace(model: str = "minilm-l6", data: str = "rotten-tomatoes", scorer: str =
     task = load_task(data, progress=note, **columns)
     backbone = load_backbone(model, len(task.label_names), progress=note)
     tokenised = tokenise(task, backbone.tokenizer, max_length)
-    options = {} if scorer != "trace" else {"gain": gain, "min_trained": min_trained, "max_trained": max_trained, "basis": basis}
+    options = (
+        {}
+        if scorer != "trace"
+        else {"gain": gain, "min_trained": min_trained, "max_trained": max_trained, "basis": basis}
+    )
     return score_layers(scorer, backbone, tokenised, rows=rows, seed=seed, **options)

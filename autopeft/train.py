@@ -7,38 +7,53 @@ from autopeft.errors import AutopeftError
 from autopeft.progress import Progress
 
 
-def train(study: str | Path, which: str = "best", out: str | Path | None = None, steps: int | None = None,
-          seed: int | None = None, progress: Progress | None = None) -> dict:
+def train(
+    study: str | Path,
+    which: str = "best",
+    out: str | Path | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> dict:
     """Train "best", "knee" or a trial's number and save it with peft; return its scores and the folder.
 
     The test score is that of the saved adapter, loaded anew on an fp32 backbone, so that whoever loads it gets it too.
     Raises AutopeftError on bad input or when the loss is no longer finite.
     """
+    from autopeft.prepare import prepare
     from autopeft.result import Result
+    from autopeft.study.spec import StudySpec
     from autopeft.workbench import open_workbench
 
     progress = progress or Progress(quiet=True)
     result = Result.open(study)
     name, configuration = result.choose(which)
-    bench = open_workbench(result_spec(result, steps), Path(study), progress)
+    bench = open_workbench(prepare(StudySpec(**result.data.spec)), Path(study), progress)
+    steps = steps or bench.spec.full_steps
     folder = Path(out or Path(study) / "adapters" / name.replace(" ", "-"))
-    progress.note(f"Training {name}: {configuration} for {bench.spec.full_steps} steps.")
+    progress.note(f"Training {name}: {configuration} for {steps} steps.")
     try:
-        curve = bench.train(configuration, seed=bench.spec.seed if seed is None else seed, full=True, test=False,
-                            keep=lambda model: save(model, folder))
+        curve = bench.train(
+            configuration,
+            seed=bench.spec.seed if seed is None else seed,
+            full=True,
+            test=False,
+            steps=steps,
+            keep=lambda model: save(model, folder),
+        )
     except (ArithmeticError, MemoryError) as error:
         raise AutopeftError(f"The training of {name} failed: {error}.") from None
     scores = score_saved(folder, bench)
-    scores |= {"name": name, "configuration": configuration.to_json(), "metric": bench.spec.metric, "folder": str(folder),
-               "validation_score": curve.validation_score[-1], "seconds": curve.seconds}
+    scores |= {
+        "name": name,
+        "configuration": configuration.to_json(),
+        "metric": bench.spec.metric,
+        "folder": str(folder),
+        "validation_score": curve.validation_score[-1],
+        "seconds": curve.seconds,
+    }
     write_card(folder, result, name, configuration, scores)
     return scores
-
-
-def result_spec(result, steps: int | None):
-    from autopeft.study.spec import StudySpec
-
-    return StudySpec(**{**result.data.spec, **({"full_steps": steps} if steps else {})})
 
 
 def save(model, folder: Path) -> None:
@@ -54,7 +69,9 @@ def save(model, folder: Path) -> None:
             shutil.rmtree(folder)
         beside.rename(folder)
     except OSError as error:
-        raise AutopeftError(f"The adapter could not be saved in {folder} ({error.strerror}): free some space or choose another --out.") from None
+        raise AutopeftError(
+            f"The adapter could not be saved in {folder} ({error.strerror}): free some space or choose another --out."
+        ) from None
 
 
 def score_saved(folder: Path, bench) -> dict:
@@ -66,7 +83,9 @@ def score_saved(folder: Path, bench) -> dict:
     from autopeft.proxy.precision import device
     from autopeft.proxy.training import evaluate
 
-    backbone = load_backbone(bench.spec.model, len(bench.task.label_names), trust_remote_code=bench.spec.trust_remote_code)
+    backbone = load_backbone(
+        bench.spec.model, len(bench.task.label_names), trust_remote_code=bench.spec.trust_remote_code
+    )
     model = PeftModel.from_pretrained(backbone.model, str(folder)).to(device()).eval()
     loss, score = evaluate(model, bench.tokenised.test, bench.tokenised)
     return {"test_loss": loss, "test_score": score}
@@ -77,7 +96,9 @@ def write_card(folder: Path, result, name: str, configuration, scores: dict) -> 
     from autopeft.export.peft import readme
     from autopeft.study.folder import write_whole
 
-    metadata = f"---\nlibrary_name: peft\nbase_model: {result.data.spec['model']}\npipeline_tag: text-classification\n---\n\n"
+    metadata = (
+        f"---\nlibrary_name: peft\nbase_model: {result.data.spec['model']}\npipeline_tag: text-classification\n---\n\n"
+    )
     line = f"\nTest {scores['metric']} {scores['test_score']:.4f} on {result.data.task['test']:,} rows (validation {scores['validation_score']:.4f}).\n"
     write_whole(folder / "README.md", metadata + readme(result.data, name, configuration) + line)
     write_whole(folder / "scores.json", json.dumps(scores, indent=1) + "\n")

@@ -13,25 +13,24 @@ from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.backbone.sizes import shapes_of
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
+from autopeft.prepare import Prepared
 from autopeft.progress import Progress
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.precision import Precision, choose_precision, resident
 from autopeft.proxy.training import Diverged, train
-from autopeft.space import SearchSpace, build_space, load_space, parse_budget
+from autopeft.space import SearchSpace
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import uniform_lora
 from autopeft.study.spec import StudySpec, check_same
 from autopeft.study.trials import open_study
-from autopeft.tasks import load_task
 from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
-FULL_EVALUATIONS = 2     # points of a full-length learning curve
+FULL_EVALUATIONS = 2  # points of a full-length learning curve
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 
 
@@ -56,14 +55,33 @@ class Workbench:
         """A trial's short run; the study's seed decides batches and initial values, so that trials are compared in pairs."""
         return self.train(configuration, seed=self.spec.seed, full=False, test=False)
 
-    def train(self, configuration: Configuration, *, seed: int, full: bool, test: bool,
-              keep: Callable[[torch.nn.Module], None] | None = None) -> Curve:
-        """Train on the resident backbone. Raises ArithmeticError or MemoryError for a run that failed by itself."""
+    def train(
+        self,
+        configuration: Configuration,
+        *,
+        seed: int,
+        full: bool,
+        test: bool,
+        steps: int | None = None,
+        keep: Callable[[torch.nn.Module], None] | None = None,
+    ) -> Curve:
+        """Train on the resident backbone, for the spec's steps unless told otherwise.
+
+        Raises ArithmeticError or MemoryError for a run that failed by itself.
+        """
         try:
-            return train(self.backbone, self.tokenised, configuration, seed=seed, batch_size=self.spec.batch_size,
-                         head_learning_rate=self.spec.head_learning_rate,
-                         steps=self.spec.full_steps if full else self.spec.proxy_steps,
-                         evaluations=FULL_EVALUATIONS if full else 1, test=test, keep=keep)
+            return train(
+                self.backbone,
+                self.tokenised,
+                configuration,
+                seed=seed,
+                batch_size=self.spec.batch_size,
+                head_learning_rate=self.spec.head_learning_rate,
+                steps=steps or (self.spec.full_steps if full else self.spec.proxy_steps),
+                evaluations=FULL_EVALUATIONS if full else 1,
+                test=test,
+                keep=keep,
+            )
         except Diverged as error:
             raise ArithmeticError(str(error)) from error
         except torch.OutOfMemoryError as error:
@@ -77,42 +95,56 @@ class Workbench:
         self.folder.write({k: v for k, v in data.items() if k != "format"})
 
 
-def open_workbench(spec: StudySpec, path: Path, progress: Progress) -> Workbench:
-    """Load data and backbone, score the layers, build the space; a folder that holds this study is taken up again.
+def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbench:
+    """Load the backbone, score the layers, build the space; a folder that holds this study is taken up again.
 
-    Everything that can be refused is refused before any weight is loaded. Raises AutopeftError.
+    Raises AutopeftError when the folder holds another study.
     """
+    spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     folder = StudyFolder(path)
-    stored = folder.read() if folder.exists else None
-    if stored:
-        check_same(spec, stored["spec"], str(path))
-    task = load_task(**spec.task_arguments(), progress=progress.note)
+    stored = stored_study(prepared, folder)
     for note in task.notes:
         progress.note(f"Data: {note}")
-    if stored and stored["task"]["fingerprint"] != task.fingerprint:
-        raise AutopeftError(f"The study in {path} was made with other data than {spec.data} holds now: choose another folder with --out.")
-    shapes = shapes_of(spec.model, len(task.label_names), trust_remote_code=spec.trust_remote_code)
-    budget = parse_budget(spec.budget, shapes.backbone_parameters)
-    file = load_space(spec.space)
-    build_space(spec.space, file, shapes, budget).affordable()
-    backbone, tokenised, precision = load_resident(spec, task, shapes, budget, stored, progress)
+    backbone, tokenised, precision = load_resident(prepared, stored, progress)
     if not stored:
         folder.create()
-        space = build_space(spec.space, file, shapes, budget)
-        folder.write({"spec": spec.model_dump(), "task": task.summary(), "shapes": shapes.to_json(), "budget": budget,
-                      "configurations": space.configurations, "environment": environment(precision)})
-    scores = layer_scores(spec, folder, backbone, tokenised, progress)
-    space = build_space(spec.space, file, shapes, budget, scores)
+        folder.write(
+            {
+                "spec": spec.model_dump(),
+                "task": task.summary(),
+                "shapes": shapes.to_json(),
+                "budget": prepared.budget,
+                "configurations": prepared.space().configurations,
+                "environment": environment(precision),
+            }
+        )
+    space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")
     return Workbench(spec, folder, progress, task, tokenised, backbone, space, open_study(folder, spec))
 
 
-def load_resident(spec: StudySpec, task: Task, shapes: BackboneShapes, budget: int | None, stored: dict | None,
-                  progress: Progress) -> tuple[Backbone, TokenisedTask, Precision]:
+def stored_study(prepared: Prepared, folder: StudyFolder) -> dict | None:
+    """study.json of a folder that is to be resumed, None for a new one. Raises AutopeftError if it is another study's."""
+    if not folder.exists:
+        return None
+    stored = folder.read()
+    check_same(prepared.spec, stored["spec"], str(folder.path))
+    if stored["task"]["fingerprint"] != prepared.task.fingerprint:
+        raise AutopeftError(
+            f"The study in {folder.path} was made with other data than {prepared.spec.data} holds now: choose another "
+            "folder with --out."
+        )
+    return stored
+
+
+def load_resident(
+    prepared: Prepared, stored: dict | None, progress: Progress
+) -> tuple[Backbone, TokenisedTask, Precision]:
     """The backbone in the format that steps fastest (as stored, when resuming), and the data tokenised once."""
+    spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
     classes = len(task.label_names)
     if stored:
         precision = Precision(**stored["environment"]["precision"])
@@ -120,14 +152,19 @@ def load_resident(spec: StudySpec, task: Task, shapes: BackboneShapes, budget: i
         return backbone, tokenise(task, backbone.tokenizer, spec.max_length), precision
     backbone = load_backbone(spec.model, classes, trust_remote_code=spec.trust_remote_code, progress=progress.note)
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length)
-    precision = choose_precision(backbone, tokenised, uniform_lora(shapes, budget), spec.batch_size, spec.precision)
-    progress.note(f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
-                  f"{shapes.head_parameters:,}; {precision}.")
+    precision = choose_precision(
+        backbone, tokenised, uniform_lora(shapes, prepared.budget), spec.batch_size, spec.precision
+    )
+    progress.note(
+        f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
+        f"{shapes.head_parameters:,}; {precision}."
+    )
     return resident(spec.model, classes, precision, spec.trust_remote_code), tokenised, precision
 
 
-def layer_scores(spec: StudySpec, folder: StudyFolder, backbone: Backbone, tokenised: TokenisedTask,
-                 progress: Progress) -> LayerScores | None:
+def layer_scores(
+    spec: StudySpec, folder: StudyFolder, backbone: Backbone, tokenised: TokenisedTask, progress: Progress
+) -> LayerScores | None:
     """Scores from the folder, or measured now and kept there; None with importance "none"."""
     if spec.importance == "none":
         return None
@@ -135,13 +172,23 @@ def layer_scores(spec: StudySpec, folder: StudyFolder, backbone: Backbone, token
     if scores is None:
         scores = score_layers(spec.importance, backbone, tokenised, seed=spec.seed)
         folder.write_scores(scores)
-    progress.note(f"Layers: {spec.importance} would freeze the lowest {scores.cut} of {len(scores.scores)}."
-                  + (f" {scores.warning}" if scores.warning else ""))
+    progress.note(
+        f"Layers: {spec.importance} would freeze the lowest {scores.cut} of {len(scores.scores)}."
+        + (f" {scores.warning}" if scores.warning else "")
+    )
     return scores
 
 
 def environment(precision: Precision) -> dict:
     """Versions, machine and precision, for the report."""
-    return {"versions": {p: version(p) for p in PACKAGES}, "python": platform.python_version(), "system": platform.system(),
-            "machine": platform.machine(), "threads": torch.get_num_threads(), "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "precision": precision.to_json(), "started": time.strftime("%Y-%m-%d %H:%M:%S"), "wall_seconds": 0.0}
+    return {
+        "versions": {p: version(p) for p in PACKAGES},
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "precision": precision.to_json(),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "wall_seconds": 0.0,
+    }

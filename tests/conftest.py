@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")        # nothing here needs a hub, and a look-up would cost seconds
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here needs a hub, and a look-up would cost seconds
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest

@@ -12,7 +12,17 @@ from autopeft.study.spec import StudySpec
 
 
 def curve(score: float, seed: int = 0, test: bool = False) -> Curve:
-    return Curve(seed, (10, 20), (0.7, 0.6), (0.68, 1 - score), (0.5, score), 1.5, 10**8, score - 0.01 if test else None, 0.6 if test else None)
+    return Curve(
+        seed,
+        (10, 20),
+        (0.7, 0.6),
+        (0.68, 1 - score),
+        (0.5, score),
+        1.5,
+        10**8,
+        score - 0.01 if test else None,
+        0.6 if test else None,
+    )
 
 
 def lora(rank: int, layers=(0, 1, 2)) -> Configuration:
@@ -27,16 +37,53 @@ def outcome(name: str, role: str, rank: int, scores) -> Outcome:
     return Outcome(name, role, lora(rank), rank * 384, tuple(curve(s, i, test=True) for i, s in enumerate(scores)))
 
 
-TRACE = LayerScores("trace", (0.2, 1.5, 1.3), 1, None, {"deviation": [1.0, 0.9, 0.6, 0.5], "deviation_interval": [[0.95, 1.05], [0.85, 0.95], [0.55, 0.65], [0.45, 0.55]],
-                                                       "gain": [0.1, 0.3, 0.1], "saving": 0.22})
-TRIALS = (trial(0, 1, 0.6), trial(1, 4, 0.7), trial(2, 16, 0.75), trial(3, 8, 0.65), TrialRecord(4, "failed", lora(2), 768, None, "the loss was nan"))
-OUTCOMES = (outcome("uniform LoRA", "baseline", 8, (0.70, 0.71, 0.72)), outcome("trial 1", "finalist", 4, (0.73, 0.74, 0.75)),
-            outcome("trial 2", "finalist", 16, (0.80, 0.81, 0.82)), outcome("full fine-tuning", "ceiling", 64, (0.85, 0.86, 0.87)))
+TRACE = LayerScores(
+    "trace",
+    (0.2, 1.5, 1.3),
+    1,
+    None,
+    {
+        "deviation": [1.0, 0.9, 0.6, 0.5],
+        "deviation_interval": [[0.95, 1.05], [0.85, 0.95], [0.55, 0.65], [0.45, 0.55]],
+        "gain": [0.1, 0.3, 0.1],
+        "saving": 0.22,
+    },
+)
+TRIALS = (
+    trial(0, 1, 0.6),
+    trial(1, 4, 0.7),
+    trial(2, 16, 0.75),
+    trial(3, 8, 0.65),
+    TrialRecord(4, "failed", lora(2), 768, None, "the loss was nan"),
+)
+OUTCOMES = (
+    outcome("uniform LoRA", "baseline", 8, (0.70, 0.71, 0.72)),
+    outcome("trial 1", "finalist", 4, (0.73, 0.74, 0.75)),
+    outcome("trial 2", "finalist", 16, (0.80, 0.81, 0.82)),
+    outcome("full fine-tuning", "ceiling", 64, (0.85, 0.86, 0.87)),
+)
 
-WHOLE = StudyResult("runs/x", StudySpec(model="m<b>", data="d.csv", budget="50%").model_dump(),
-                    {"name": "d.csv", "classes": ["<script>alert(1)</script>", "b"], "metric": "accuracy", "train": 100, "validation": 20, "test": 30,
-                     "notes": ["Removed 3 <duplicates>."], "fingerprint": "f"},
-                    bert_shapes(), 10_000, 1234, TRACE, TRIALS, OUTCOMES, {"versions": {"torch": "2"}, "wall_seconds": 3.0})
+WHOLE = StudyResult(
+    "runs/x",
+    StudySpec(model="m<b>", data="d.csv", budget="50%").model_dump(),
+    {
+        "name": "d.csv",
+        "classes": ["<script>alert(1)</script>", "b"],
+        "metric": "accuracy",
+        "train": 100,
+        "validation": 20,
+        "test": 30,
+        "notes": ["Removed 3 <duplicates>."],
+        "fingerprint": "f",
+    },
+    bert_shapes(),
+    10_000,
+    1234,
+    TRACE,
+    TRIALS,
+    OUTCOMES,
+    {"versions": {"torch": "2"}, "wall_seconds": 3.0},
+)
 STATES = {
     "whole": WHOLE,
     "no finalists yet": replace(WHOLE, outcomes=()),

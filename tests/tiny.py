@@ -2,17 +2,41 @@
 
 import torch
 
-TINY = ["bert", "roberta", "deberta-v2", "distilbert", "modernbert", "gpt2", "llama", "qwen3", "gemma", "gpt_neox", "opt"]
+TINY = [
+    "bert",
+    "roberta",
+    "deberta-v2",
+    "distilbert",
+    "modernbert",
+    "gpt2",
+    "llama",
+    "qwen3",
+    "gemma",
+    "gpt_neox",
+    "opt",
+]
 VOCABULARY, LABELS, PAD, WIDTH, LAYERS = 100, 3, 1, 32, 3
 
-_ENCODER = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64,
-            "max_position_embeddings": 64}
+_ENCODER = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
 _GROUPED = {**_ENCODER, "num_key_value_heads": 2, "head_dim": 8}
 _SIZES = {
     "bert": _ENCODER,
     "roberta": _ENCODER,
-    "deberta-v2": {**_ENCODER, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8,
-                   "norm_rel_ebd": "layer_norm", "share_att_key": True, "pooler_hidden_size": WIDTH},
+    "deberta-v2": {
+        **_ENCODER,
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 8,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pooler_hidden_size": WIDTH,
+    },
     "distilbert": {"dim": WIDTH, "n_layers": LAYERS, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 64},
     "modernbert": {**_ENCODER, "local_attention": 8, "global_attn_every_n_layers": 2},
     "gpt2": {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": 4, "n_positions": 64},
@@ -20,8 +44,14 @@ _SIZES = {
     "qwen3": _GROUPED,
     "gemma": _GROUPED,
     "gpt_neox": _ENCODER,
-    "opt": {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "ffn_dim": 64,
-            "max_position_embeddings": 64, "word_embed_proj_dim": WIDTH},
+    "opt": {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4,
+        "ffn_dim": 64,
+        "max_position_embeddings": 64,
+        "word_embed_proj_dim": WIDTH,
+    },
 }
 
 
@@ -29,8 +59,17 @@ def tiny_config(model_type: str):
     """The transformers config of a tiny model: 3 layers, width 32, 100 words, 3 labels, token 1 is the padding."""
     from transformers import AutoConfig
 
-    return AutoConfig.for_model(model_type, vocab_size=VOCABULARY, num_labels=LABELS, pad_token_id=PAD, bos_token_id=2,
-                                eos_token_id=3, cls_token_id=2, sep_token_id=3, **_SIZES[model_type])
+    return AutoConfig.for_model(
+        model_type,
+        vocab_size=VOCABULARY,
+        num_labels=LABELS,
+        pad_token_id=PAD,
+        bos_token_id=2,
+        eos_token_id=3,
+        cls_token_id=2,
+        sep_token_id=3,
+        **_SIZES[model_type],
+    )
 
 
 def tiny_model(model_type: str, attention: str = "eager"):
@@ -52,6 +91,6 @@ def tiny_batch(size: int = 4, length: int = 12) -> dict:
     generator = torch.Generator().manual_seed(0)
     input_ids = torch.randint(4, VOCABULARY, (size, length), generator=generator)
     attention_mask = torch.ones_like(input_ids)
-    attention_mask[size // 2:, -(length // 3):] = 0
+    attention_mask[size // 2 :, -(length // 3) :] = 0
     input_ids[attention_mask == 0] = PAD
     return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": torch.arange(size) % LABELS}

@@ -5,7 +5,8 @@ import inspect
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
 from autopeft.backbone.roles import attention_path, block_linears, block_roles, sizes
@@ -21,12 +22,23 @@ def describe(model: PreTrainedModel, name: str) -> BackboneShapes:
     head = head_modules(model, name)
     head_parameters = sum(_parameters(model.get_submodule(path)) for path in head)
     return BackboneShapes(
-        name=name, model_type=model.config.model_type, hidden_size=model.config.hidden_size, num_layers=len(blocks),
-        kv_size=_kv_size(linears), is_decoder=_is_decoder(model.config), blocks_path=blocks_path,
-        attention_paths=attention, linears=linears,
-        biases=_biases(blocks_path, blocks), block_parameters=tuple(_parameters(b) for b in blocks),
-        backbone_parameters=_parameters(model) - head_parameters, head_parameters=head_parameters, head_modules=head,
-        prefix_attention=bool(model._supports_attention_backend), prefix_cache=_accepts_prefix(model))
+        name=name,
+        model_type=model.config.model_type,
+        hidden_size=model.config.hidden_size,
+        num_layers=len(blocks),
+        kv_size=_kv_size(linears),
+        is_decoder=_is_decoder(model.config),
+        blocks_path=blocks_path,
+        attention_paths=attention,
+        linears=linears,
+        biases=_biases(blocks_path, blocks),
+        block_parameters=tuple(_parameters(b) for b in blocks),
+        backbone_parameters=_parameters(model) - head_parameters,
+        head_parameters=head_parameters,
+        head_modules=head,
+        prefix_attention=bool(model._supports_attention_backend),
+        prefix_cache=_accepts_prefix(model),
+    )
 
 
 def find_blocks(model: PreTrainedModel, name: str) -> tuple[str, nn.ModuleList]:
@@ -38,12 +50,16 @@ def find_blocks(model: PreTrainedModel, name: str) -> tuple[str, nn.ModuleList]:
             found.append((path, module))
     found = [(path, blocks) for path, blocks in found if all(attention_path(block_roles(b)) for b in blocks)]
     if not found or model.config.is_encoder_decoder:
-        raise AutopeftError(f"No single stack of transformer blocks was found in {name} ({type(model).__name__}): "
-                            "choose an encoder or a decoder whose blocks are one list.")
+        raise AutopeftError(
+            f"No single stack of transformer blocks was found in {name} ({type(model).__name__}): "
+            "choose an encoder or a decoder whose blocks are one list."
+        )
     path, blocks = max(found, key=lambda item: len(item[1]))
     if len(blocks) != model.config.num_hidden_layers:
-        raise AutopeftError(f"{name} runs {model.config.num_hidden_layers} layers over {len(blocks)} blocks of weights: "
-                            "models that share weights between layers are not supported.")
+        raise AutopeftError(
+            f"{name} runs {model.config.num_hidden_layers} layers over {len(blocks)} blocks of weights: "
+            "models that share weights between layers are not supported."
+        )
     return path, blocks
 
 
@@ -70,9 +86,12 @@ def _linears(blocks_path: str, blocks: nn.ModuleList) -> tuple[Linear, ...]:
 
 
 def _biases(blocks_path: str, blocks: nn.ModuleList) -> tuple[Bias, ...]:
-    return tuple(Bias(f"{blocks_path}.{layer}.{path.removesuffix('.bias')}", layer, parameter.numel())
-                 for layer, block in enumerate(blocks)
-                 for path, parameter in block.named_parameters() if path.endswith(".bias"))
+    return tuple(
+        Bias(f"{blocks_path}.{layer}.{path.removesuffix('.bias')}", layer, parameter.numel())
+        for layer, block in enumerate(blocks)
+        for path, parameter in block.named_parameters()
+        if path.endswith(".bias")
+    )
 
 
 def _parameters(module: nn.Module) -> int:
@@ -90,7 +109,9 @@ def _kv_size(linears: tuple[Linear, ...]) -> int:
 def _is_decoder(config) -> bool:
     """True for causal families; BERT and RoBERTa are in both tables and are encoders unless their config says not."""
     causal = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    return causal and (config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or getattr(config, "is_decoder", False))
+    return causal and (
+        config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or getattr(config, "is_decoder", False)
+    )
 
 
 def _accepts_prefix(model: PreTrainedModel) -> bool:

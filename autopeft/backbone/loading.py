@@ -13,7 +13,7 @@ from autopeft.backbone.resolve import Progress, resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.errors import AutopeftError
 
-HEAD_SEED = 0    # the head is drawn anew for every run; this makes the resident one repeatable too
+HEAD_SEED = 0  # the head is drawn anew for every run; this makes the resident one repeatable too
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +24,18 @@ class Backbone:
     model: PreTrainedModel
     tokenizer: object
     shapes: BackboneShapes
-    new_parameters: tuple[str, ...]    # of the head: missing from the checkpoint, so drawn at random
+    new_parameters: tuple[str, ...]  # of the head: missing from the checkpoint, so drawn at random
 
 
-def load_backbone(name: str, num_labels: int, *, dtype: torch.dtype = torch.float32, attention: str = "eager",
-                  trust_remote_code: bool = False, progress: Progress = None) -> Backbone:
+def load_backbone(
+    name: str,
+    num_labels: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+    attention: str = "eager",
+    trust_remote_code: bool = False,
+    progress: Progress = None,
+) -> Backbone:
     """Load a sequence-classification model with C = num_labels classes, every parameter frozen.
 
     Raises AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and
@@ -39,15 +46,19 @@ def load_backbone(name: str, num_labels: int, *, dtype: torch.dtype = torch.floa
     tokenizer = _tokenizer(name, folder, trust_remote_code)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise AutopeftError(f"The tokenizer of {name} has neither a padding token nor an end token: set pad_token in its tokenizer_config.json.")
+            raise AutopeftError(
+                f"The tokenizer of {name} has neither a padding token nor an end token: set pad_token in its tokenizer_config.json."
+            )
         tokenizer.pad_token = tokenizer.eos_token
     config.pad_token_id = tokenizer.pad_token_id
     model, missing = _model(name, folder, config, dtype, attention, trust_remote_code)
     shapes = describe(model, name)
     lost = [k for k in missing if not k.startswith(tuple(f"{h}." for h in shapes.head_modules))]
     if lost:
-        raise AutopeftError(f"The checkpoint of {name} lacks {len(lost)} weights of the backbone, {lost[0]} first: it is not a whole "
-                            f"{config.model_type} model.")
+        raise AutopeftError(
+            f"The checkpoint of {name} lacks {len(lost)} weights of the backbone, {lost[0]} first: it is not a whole "
+            f"{config.model_type} model."
+        )
     return Backbone(name, model.eval().requires_grad_(False), tokenizer, shapes, tuple(sorted(missing)))
 
 
@@ -57,10 +68,14 @@ def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool
         return AutoConfig.from_pretrained(folder, num_labels=num_labels, trust_remote_code=trust_remote_code)
     except OSError as error:
         if (Path(folder) / "config.json").is_file():
-            raise AutopeftError(f"The config.json of {name} is damaged (not JSON): fetch the checkpoint again.") from None
+            raise AutopeftError(
+                f"The config.json of {name} is damaged (not JSON): fetch the checkpoint again."
+            ) from None
         raise AutopeftError(_not_found(name, folder, error)) from None
     except (ValueError, KeyError) as error:
-        raise AutopeftError(f"The config.json of {name} is of no known architecture: {_first_sentence(error)}") from None
+        raise AutopeftError(
+            f"The config.json of {name} is of no known architecture: {_first_sentence(error)}"
+        ) from None
 
 
 def _tokenizer(name: str, folder: str, trust_remote_code: bool):
@@ -76,19 +91,27 @@ def _model(name, folder, config, dtype, attention, trust_remote_code) -> tuple[P
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     load = AutoModelForSequenceClassification.from_pretrained
-    arguments = {"config": config, "dtype": dtype, "trust_remote_code": trust_remote_code, "use_safetensors": True,
-                 "ignore_mismatched_sizes": True, "output_loading_info": True}   # a head for other classes is drawn anew
+    arguments = {
+        "config": config,
+        "dtype": dtype,
+        "trust_remote_code": trust_remote_code,
+        "use_safetensors": True,
+        "ignore_mismatched_sizes": True,
+        "output_loading_info": True,
+    }  # a head for other classes is drawn anew
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(HEAD_SEED)
             try:
                 model, info = load(folder, attn_implementation=attention, **arguments)
-            except (ValueError, ImportError) as error:   # this architecture has no such attention: its own default
+            except (ValueError, ImportError) as error:  # this architecture has no such attention: its own default
                 if "attention" not in str(error).lower() and "sdpa" not in str(error).lower():
                     raise
                 model, info = load(folder, **arguments)
     except (SafetensorError, RuntimeError, ValueError, KeyError, EOFError) as error:
-        raise AutopeftError(f"The checkpoint of {name} cannot be read, it may be truncated: {_first_sentence(error)}") from None
+        raise AutopeftError(
+            f"The checkpoint of {name} cannot be read, it may be truncated: {_first_sentence(error)}"
+        ) from None
     except OSError as error:
         raise AutopeftError(_not_found(name, folder, error)) from None
     finally:

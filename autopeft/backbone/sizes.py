@@ -10,7 +10,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.errors import AutopeftError
 from autopeft.packages import cache_folder
 
-FORMAT = 1   # of the cached sizes; raise it when `describe` changes
+FORMAT = 1  # of the cached sizes; raise it when `describe` changes
 
 
 def shapes_of(name: str, num_labels: int = 2, trust_remote_code: bool = False) -> BackboneShapes:
@@ -22,7 +22,9 @@ def shapes_of(name: str, num_labels: int = 2, trust_remote_code: bool = False) -
     config = Path(folder) / "config.json"
     if not config.is_file():
         return _measure(name, folder, num_labels, trust_remote_code)
-    key = hashlib.sha256("\n".join([config.read_text(encoding="utf-8"), str(num_labels), version("transformers"), str(FORMAT)]).encode())
+    key = hashlib.sha256(
+        "\n".join([config.read_text(encoding="utf-8"), str(num_labels), version("transformers"), str(FORMAT)]).encode()
+    )
     cached = cache_folder() / "sizes" / f"{key.hexdigest()[:24]}.json"
     if cached.is_file():
         return BackboneShapes.from_json({**json.loads(cached.read_text(encoding="utf-8")), "name": name})
@@ -44,7 +46,9 @@ def _measure(name: str, folder: str, num_labels: int, trust_remote_code: bool) -
         with torch.device("meta"):
             model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
     except ValueError:
-        raise AutopeftError(f"{name} is a {config.model_type} model, which transformers cannot use for sequence classification.") from None
+        raise AutopeftError(
+            f"{name} is a {config.model_type} model, which transformers cannot use for sequence classification."
+        ) from None
     return describe(model, name)
 
 

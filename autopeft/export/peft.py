@@ -12,8 +12,11 @@ from autopeft.study.records import StudyResult
 
 def export_peft(result: StudyResult, name: str, configuration: Configuration, out: Path) -> Path:
     """Write what peft's own get_peft_model needs to train this configuration, and how it was trained here."""
-    fields = {**peft_fields(configuration, result.shapes), "base_model_name_or_path": result.spec["model"],
-              "peft_version": version("peft")}
+    fields = {
+        **peft_fields(configuration, result.shapes),
+        "base_model_name_or_path": result.spec["model"],
+        "peft_version": version("peft"),
+    }
     write_whole(out / "adapter_config.json", json.dumps(fields, indent=2, sort_keys=True) + "\n")
     write_whole(out / "README.md", readme(result, name, configuration))
     return out

@@ -3,5 +3,17 @@
 from autopeft.front.dominance import hypervolume, knee, non_dominated, ranks
 from autopeft.front.front import Front, FrontPoint, Verdict, finalists, front_of, point_of, point_of_trial, verdict
 
-__all__ = ["Front", "FrontPoint", "Verdict", "finalists", "front_of", "hypervolume", "knee", "non_dominated", "point_of",
-           "point_of_trial", "ranks", "verdict"]
+__all__ = [
+    "Front",
+    "FrontPoint",
+    "Verdict",
+    "finalists",
+    "front_of",
+    "hypervolume",
+    "knee",
+    "non_dominated",
+    "point_of",
+    "point_of_trial",
+    "ranks",
+    "verdict",
+]

@@ -16,12 +16,12 @@ class FrontPoint:
     """One point of parameters against score. seeds is 0 for a proxy run (validation), else the full-length runs (test)."""
 
     name: str
-    role: str                    # "finalist" | "baseline" | "ceiling" | "trial"
+    role: str  # "finalist" | "baseline" | "ceiling" | "trial"
     configuration: Configuration
-    trainable: int               # without the task head
-    percent: float               # of the backbone
+    trainable: int  # without the task head
+    percent: float  # of the backbone
     score: Interval
-    validation: float            # mean validation score
+    validation: float  # mean validation score
     seeds: int
 
 
@@ -53,20 +53,36 @@ class Verdict:
     best: FrontPoint | None = None
     against: str | None = None
     gap: Interval | None = None
-    judgement: str | None = None     # "better" | "worse" | "within noise"
+    judgement: str | None = None  # "better" | "worse" | "within noise"
 
 
 def point_of(outcome: Outcome, result: StudyResult) -> FrontPoint:
     """A full-length outcome as a point: test score over seeds."""
     validation = float(np.mean([c.validation_score[-1] for c in outcome.curves]))
-    return FrontPoint(outcome.name, outcome.role, outcome.configuration, outcome.trainable, result.percent(outcome.trainable),
-                      over_seeds(outcome.test_scores), validation, len(outcome.curves))
+    return FrontPoint(
+        outcome.name,
+        outcome.role,
+        outcome.configuration,
+        outcome.trainable,
+        result.percent(outcome.trainable),
+        over_seeds(outcome.test_scores),
+        validation,
+        len(outcome.curves),
+    )
 
 
 def point_of_trial(trial: TrialRecord, result: StudyResult) -> FrontPoint:
     """A proxy run as a point: validation score of one seed."""
-    return FrontPoint(f"trial {trial.number}", "trial", trial.configuration, trial.trainable, result.percent(trial.trainable),
-                      over_seeds([trial.score]), trial.score, 0)
+    return FrontPoint(
+        f"trial {trial.number}",
+        "trial",
+        trial.configuration,
+        trial.trainable,
+        result.percent(trial.trainable),
+        over_seeds([trial.score]),
+        trial.score,
+        0,
+    )
 
 
 def candidates(result: StudyResult) -> list[FrontPoint]:
@@ -106,7 +122,11 @@ def finalists(trials, limit: int) -> list[TrialRecord]:
 def verdict(result: StudyResult) -> Verdict:
     """Does the best finalist beat uniform LoRA at the budget, by how much, and is that noise?"""
     outcomes = {o.name: o for o in result.outcomes}
-    found = [point_of(o, result) for o in result.outcomes if o.role == "finalist" and (result.budget is None or o.trainable <= result.budget)]
+    found = [
+        point_of(o, result)
+        for o in result.outcomes
+        if o.role == "finalist" and (result.budget is None or o.trainable <= result.budget)
+    ]
     if not found:
         return Verdict("No finalist has been trained at full length yet, so nothing can be said against uniform LoRA.")
     best = max(found, key=lambda p: p.score.mean)
@@ -118,9 +138,15 @@ def verdict(result: StudyResult) -> Verdict:
     gap = difference(outcomes[best.name].test_scores, uniform.test_scores)
     word = judgement(gap)
     says = {"better": "beats", "worse": "does not beat", "within noise": "is within noise of"}[word]
-    interval = f", 95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}" if gap.half == gap.half else ", one seed: no interval"
+    interval = (
+        f", 95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+        if gap.half == gap.half
+        else ", one seed: no interval"
+    )
     sentence += f": it {says} uniform LoRA with {uniform.trainable:,} ({100 * gap.mean:+.1f} points{interval})"
     if ceiling := next((o for o in result.outcomes if o.role == "ceiling"), None):
         short = difference(outcomes[best.name].test_scores, ceiling.test_scores)
-        sentence += f", and {100 * short.mean:+.1f} points from {ceiling.name} ({over_seeds(ceiling.test_scores).mean:.4f})"
+        sentence += (
+            f", and {100 * short.mean:+.1f} points from {ceiling.name} ({over_seeds(ceiling.test_scores).mean:.4f})"
+        )
     return Verdict(sentence + ".", best, "uniform LoRA", gap, word)

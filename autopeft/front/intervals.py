@@ -54,7 +54,7 @@ def difference(one, other) -> Interval:
 
 
 def judgement(gap: Interval) -> str:
-    """"better", "worse", or "within noise" when the interval holds zero or there is none."""
+    """ "better", "worse", or "within noise" when the interval holds zero or there is none."""
     if gap.low > 0:
         return "better"
     return "worse" if gap.high < 0 else "within noise"

@@ -10,7 +10,7 @@ import pandas as pd
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.front.dominance import non_dominated
 
-WIDTH, HEIGHT = 72, 18     # characters of the text figure
+WIDTH, HEIGHT = 72, 18  # characters of the text figure
 
 
 def read_points(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
@@ -33,14 +33,20 @@ def read_points(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
     return table, int((~usable).sum())
 
 
-def points_front(path: str, minimize: tuple[str, ...], maximize: tuple[str, ...]) -> tuple[pd.DataFrame, pd.Series, int]:
+def points_front(
+    path: str, minimize: tuple[str, ...], maximize: tuple[str, ...]
+) -> tuple[pd.DataFrame, pd.Series, int]:
     """(all usable rows, mask of the front, rows left out). Raises AutopeftError for a missing file or column."""
     table, dropped = read_points(path, [*minimize, *maximize])
-    signed = np.column_stack([table[c].to_numpy(float) for c in minimize] + [-table[c].to_numpy(float) for c in maximize])
+    signed = np.column_stack(
+        [table[c].to_numpy(float) for c in minimize] + [-table[c].to_numpy(float) for c in maximize]
+    )
     return table, pd.Series(non_dominated(signed), index=table.index), dropped
 
 
-def print_points_front(path: str, minimize: tuple[str, ...], maximize: tuple[str, ...], out: str | None, json_: bool) -> None:
+def print_points_front(
+    path: str, minimize: tuple[str, ...], maximize: tuple[str, ...], out: str | None, json_: bool
+) -> None:
     """Print the front as a table under a text figure (or as JSON), and write it as HTML if asked."""
     table, front, dropped = points_front(path, minimize, maximize)
     found = table[front].sort_values(minimize[0])
@@ -51,8 +57,11 @@ def print_points_front(path: str, minimize: tuple[str, ...], maximize: tuple[str
         return click.echo(json.dumps({"points": len(table), "left_out": dropped, "front": rows}, indent=1))
     click.echo(draw(table, front, minimize[0], maximize[0]))
     click.echo(found.to_string(index=False, max_colwidth=48))
-    click.echo(f"{len(found)} of {len(table)} points are on the front."
-               + (f" {dropped} rows without numbers were left out." if dropped else "") + (f" Figure: {out}" if out else ""))
+    click.echo(
+        f"{len(found)} of {len(table)} points are on the front."
+        + (f" {dropped} rows without numbers were left out." if dropped else "")
+        + (f" Figure: {out}" if out else "")
+    )
 
 
 def log_scaled(values: pd.Series) -> bool:
@@ -72,13 +81,25 @@ def draw(table: pd.DataFrame, front: pd.Series, x: str, y: str) -> str:
             grid[row[i]][column[i]] = marker
     ends = f"{table[x].min():.4g}" + f"{table[x].max():.4g}".rjust(WIDTH - len(f"{table[x].min():.4g}"))
     lines = [f"{y}, {table[y].min():.4g} to {table[y].max():.4g} (* front, · dominated)"]
-    return "\n".join([*lines, *("│" + "".join(r) for r in grid), "└" + "─" * WIDTH, " " + ends, " " + f"{x}{', log scale' if log else ''}".center(WIDTH)])
+    return "\n".join(
+        [
+            *lines,
+            *("│" + "".join(r) for r in grid),
+            "└" + "─" * WIDTH,
+            " " + ends,
+            " " + f"{x}{', log scale' if log else ''}".center(WIDTH),
+        ]
+    )
 
 
 def scaled(values: pd.Series, top: int) -> np.ndarray:
     """Values to whole numbers 0..top."""
     span = values.max() - values.min()
-    return np.zeros(len(values), dtype=int) if span == 0 else np.rint((values - values.min()) / span * top).astype(int).to_numpy()
+    return (
+        np.zeros(len(values), dtype=int)
+        if span == 0
+        else np.rint((values - values.min()) / span * top).astype(int).to_numpy()
+    )
 
 
 def write_figure(table: pd.DataFrame, front: pd.Series, x: str, y: str, out: Path) -> None:
@@ -89,9 +110,19 @@ def write_figure(table: pd.DataFrame, front: pd.Series, x: str, y: str, out: Pat
     for name, chosen, colour in (("dominated", ~front, "#9aa5b1"), ("front", front, "#c2410c")):
         part = table[chosen].sort_values(x)
         rows = ["<br>".join(f"{k}: {v}" for k, v in row.items()) for row in part.astype(str).to_dict("records")]
-        figure.add_scatter(x=part[x], y=part[y], name=name, text=rows, hoverinfo="text", marker={"color": colour, "size": 9},
-                           mode="lines+markers" if name == "front" else "markers", line={"shape": "hv", "color": colour})
-    figure.update_layout(template="plotly_white", xaxis_title=x, yaxis_title=y, xaxis_type="log" if log_scaled(table[x]) else "linear")
+        figure.add_scatter(
+            x=part[x],
+            y=part[y],
+            name=name,
+            text=rows,
+            hoverinfo="text",
+            marker={"color": colour, "size": 9},
+            mode="lines+markers" if name == "front" else "markers",
+            line={"shape": "hv", "color": colour},
+        )
+    figure.update_layout(
+        template="plotly_white", xaxis_title=x, yaxis_title=y, xaxis_type="log" if log_scaled(table[x]) else "linear"
+    )
     try:
         out.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
     except OSError as error:

@@ -11,8 +11,10 @@ def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
         raise AutopeftError(f"Layer scores need at least 2 calibration rows, not {rows}.")
     generator = np.random.default_rng(seed)
     share = min(1.0, rows / len(labels))
-    chosen = [generator.permutation(np.flatnonzero(labels == c))[:max(2, round(share * np.sum(labels == c)))]
-              for c in np.unique(labels)]
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == c))[: max(2, round(share * np.sum(labels == c)))]
+        for c in np.unique(labels)
+    ]
     return np.sort(np.concatenate(chosen))
 
 
@@ -22,7 +24,7 @@ def halves(labels: np.ndarray, seed: int) -> np.ndarray:
     first = np.zeros(len(labels), dtype=bool)
     for c in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == c))
-        first[members[:(len(members) + 1) // 2]] = True
+        first[members[: (len(members) + 1) // 2]] = True
     return first
 
 

@@ -19,8 +19,12 @@ def class_means(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray
 
 def final_means(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     """As class_means, but the last layer's class means serve every layer, as one fixed set of bases does."""
-    return _cross_fitted(states, labels, seed,
-                         lambda fit, y, scored: _means_deviation(np.broadcast_to(fit[-1:], fit.shape), y, fit, scored))
+    return _cross_fitted(
+        states,
+        labels,
+        seed,
+        lambda fit, y, scored: _means_deviation(np.broadcast_to(fit[-1:], fit.shape), y, fit, scored),
+    )
 
 
 def head(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:

@@ -5,8 +5,8 @@ Every formula here is our own definition: none is the published gain equation.
 
 import numpy as np
 
-FLAT = 1e-3        # a deviation that moves by less than this over all layers says nothing about where to cut
-SMALLEST = 1e-12   # keeps logarithms finite
+FLAT = 1e-3  # a deviation that moves by less than this over all layers says nothing about where to cut
+SMALLEST = 1e-12  # keeps logarithms finite
 
 
 def gains(deviation: np.ndarray, cumulative_parameters: np.ndarray) -> dict[str, np.ndarray]:
@@ -49,8 +49,14 @@ def budget_curve(deviation: np.ndarray, gain: np.ndarray) -> list[dict]:
     layers, rows = len(gain), []
     for most in range(1, layers + 1):
         cut = cut_at(gain, 1, most)
-        rows.append({"max_trained": most, "cut": cut, "step_cost": 1 - saving(cut, layers),
-                     "remaining_deviation": float(deviation[cut + 1:].sum())})
+        rows.append(
+            {
+                "max_trained": most,
+                "cut": cut,
+                "step_cost": 1 - saving(cut, layers),
+                "remaining_deviation": float(deviation[cut + 1 :].sum()),
+            }
+        )
     return rows
 
 

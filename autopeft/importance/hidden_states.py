@@ -47,7 +47,7 @@ def top_norm(model, blocks_path: str):
 
 
 def pooling(config, is_decoder: bool, pool: str) -> str:
-    """"first", "last" or "mean": how one state stands for a row."""
+    """ "first", "last" or "mean": how one state stands for a row."""
     if pool == "mean":
         return "mean"
     if is_decoder:

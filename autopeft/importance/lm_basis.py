@@ -7,8 +7,8 @@ from autopeft.importance.hidden_states import layer_states, top_norm
 from autopeft.tasks.batches import batches, collate
 
 BATCH = 16
-RIDGE = 1e-6        # of the mean diagonal of W^T W, so that the Cholesky factor exists
-PER_TEXT = 8        # positions drawn from each text
+RIDGE = 1e-6  # of the mean diagonal of W^T W, so that the Cholesky factor exists
+PER_TEXT = 8  # positions drawn from each text
 
 
 def semantic_bases(weight, tokens):
@@ -81,8 +81,10 @@ def read_by_head(model, states):
         seen.append(args[0][0])
         raise _Read
 
-    hooks = [model.base_model.register_forward_hook(lambda *_: BaseModelOutput(last_hidden_state=states[None])),
-             model.get_output_embeddings().register_forward_pre_hook(stop)]
+    hooks = [
+        model.base_model.register_forward_hook(lambda *_: BaseModelOutput(last_hidden_state=states[None])),
+        model.get_output_embeddings().register_forward_pre_hook(stop),
+    ]
     try:
         model(input_ids=states.new_zeros(1, 1).long())
     except _Read:
@@ -110,4 +112,3 @@ def load_lm(backbone):
         missing = sorted(loaded["missing_keys"])[0]
         raise AutopeftError(f"{backbone.shapes.name} holds no LM head ({missing} is missing): choose another basis.")
     return model.to(backbone.model.device).eval()
-

@@ -4,7 +4,7 @@ import numpy as np
 
 from autopeft.importance.scores import LayerScores
 
-NEAR_CUT = 0.5            # how fast the weight of a depth falls with its distance from the cut
+NEAR_CUT = 0.5  # how fast the weight of a depth falls with its distance from the cut
 LOWEST, HIGHEST, UNKNOWN = 0.35, 0.95, 0.75
 
 

@@ -11,9 +11,11 @@ REGISTRY: dict[str, Scorer] = {}
 
 def register(name: str) -> Callable[[Scorer], Scorer]:
     """Enter a function (backbone, tokenised, *, rows, seed, ...) -> LayerScores under a name."""
+
     def enter(scorer: Scorer) -> Scorer:
         REGISTRY[name] = scorer
         return scorer
+
     return enter
 
 

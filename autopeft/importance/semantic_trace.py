@@ -20,9 +20,20 @@ GAINS = ("raw", "log", "scaling")
 
 
 @register("trace")
-def semantic_trace(backbone, tokenised, *, rows: int = 512, seed: int = 0, gain: str = "raw", min_trained: int = 1,
-                   max_trained: int | None = None, fill: bool = False, basis: str | None = None, pool: str = "model",
-                   final_norm: bool = True) -> LayerScores:
+def semantic_trace(
+    backbone,
+    tokenised,
+    *,
+    rows: int = 512,
+    seed: int = 0,
+    gain: str = "raw",
+    min_trained: int = 1,
+    max_trained: int | None = None,
+    fill: bool = False,
+    basis: str | None = None,
+    pool: str = "model",
+    final_norm: bool = True,
+) -> LayerScores:
     """Score blocks by the semantic trace; options as in `score_layers`, `fill` as in `cut_at`."""
     basis = basis or "class-means"
     _check("gain", gain, GAINS)
@@ -38,13 +49,33 @@ def semantic_trace(backbone, tokenised, *, rows: int = 512, seed: int = 0, gain:
         scored = ~np.isnan(per_position).any(axis=1)  # a class with one row has nothing to be scored with
         per_position, weights = per_position[scored], class_weights(labels[chosen][scored])
     measured = {"basis": basis, "rows": len(chosen), "positions": len(weights)}
-    return from_deviation("trace", per_position, weights, backbone.shapes, measured, seed=seed, gain=gain,
-                          min_trained=min_trained, max_trained=max_trained, fill=fill)
+    return from_deviation(
+        "trace",
+        per_position,
+        weights,
+        backbone.shapes,
+        measured,
+        seed=seed,
+        gain=gain,
+        min_trained=min_trained,
+        max_trained=max_trained,
+        fill=fill,
+    )
 
 
-def from_deviation(scorer: str, per_position: np.ndarray, weights: np.ndarray, shapes, measured: dict, *, seed: int = 0,
-                   gain: str = "raw", min_trained: int = 1, max_trained: int | None = None,
-                   fill: bool = False) -> LayerScores:
+def from_deviation(
+    scorer: str,
+    per_position: np.ndarray,
+    weights: np.ndarray,
+    shapes,
+    measured: dict,
+    *,
+    seed: int = 0,
+    gain: str = "raw",
+    min_trained: int = 1,
+    max_trained: int | None = None,
+    fill: bool = False,
+) -> LayerScores:
     """Deviation per position (N, L + 1) -> LayerScores with intervals, the three gains and their cuts.
 
     A block's score is its share of all positive gains, plus 1 if it lies above the cut: every trained block goes
@@ -55,22 +86,29 @@ def from_deviation(scorer: str, per_position: np.ndarray, weights: np.ndarray, s
     parameters = cumulative_parameters(shapes)
     all_gains, resampled_gains = cuts.gains(deviation, parameters), cuts.gains(resampled, parameters)
     flat = cuts.is_flat(deviation)
-    cut = {name: cuts.cut_at(np.zeros_like(g) if flat else g, min_trained, max_trained, fill)
-           for name, g in all_gains.items()}
+    cut = {
+        name: cuts.cut_at(np.zeros_like(g) if flat else g, min_trained, max_trained, fill)
+        for name, g in all_gains.items()
+    }
     details = measured | {
-        "deviation": deviation.tolist(), "deviation_interval": cuts.interval(resampled), "gain_used": gain,
+        "deviation": deviation.tolist(),
+        "deviation_interval": cuts.interval(resampled),
+        "gain_used": gain,
         **{_key(name): g.tolist() for name, g in all_gains.items()},
         **{f"{_key(name)}_interval": cuts.interval(g) for name, g in resampled_gains.items()},
-        "cuts": cut, "saving": cuts.saving(cut[gain], len(all_gains[gain])),
+        "cuts": cut,
+        "saving": cuts.saving(cut[gain], len(all_gains[gain])),
         "argmax_share": float((resampled_gains[gain].argmax(axis=1) == all_gains[gain].argmax()).mean()),
-        "budget": cuts.budget_curve(deviation, all_gains[gain])}
+        "budget": cuts.budget_curve(deviation, all_gains[gain]),
+    }
     positive = np.maximum(all_gains[gain], 0)
     share = positive / (positive.sum() or 1)
     scores = share + (np.arange(len(share)) >= cut[gain])
     warning = None
     if flat:
         warning = "The deviation does not fall over the layers, so the trace cannot tell them apart" + (
-            ": all layers are trained." if not cut[gain] else f": only max_trained={max_trained} makes the cut.")
+            ": all layers are trained." if not cut[gain] else f": only max_trained={max_trained} makes the cut."
+        )
     return LayerScores(scorer, tuple(scores.tolist()), cut[gain], warning, details)
 
 

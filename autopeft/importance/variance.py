@@ -22,8 +22,12 @@ def variance(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     ratio = total.mean(axis=0) / np.maximum(within.mean(axis=0), 1e-12) - 1
     share = (1 / (1 + ratio))[None]
     scores = from_deviation("variance", share, np.ones(1), backbone.shapes, {"rows": len(chosen)}, seed=seed)
-    details = {"rows": len(chosen), "ratio": ratio.tolist(), "within_share": share[0].tolist(),
-               "saving": scores.details["saving"]}
+    details = {
+        "rows": len(chosen),
+        "ratio": ratio.tolist(),
+        "within_share": share[0].tolist(),
+        "saving": scores.details["saving"],
+    }
     return LayerScores("variance", scores.scores, scores.cut, scores.warning, details)
 
 

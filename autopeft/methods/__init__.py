@@ -8,8 +8,8 @@ import pkgutil
 from collections.abc import Mapping
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.methods.method import REGISTRY, Method, get_method
 from autopeft.configuration import Configuration
+from autopeft.methods.method import REGISTRY, Method, get_method
 
 __all__ = ["REGISTRY", "Method", "count", "count_per_module", "get_method", "peft_fields", "refusal"]
 

@@ -25,8 +25,16 @@ class Resident:
 
     def __init__(self, model: nn.Module):
         self.model = model
-        self.attributes = [(module, {name: (value, dict(value) if isinstance(value, dict) else None)
-                                     for name, value in vars(module).items()}) for module in model.modules()]
+        self.attributes = [
+            (
+                module,
+                {
+                    name: (value, dict(value) if isinstance(value, dict) else None)
+                    for name, value in vars(module).items()
+                },
+            )
+            for module in model.modules()
+        ]
 
     def restore(self) -> None:
         """Give every module its attributes back and freeze every parameter."""

@@ -22,8 +22,10 @@ class Dcft(Method):
 
     def count(self, settings, layers, shapes):
         k, d = settings["rank"], settings["kernel_size"]
-        return {x.path: k * (-(-x.out_features // d) + -(-x.in_features // d)) + d * d
-                for x in shapes.select(settings["target_modules"], layers)}
+        return {
+            x.path: k * (-(-x.out_features // d) + -(-x.in_features // d)) + d * d
+            for x in shapes.select(settings["target_modules"], layers)
+        }
 
     def peft_fields(self, settings, layers, shapes):
         return {
@@ -40,4 +42,5 @@ class Dcft(Method):
         if not gamma:
             return None
         from autopeft.methods.tuners.dcft import orthogonality
+
         return gamma * orthogonality(model)

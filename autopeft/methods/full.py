@@ -22,6 +22,9 @@ class Full(Method):
         return counts
 
     def peft_fields(self, settings, layers, shapes):
-        fields = {"peft_type": "SELECTED", "target_modules": [],
-                  "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers]}
+        fields = {
+            "peft_type": "SELECTED",
+            "target_modules": [],
+            "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+        }
         return {**fields, "beside_blocks": shapes.blocks_path} if 0 in layers else fields

@@ -18,8 +18,10 @@ class Ia3(Method):
     mergeable = True
 
     def count(self, settings, layers, shapes):
-        return {x.path: x.in_features if x.role == "ffn_out" else x.out_features
-                for x in shapes.select(settings["target_modules"], layers)}
+        return {
+            x.path: x.in_features if x.role == "ffn_out" else x.out_features
+            for x in shapes.select(settings["target_modules"], layers)
+        }
 
     def peft_fields(self, settings, layers, shapes):
         chosen = shapes.select(settings["target_modules"], layers)

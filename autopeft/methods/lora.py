@@ -17,8 +17,10 @@ class Lora(Method):
     mergeable = True
 
     def count(self, settings, layers, shapes):
-        return {x.path: settings["rank"] * (x.in_features + x.out_features)
-                for x in shapes.select(settings["target_modules"], layers)}
+        return {
+            x.path: settings["rank"] * (x.in_features + x.out_features)
+            for x in shapes.select(settings["target_modules"], layers)
+        }
 
     def peft_fields(self, settings, layers, shapes):
         return {

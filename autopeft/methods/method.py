@@ -20,14 +20,14 @@ class Method:
     """
 
     name: ClassVar[str] = ""
-    title: ClassVar[str]                              # as the field writes it: "(IA)^3"
-    paper: ClassVar[str]                              # "Hu et al. 2021, arXiv 2106.09685"
+    title: ClassVar[str]  # as the field writes it: "(IA)^3"
+    paper: ClassVar[str]  # "Hu et al. 2021, arXiv 2106.09685"
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
     learning_rate: ClassVar[tuple[float, float]]
-    layers: ClassVar[str] = "any"                     # layer sets it can adapt: any | suffix | all | none
-    zero_start: ClassVar[bool] = True                 # bit-equal to the base model before the first step
-    mergeable: ClassVar[bool] = False                 # the adapters can be merged into the weights
+    layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | all | none
+    zero_start: ClassVar[bool] = True  # bit-equal to the base model before the first step
+    mergeable: ClassVar[bool] = False  # the adapters can be merged into the weights
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -23,8 +23,7 @@ class SerialAdapter(Method):
         """The wrapped modules: the blocks themselves, or the output linears of attention and FFN."""
         if settings["placement"] == "pfeiffer":
             return [f"{shapes.blocks_path}.{layer}" for layer in layers]
-        return [x.path for x in shapes.linears
-                if x.layer in layers and x.role in ("attention_output", "ffn_out")]
+        return [x.path for x in shapes.linears if x.layer in layers and x.role in ("attention_output", "ffn_out")]
 
     def count(self, settings, layers, shapes):
         each = bottleneck_parameters(shapes.hidden_size, settings["bottleneck"])

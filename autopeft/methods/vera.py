@@ -30,5 +30,7 @@ class Vera(Method):
         }
 
     def part_fields(self, settings, layers, shapes):
-        raise AutopeftError("VeRA shares its random matrices between all modules of a model, so peft cannot combine it "
-                            "with another method: leave vera out of the combination.")
+        raise AutopeftError(
+            "VeRA shares its random matrices between all modules of a model, so peft cannot combine it "
+            "with another method: leave vera out of the combination."
+        )

@@ -43,8 +43,9 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_precision(backbone: Backbone, tokenised: TokenisedTask, probe: Configuration, batch_size: int,
-                     wanted: str = "auto") -> Precision:
+def choose_precision(
+    backbone: Backbone, tokenised: TokenisedTask, probe: Configuration, batch_size: int, wanted: str = "auto"
+) -> Precision:
     """Time training steps of a probe configuration in each format and attention; the fastest wins.
 
     The backbone is expected in fp32 and is converted in place: load it anew with `resident` afterwards.
@@ -89,7 +90,8 @@ def seconds_per_step(backbone: Backbone, tokenised: TokenisedTask, probe: Config
 
 def resident(name: str, num_labels: int, precision: Precision, trust_remote_code: bool = False) -> Backbone:
     """Load the backbone once in the chosen format, frozen, on the device where it stays for the whole study."""
-    backbone = load_backbone(name, num_labels, dtype=precision.dtype, attention=precision.attention,
-                             trust_remote_code=trust_remote_code)
+    backbone = load_backbone(
+        name, num_labels, dtype=precision.dtype, attention=precision.attention, trust_remote_code=trust_remote_code
+    )
     backbone.model.to(device())
     return backbone

@@ -19,8 +19,8 @@ from autopeft.tasks.batches import batches, collate
 from autopeft.tasks.metrics import score
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
-WARMUP = 0.06        # share of the steps over which the learning rate rises; it then falls linearly to zero
-CLIP = 1.0           # largest gradient norm
+WARMUP = 0.06  # share of the steps over which the learning rate rises; it then falls linearly to zero
+CLIP = 1.0  # largest gradient norm
 EVALUATION_BATCH = 128
 
 
@@ -28,9 +28,19 @@ class Diverged(Exception):
     """The loss became NaN or infinite."""
 
 
-def train(backbone: Backbone, tokenised: TokenisedTask, configuration: Configuration, *, seed: int, steps: int,
-          batch_size: int = 32, head_learning_rate: float = 1e-3, evaluations: int = 1, test: bool = False,
-          keep: Callable[[torch.nn.Module], None] | None = None) -> Curve:
+def train(
+    backbone: Backbone,
+    tokenised: TokenisedTask,
+    configuration: Configuration,
+    *,
+    seed: int,
+    steps: int,
+    batch_size: int = 32,
+    head_learning_rate: float = 1e-3,
+    evaluations: int = 1,
+    test: bool = False,
+    keep: Callable[[torch.nn.Module], None] | None = None,
+) -> Curve:
     """Train one configuration for a number of steps and measure it on the validation split.
 
     The backbone stays in evaluation mode (no dropout runs in its frozen blocks) and is left as it was found.
@@ -44,20 +54,33 @@ def train(backbone: Backbone, tokenised: TokenisedTask, configuration: Configura
     rows = []
     reset_peak_memory(backbone.model)
     with attached(configuration, backbone, seed) as model:
-        for step, mean_loss in training_steps(model, backbone, tokenised, configuration, seed, steps, batch_size, head_learning_rate, marks):
+        for step, mean_loss in training_steps(
+            model, backbone, tokenised, configuration, seed, steps, batch_size, head_learning_rate, marks
+        ):
             rows.append((step, mean_loss, *evaluate(model, tokenised.validation, tokenised)))
         tested = evaluate(model, tokenised.test, tokenised) if test else (None, None)
         if keep:
             keep(model)
     at, train_loss, validation_loss, validation_score = zip(*rows)
-    return Curve(seed, at, train_loss, validation_loss, validation_score, time.monotonic() - started,
-                 peak_memory(backbone.model), test_loss=tested[0], test_score=tested[1])
+    return Curve(
+        seed,
+        at,
+        train_loss,
+        validation_loss,
+        validation_score,
+        time.monotonic() - started,
+        peak_memory(backbone.model),
+        test_loss=tested[0],
+        test_score=tested[1],
+    )
 
 
 def training_steps(model, backbone, tokenised, configuration, seed, steps, batch_size, head_learning_rate, marks):
     """Run the steps; yield (step, mean training loss since the last mark) at each mark."""
     parameters = [p for _, p in trainable_parameters(model)]
-    optimiser = torch.optim.AdamW(parameter_groups(model, backbone, configuration, head_learning_rate), weight_decay=0.0)
+    optimiser = torch.optim.AdamW(
+        parameter_groups(model, backbone, configuration, head_learning_rate), weight_decay=0.0
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, steps))
     regularisers = [(get_method(m), configuration.settings_of(m)) for m in configuration.methods]
     since_mark = []
@@ -88,8 +111,13 @@ def parameter_groups(model, backbone: Backbone, configuration: Configuration, he
     """The method's parameters at the configuration's learning rate and the head's at its own."""
     named, head = trainable_parameters(model), backbone.shapes.head_modules
     rate = configuration.learning_rate
-    return [{"params": [p for n, p in named if not is_head(n, head)], "lr": rate},
-            {"params": [p for n, p in named if is_head(n, head)], "lr": rate if configuration.method == "head_only" else head_learning_rate}]
+    return [
+        {"params": [p for n, p in named if not is_head(n, head)], "lr": rate},
+        {
+            "params": [p for n, p in named if is_head(n, head)],
+            "lr": rate if configuration.method == "head_only" else head_learning_rate,
+        },
+    ]
 
 
 def learning_rate_factor(step: int, steps: int) -> float:

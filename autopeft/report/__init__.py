@@ -17,8 +17,12 @@ def write_report(result: StudyResult, folder: Path, study=None) -> dict[str, Pat
 
     study: the Optuna study, for the importances of its parameters. Raises AutopeftError when the disk is full.
     """
-    texts = {"report.html": page(result, study), "front.csv": csv(front_rows(result)), "trials.csv": csv(trial_rows(result)),
-             "front.json": json.dumps(result_json(result), indent=1) + "\n"}
+    texts = {
+        "report.html": page(result, study),
+        "front.csv": csv(front_rows(result)),
+        "trials.csv": csv(trial_rows(result)),
+        "front.json": json.dumps(result_json(result), indent=1) + "\n",
+    }
     for name, text in texts.items():
         write_whole(folder / name, text)
     return {name: folder / name for name in texts}

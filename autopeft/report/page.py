@@ -12,26 +12,47 @@ from autopeft.report import figures
 from autopeft.report.tables import front_rows
 from autopeft.study.records import StudyResult
 
-COLUMNS = (("name", "name"), ("method", "method"), ("configuration", "configuration"), ("trainable", "parameters"), ("percent", "%"),
-           ("score", "score"), ("sd", "sd"), ("low", "low"), ("high", "high"), ("seeds", "seeds"), ("validation", "validation"))
+COLUMNS = (
+    ("name", "name"),
+    ("method", "method"),
+    ("configuration", "configuration"),
+    ("trainable", "parameters"),
+    ("percent", "%"),
+    ("score", "score"),
+    ("sd", "sd"),
+    ("low", "low"),
+    ("high", "high"),
+    ("seeds", "seeds"),
+    ("validation", "validation"),
+)
 
 
 def page(result: StudyResult, study=None) -> str:
     """The whole page as text; plotly's library is embedded once, nothing is fetched when it is opened."""
     template = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
     body = "\n".join([summary(result), *sections(result, study), table(result), origin(result)])
-    return template.substitute(title=escape(f"autopeft: {result.spec['model']} on {result.task['name']}"), plotly=plotly.offline.get_plotlyjs(), body=body)
+    return template.substitute(
+        title=escape(f"autopeft: {result.spec['model']} on {result.task['name']}"),
+        plotly=plotly.offline.get_plotlyjs(),
+        body=body,
+    )
 
 
 def summary(result: StudyResult) -> str:
     """What was asked, the verdict, the chosen configuration and the command that takes it away."""
     task, best = result.task, front_of(result).best()
-    budget = f"at most {result.budget:,} trainable parameters ({result.percent(result.budget):.3g} %)" if result.budget else "no budget"
-    text = (f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{len(task['classes'])} classes, {task['train']:,} training, "
-            f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {len(result.complete)} trials of "
-            f"{result.configurations:,} configurations. Backbone {result.shapes.backbone_parameters:,} parameters; the task head "
-            f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart.</p>"
-            f"<p class=verdict>{escape(verdict(result).sentence)}</p>")
+    budget = (
+        f"at most {result.budget:,} trainable parameters ({result.percent(result.budget):.3g} %)"
+        if result.budget
+        else "no budget"
+    )
+    text = (
+        f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{len(task['classes'])} classes, {task['train']:,} training, "
+        f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {len(result.complete)} trials of "
+        f"{result.configurations:,} configurations. Backbone {result.shapes.backbone_parameters:,} parameters; the task head "
+        f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart.</p>"
+        f"<p class=verdict>{escape(verdict(result).sentence)}</p>"
+    )
     if best:
         commands = f"autopeft export {result.folder} --to peft\nautopeft train {result.folder}"
         text += f"<p>Chosen: <b>{escape(best.name)}</b>, {escape(str(best.configuration))}.</p><pre>{escape(commands)}</pre>"
@@ -43,30 +64,38 @@ def sections(result: StudyResult, study) -> list[str]:
     if not result.complete:
         return ["<p class=note>No trial has finished yet: run the search again to go on.</p>"]
     front = front_of(result)
-    parts = [f"<h2>Pareto front <span class=note>({escape(front.measured)}; bars: 95 % over seeds)</span></h2><div class=pair><div>"
-             f"{div(figures.pareto(result), 'pareto')}</div><div><p class=note>Click a point for its whole configuration.</p>"
-             "<pre id=picked></pre></div></div>",
-             f"<h2>Trials by method <span class=note>(validation, short runs)</span></h2>{div(figures.by_method(result), 'methods')}",
-             f"<h2>Hypervolume over trials</h2>{div(figures.hypervolume_over_trials(result), 'hypervolume')}"]
+    parts = [
+        f"<h2>Pareto front <span class=note>({escape(front.measured)}; bars: 95 % over seeds)</span></h2><div class=pair><div>"
+        f"{div(figures.pareto(result), 'pareto')}</div><div><p class=note>Click a point for its whole configuration.</p>"
+        "<pre id=picked></pre></div></div>",
+        f"<h2>Trials by method <span class=note>(validation, short runs)</span></h2>{div(figures.by_method(result), 'methods')}",
+        f"<h2>Hypervolume over trials</h2>{div(figures.hypervolume_over_trials(result), 'hypervolume')}",
+    ]
     if result.scores:
         warning = f"<p class=note>{escape(result.scores.warning)}</p>" if result.scores.warning else ""
         parts.append(f"<h2>Layer importance</h2>{warning}{div(figures.layers(result), 'layers')}")
     parts.append(f"<h2>Learning curves</h2>{div(figures.learning_curves(result), 'curves')}")
     if study is not None and len(result.complete) >= 4:
-        parts.append("<h2>Which dimension matters <span class=note>(PED-ANOVA over both objectives)</span></h2>"
-                     + div(figures.parameter_importances(study), "importances"))
+        parts.append(
+            "<h2>Which dimension matters <span class=note>(PED-ANOVA over both objectives)</span></h2>"
+            + div(figures.parameter_importances(study), "importances")
+        )
     return parts
 
 
 def div(figure, name: str) -> str:
-    return figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False, "responsive": True})
+    return figure.to_html(
+        full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False, "responsive": True}
+    )
 
 
 def table(result: StudyResult) -> str:
     """All points, sortable by a click on a column's head."""
     head = "".join(f"<th>{title}</th>" for _, title in COLUMNS)
-    rows = "".join(f"<tr{' class=member' if row['on_front'] else ''}>" + "".join(cell(row[key]) for key, _ in COLUMNS) + "</tr>"
-                   for row in front_rows(result))
+    rows = "".join(
+        f"<tr{' class=member' if row['on_front'] else ''}>" + "".join(cell(row[key]) for key, _ in COLUMNS) + "</tr>"
+        for row in front_rows(result)
+    )
     return f"<h2>All points <span class=note>(shaded: on the front)</span></h2><div class=scroll><table class=sortable><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 

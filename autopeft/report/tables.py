@@ -21,33 +21,73 @@ def all_points(result: StudyResult) -> list[FrontPoint]:
 def front_rows(result: StudyResult) -> list[dict]:
     """One flat row per point, by parameters."""
     members = {p.name for p in front_of(result).points}
-    return [{"name": p.name, "role": p.role, "on_front": p.name in members, "method": p.configuration.method,
-             "configuration": str(p.configuration), "trainable": p.trainable, "percent": p.percent,
-             "head": result.shapes.head_parameters, "score": p.score.mean, "sd": p.score.sd, "low": p.score.low,
-             "high": p.score.high, "seeds": p.seeds, "validation": p.validation}
-            for p in sorted(all_points(result), key=lambda p: p.trainable)]
+    return [
+        {
+            "name": p.name,
+            "role": p.role,
+            "on_front": p.name in members,
+            "method": p.configuration.method,
+            "configuration": str(p.configuration),
+            "trainable": p.trainable,
+            "percent": p.percent,
+            "head": result.shapes.head_parameters,
+            "score": p.score.mean,
+            "sd": p.score.sd,
+            "low": p.score.low,
+            "high": p.score.high,
+            "seeds": p.seeds,
+            "validation": p.validation,
+        }
+        for p in sorted(all_points(result), key=lambda p: p.trainable)
+    ]
 
 
 def trial_rows(result: StudyResult) -> list[dict]:
     """One flat row per trial."""
-    return [{"number": t.number, "state": t.state, "method": t.configuration.method if t.configuration else None,
-             "configuration": str(t.configuration) if t.configuration else None, "trainable": t.trainable, "score": t.score,
-             "loss": t.loss, "seconds": t.curve.seconds if t.curve else None,
-             "peak_memory_bytes": t.curve.peak_memory_bytes if t.curve else None, "reason": t.reason} for t in result.trials]
+    return [
+        {
+            "number": t.number,
+            "state": t.state,
+            "method": t.configuration.method if t.configuration else None,
+            "configuration": str(t.configuration) if t.configuration else None,
+            "trainable": t.trainable,
+            "score": t.score,
+            "loss": t.loss,
+            "seconds": t.curve.seconds if t.curve else None,
+            "peak_memory_bytes": t.curve.peak_memory_bytes if t.curve else None,
+            "reason": t.reason,
+        }
+        for t in result.trials
+    ]
 
 
 def result_json(result: StudyResult) -> dict:
     """The front, the chosen configuration and the verdict for scripts; NaN becomes null."""
     front, said = front_of(result), verdict(result)
     configurations = {p.name: p.configuration.to_json() for p in all_points(result)}
-    rows = [{**{k: finite(v) for k, v in r.items()}, "configuration": configurations[r["name"]]} for r in front_rows(result)]
+    rows = [
+        {**{k: finite(v) for k, v in r.items()}, "configuration": configurations[r["name"]]} for r in front_rows(result)
+    ]
     best, bend = front.best(), front.knee
-    return {"folder": result.folder, "metric": result.task["metric"], "measured": front.measured, "budget": result.budget,
-            "backbone_parameters": result.shapes.backbone_parameters, "head_parameters": result.shapes.head_parameters,
-            "configurations": result.configurations, "trials": len(result.complete), "verdict": said.sentence,
-            "judgement": said.judgement, "best": best.name if best else None, "knee": bend.name if bend else None,
-            "front": [r for r in rows if r["on_front"]], "others": [r for r in rows if not r["on_front"]],
-            "environment": result.environment, "task": result.task, "spec": result.spec}
+    return {
+        "folder": result.folder,
+        "metric": result.task["metric"],
+        "measured": front.measured,
+        "budget": result.budget,
+        "backbone_parameters": result.shapes.backbone_parameters,
+        "head_parameters": result.shapes.head_parameters,
+        "configurations": result.configurations,
+        "trials": len(result.complete),
+        "verdict": said.sentence,
+        "judgement": said.judgement,
+        "best": best.name if best else None,
+        "knee": bend.name if bend else None,
+        "front": [r for r in rows if r["on_front"]],
+        "others": [r for r in rows if not r["on_front"]],
+        "environment": result.environment,
+        "task": result.task,
+        "spec": result.spec,
+    }
 
 
 def finite(value):

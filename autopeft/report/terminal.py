@@ -7,7 +7,7 @@ from autopeft.front import FrontPoint, front_of, verdict
 from autopeft.report.tables import all_points
 from autopeft.study.records import StudyResult
 
-PIPED_WIDTH = 160     # columns when stdout is not a terminal
+PIPED_WIDTH = 160  # columns when stdout is not a terminal
 
 
 def print_front(result: StudyResult, console: Console | None = None) -> None:
@@ -18,16 +18,39 @@ def print_front(result: StudyResult, console: Console | None = None) -> None:
     front = front_of(result)
     members = {p.name for p in front.points}
     others = [p for p in all_points(result) if p.name not in members and (p.seeds or p.role == "trial")]
-    table = Table(title=f"{result.task['metric']} against trainable parameters ({front.measured}; * on the front)", title_justify="left")
-    for column, justify in (("", "left"), ("name", "left"), ("configuration", "left"), ("trainable", "right"), ("%", "right"),
-                            ("score", "right"), ("seeds", "right")):
+    table = Table(
+        title=f"{result.task['metric']} against trainable parameters ({front.measured}; * on the front)",
+        title_justify="left",
+    )
+    for column, justify in (
+        ("", "left"),
+        ("name", "left"),
+        ("configuration", "left"),
+        ("trainable", "right"),
+        ("%", "right"),
+        ("score", "right"),
+        ("seeds", "right"),
+    ):
         table.add_column(column, justify=justify, overflow="fold")
-    for point in sorted([*front.points, *(others if front.points and front.points[0].seeds else [])], key=lambda p: p.trainable):
-        table.add_row("*" if point.name in members else "", point.name, str(point.configuration), f"{point.trainable:,}",
-                      f"{point.percent:.3f}", score_text(point), str(point.seeds or "proxy"))
+    for point in sorted(
+        [*front.points, *(others if front.points and front.points[0].seeds else [])], key=lambda p: p.trainable
+    ):
+        table.add_row(
+            "*" if point.name in members else "",
+            point.name,
+            str(point.configuration),
+            f"{point.trainable:,}",
+            f"{point.percent:.3f}",
+            score_text(point),
+            str(point.seeds or "proxy"),
+        )
     console.print(table)
-    console.print(f"The task head ({', '.join(result.shapes.head_modules)}; {result.shapes.head_parameters:,} parameters) is trained by "
-                  "every method and counted apart.", soft_wrap=True, markup=False)
+    console.print(
+        f"The task head ({', '.join(result.shapes.head_modules)}; {result.shapes.head_parameters:,} parameters) is trained by "
+        "every method and counted apart.",
+        soft_wrap=True,
+        markup=False,
+    )
     console.print(verdict(result).sentence, soft_wrap=True, markup=False)
 
 

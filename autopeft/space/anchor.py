@@ -5,7 +5,7 @@ from autopeft.methods import get_method
 from autopeft.space.branch import Branch
 from autopeft.space.search_space import SearchSpace
 
-RATE = 0.6    # where in a method's learning-rate range, on a log scale: short runs want more than the middle
+RATE = 0.6  # where in a method's learning-rate range, on a log scale: short runs want more than the middle
 
 
 class Anchor:

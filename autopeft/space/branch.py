@@ -11,7 +11,7 @@ from autopeft.configuration import Configuration, Scalar
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.methods import count, get_method
 
-SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")   # the settings of which 0 means "off"
+SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")  # the settings of which 0 means "off"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Branch:
     parts: tuple[str, ...]
     choices: tuple[tuple[str, tuple[Scalar, ...]], ...]
     layers: str
-    depths: tuple[int, ...]          # values of frozen_layers
+    depths: tuple[int, ...]  # values of frozen_layers
     shapes: BackboneShapes
 
     @property
@@ -44,9 +44,15 @@ class Branch:
         if not on:
             return Configuration.of("head_only", {}, (), learning_rate)
         if len(on) == 1:
-            return Configuration.of(on[0], {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(on[0] + ".")},
-                                    layers, learning_rate)
-        return Configuration.of("+".join(on), {k: v for k, v in settings.items() if k.split(".")[0] in on}, layers, learning_rate)
+            return Configuration.of(
+                on[0],
+                {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(on[0] + ".")},
+                layers,
+                learning_rate,
+            )
+        return Configuration.of(
+            "+".join(on), {k: v for k, v in settings.items() if k.split(".")[0] in on}, layers, learning_rate
+        )
 
     def count(self, settings: Mapping[str, Scalar], layers: tuple[int, ...]) -> int:
         return count(self.configuration(settings, layers, 1e-3), self.shapes)
@@ -81,8 +87,13 @@ class Branch:
     def layer_sets(self) -> int:
         """How many non-empty sets of layers this branch reaches."""
         top = self.shapes.num_layers
-        return {"any": sum(2 ** (top - 1 - f) for f in self.depths), "bits": 2**top - 1, "suffix": len(self.depths),
-                "all": 1, "none": 1}[self.layers]
+        return {
+            "any": sum(2 ** (top - 1 - f) for f in self.depths),
+            "bits": 2**top - 1,
+            "suffix": len(self.depths),
+            "all": 1,
+            "none": 1,
+        }[self.layers]
 
     @property
     def configurations(self) -> int:
@@ -101,20 +112,25 @@ class Branch:
     @property
     def adapts_nothing_too(self) -> bool:
         """Whether an assignment exists that leaves only the head to train."""
-        return self.layers in ("none", "bits") or (len(self.parts) > 1 and all(self._alternatives(p)[1] for p in self.parts))
+        return self.layers in ("none", "bits") or (
+            len(self.parts) > 1 and all(self._alternatives(p)[1] for p in self.parts)
+        )
 
 
 def is_on(part: str, settings: Mapping[str, Scalar]) -> bool:
     return all(v != 0 for n, v in settings.items() if n.startswith(part + ".") and n.split(".", 1)[1] in SIZES)
 
 
-def method_choices(name: str, narrowed: Mapping[str, list], shapes: BackboneShapes, reference: int | None,
-                   where: str) -> dict[str, tuple]:
+def method_choices(
+    name: str, narrowed: Mapping[str, list], shapes: BackboneShapes, reference: int | None, where: str
+) -> dict[str, tuple]:
     """A method's settings with the values that differ on this backbone. Raises AutopeftError on an unknown setting."""
     method = get_method(name)
     for key in narrowed:
         if key not in method.hyperparameters:
-            raise AutopeftError(f"Unknown setting '{key}' of {name} in {where}." + did_you_mean(key, method.hyperparameters))
+            raise AutopeftError(
+                f"Unknown setting '{key}' of {name} in {where}." + did_you_mean(key, method.hyperparameters)
+            )
     choices = {}
     for key, own in method.hyperparameters.items():
         values = list(narrowed.get(key) or own)
@@ -131,5 +147,5 @@ def distinct_targets(values, shapes: BackboneShapes) -> tuple[str, ...]:
         try:
             seen.setdefault(shapes.select(canonical_roles(value)), canonical_roles(value))
         except AutopeftError:
-            canonical_roles(value)   # an unknown name is the user's error; a role this backbone lacks is not
+            canonical_roles(value)  # an unknown name is the user's error; a role this backbone lacks is not
     return tuple(seen.values())

@@ -29,7 +29,7 @@ class SearchSpace:
 
     name: str
     branches: tuple[Branch, ...]
-    refused: dict[str, str]           # method -> why it does not fit this backbone
+    refused: dict[str, str]  # method -> why it does not fit this backbone
     shapes: BackboneShapes
     budget: int | None = None
     scores: LayerScores | None = None
@@ -61,7 +61,8 @@ class SearchSpace:
             raise AutopeftError(
                 f"No configuration of space '{self.name}' meets the budget of {self.budget:,} trainable parameters: the "
                 f"smallest is {name} with {costs[name]:,} "
-                f"({100 * costs[name] / self.shapes.backbone_parameters:.4f}% of {self.shapes.name}).")
+                f"({100 * costs[name] / self.shapes.backbone_parameters:.4f}% of {self.shapes.name})."
+            )
         return tuple(b for b in self.branches if self.fits(costs[b.name]))
 
     def walk(self, chooser: Chooser, exclude: Collection[str] = ()) -> Configuration:
@@ -123,16 +124,27 @@ class SearchSpace:
             depths = sorted({f for b in self.branches if b.layers in ("any", "suffix") for f in b.depths})
             rows.append({"name": "frozen_layers", "of": "methods with a choice of layers", "choices": depths})
         if kinds & {"any", "bits"}:
-            rows.append({"name": f"layer.0 ... layer.{self.shapes.num_layers - 1}", "of": "layers above the frozen prefix",
-                         "choices": [False, True]})
+            rows.append(
+                {
+                    "name": f"layer.0 ... layer.{self.shapes.num_layers - 1}",
+                    "of": "layers above the frozen prefix",
+                    "choices": [False, True],
+                }
+            )
         for branch in self.branches:
-            rows += [{"name": n if "." in n else f"{branch.name}.{n}", "of": branch.name, "choices": list(v)} for n, v in branch.choices]
-            rows.append({"name": f"{branch.name}.learning_rate", "of": branch.name, "range": list(branch.learning_rate)})
+            rows += [
+                {"name": n if "." in n else f"{branch.name}.{n}", "of": branch.name, "choices": list(v)}
+                for n, v in branch.choices
+            ]
+            rows.append(
+                {"name": f"{branch.name}.learning_rate", "of": branch.name, "range": list(branch.learning_rate)}
+            )
         return rows
 
 
-def build_space(name: str, file: SpaceFile, shapes: BackboneShapes, budget: int | None = None,
-                scores: LayerScores | None = None) -> SearchSpace:
+def build_space(
+    name: str, file: SpaceFile, shapes: BackboneShapes, budget: int | None = None, scores: LayerScores | None = None
+) -> SearchSpace:
     """Meet a space with a backbone: methods it cannot carry are left out with the reason.
 
     Raises AutopeftError for an unknown method or setting, and when no method is left.
@@ -151,9 +163,18 @@ def build_space(name: str, file: SpaceFile, shapes: BackboneShapes, budget: int 
         if why := refusal("+".join(parts), shapes):
             refused["combination"] = why
         else:
-            choices = {f"{p}.{k}": v for p in parts for k, v in
-                       method_choices(p, file.combination[p], shapes, file.reference_hidden_size, f"space '{name}'").items()}
+            choices = {
+                f"{p}.{k}": v
+                for p in parts
+                for k, v in method_choices(
+                    p, file.combination[p], shapes, file.reference_hidden_size, f"space '{name}'"
+                ).items()
+            }
             branches.append(Branch("combination", parts, tuple(choices.items()), file.layers, depths, shapes))
     if not branches:
-        raise AutopeftError(f"No method of space '{name}' fits {shapes.name}: " + "; ".join(f"{m}: {w}" for m, w in refused.items()) + ".")
+        raise AutopeftError(
+            f"No method of space '{name}' fits {shapes.name}: "
+            + "; ".join(f"{m}: {w}" for m, w in refused.items())
+            + "."
+        )
     return SearchSpace(name, tuple(branches), refused, shapes, budget, scores)

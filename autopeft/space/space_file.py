@@ -19,10 +19,10 @@ class SpaceFile(BaseModel):
 
     description: str = ""
     methods: MethodChoices = Field(default_factory=dict)
-    combination: MethodChoices = Field(default_factory=dict)   # parts that are on together; a size of 0 is off
-    reference_hidden_size: int | None = None                   # sizes are for this width and scale with the backbone's
+    combination: MethodChoices = Field(default_factory=dict)  # parts that are on together; a size of 0 is off
+    reference_hidden_size: int | None = None  # sizes are for this width and scale with the backbone's
     layers: Literal["any", "bits", "suffix", "all"] = "any"
-    frozen_layers: list[int] | None = None                     # None: every depth
+    frozen_layers: list[int] | None = None  # None: every depth
 
     @field_validator("methods", "combination", mode="before")
     @classmethod
@@ -49,7 +49,9 @@ def read_yaml(name: str, folder: str) -> tuple[dict, Path]:
     """Read a bundled file by name, or any file by path. Raises AutopeftError if it is missing or not a mapping."""
     path = bundled(folder, name) or Path(name)
     if not path.is_file():
-        raise AutopeftError(f"There is no file or bundled entry '{name}' in {folder}/." + did_you_mean(name, bundled_names(folder)))
+        raise AutopeftError(
+            f"There is no file or bundled entry '{name}' in {folder}/." + did_you_mean(name, bundled_names(folder))
+        )
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -77,4 +79,6 @@ def validated(model: type[BaseModel], data: dict, where: str):
         key = ".".join(str(x) for x in first["loc"])
         if first["type"] == "extra_forbidden":
             raise AutopeftError(f"Unknown key '{key}' in {where}." + did_you_mean(key, model.model_fields)) from None
-        raise AutopeftError(f"'{key}' in {where}: {first['msg'][0].lower()}{first['msg'][1:]} (it is {first['input']!r}).") from None
+        raise AutopeftError(
+            f"'{key}' in {where}: {first['msg'][0].lower()}{first['msg'][1:]} (it is {first['input']!r})."
+        ) from None

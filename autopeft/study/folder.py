@@ -31,7 +31,9 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise AutopeftError(f"{path} could not be written ({error.strerror}): free some space or choose another folder with --out.") from None
+        raise AutopeftError(
+            f"{path} could not be written ({error.strerror}): free some space or choose another folder with --out."
+        ) from None
 
 
 class StudyFolder:
@@ -52,20 +54,28 @@ class StudyFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise AutopeftError(f"The study folder {self.path} cannot be made ({error.strerror}): choose another with --out.") from None
+            raise AutopeftError(
+                f"The study folder {self.path} cannot be made ({error.strerror}): choose another with --out."
+            ) from None
 
     def read(self) -> dict:
         """study.json. Raises AutopeftError if the folder holds no study or one of another version."""
         path = self.path / "study.json"
         if not path.is_file():
-            raise AutopeftError(f"{self.path} holds no study (no study.json): give the folder that 'autopeft search' printed.")
+            raise AutopeftError(
+                f"{self.path} holds no study (no study.json): give the folder that 'autopeft search' printed."
+            )
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError:
-            raise AutopeftError(f"{path} is damaged (not JSON): start the study anew in another folder with --out.") from None
+            raise AutopeftError(
+                f"{path} is damaged (not JSON): start the study anew in another folder with --out."
+            ) from None
         if data.get("format") != FORMAT:
-            raise AutopeftError(f"{path} was written by another version of autopeft (format {data.get('format')}, this one reads "
-                                f"{FORMAT}): start the study anew in another folder with --out.")
+            raise AutopeftError(
+                f"{path} was written by another version of autopeft (format {data.get('format')}, this one reads "
+                f"{FORMAT}): start the study anew in another folder with --out."
+            )
         return data
 
     def write(self, data: dict) -> None:
@@ -85,8 +95,17 @@ class StudyFolder:
         """Add one full-length run to the file."""
         path = self.path / "outcomes.jsonl"
         lines = [json.dumps(x) for x in self.runs()]
-        lines.append(json.dumps({"name": name, "role": role, "configuration": configuration.to_json(),
-                                 "trainable": trainable, "curve": curve.to_json()}))
+        lines.append(
+            json.dumps(
+                {
+                    "name": name,
+                    "role": role,
+                    "configuration": configuration.to_json(),
+                    "trainable": trainable,
+                    "curve": curve.to_json(),
+                }
+            )
+        )
         write_whole(path, "\n".join(lines) + "\n")
 
     def runs(self) -> list[dict]:
@@ -98,5 +117,13 @@ class StudyFolder:
         groups: dict[str, list[dict]] = {}
         for run in (r for r in self.runs() if r["role"] != "tuning"):
             groups.setdefault(run["name"], []).append(run)
-        return tuple(Outcome(name, runs[0]["role"], Configuration.from_json(runs[0]["configuration"]), runs[0]["trainable"],
-                             tuple(Curve.from_json(r["curve"]) for r in runs)) for name, runs in groups.items())
+        return tuple(
+            Outcome(
+                name,
+                runs[0]["role"],
+                Configuration.from_json(runs[0]["configuration"]),
+                runs[0]["trainable"],
+                tuple(Curve.from_json(r["curve"]) for r in runs),
+            )
+            for name, runs in groups.items()
+        )

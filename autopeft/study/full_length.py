@@ -11,11 +11,11 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 
-TUNING = (0.35, 0.5, 0.7)        # where in a method's learning-rate range (log scale) a baseline's rate is tried
+TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale) a baseline's rate is tried
 UNIFORM_RANKS = (64, 32, 16, 8, 4, 2, 1)
 UNIFORM_TARGETS = ("all-linear", "attention", "query+value")
 
-Train = Callable[..., Curve]      # train(configuration, seed=, full=, test=) -> Curve
+Train = Callable[..., Curve]  # train(configuration, seed=, full=, test=) -> Curve
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,22 @@ class Contender:
     """What is trained at full length: a front member with its own learning rate, or a baseline whose rate is tuned."""
 
     name: str
-    role: str                     # "finalist" | "baseline" | "ceiling"
+    role: str  # "finalist" | "baseline" | "ceiling"
     configuration: Configuration
     tuned: bool
 
     def rates(self) -> list[Configuration]:
         """The configuration at each learning rate of the grid."""
         low, high = get_method(self.configuration.method).learning_rate
-        return [Configuration.of(self.configuration.method, dict(self.configuration.settings), self.configuration.layers,
-                                 low * (high / low) ** at) for at in TUNING]
+        return [
+            Configuration.of(
+                self.configuration.method,
+                dict(self.configuration.settings),
+                self.configuration.layers,
+                low * (high / low) ** at,
+            )
+            for at in TUNING
+        ]
 
 
 def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Contender]:
@@ -39,21 +46,30 @@ def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list
     every = tuple(range(shapes.num_layers))
     lora = get_method("lora").defaults
     common = Configuration.of("lora", {**lora, "rank": 8, "target_modules": "query+value"}, every, 1e-3)
-    chosen = [Contender("linear probe", "baseline", Configuration.of("head_only", {}, (), 1e-3), True),
-              Contender("uniform LoRA", "baseline", uniform_lora(shapes, budget), True),
-              Contender("LoRA r=8 q,v", "baseline", common, True)]
+    chosen = [
+        Contender("linear probe", "baseline", Configuration.of("head_only", {}, (), 1e-3), True),
+        Contender("uniform LoRA", "baseline", uniform_lora(shapes, budget), True),
+        Contender("LoRA r=8 q,v", "baseline", common, True),
+    ]
     if chosen[1].configuration == chosen[2].configuration:
         del chosen[2]
     if ceiling:
-        chosen.append(Contender("full fine-tuning", "ceiling", Configuration.of("full", get_method("full").defaults, every, 1e-4), True))
+        chosen.append(
+            Contender(
+                "full fine-tuning", "ceiling", Configuration.of("full", get_method("full").defaults, every, 1e-4), True
+            )
+        )
     return chosen
 
 
 def uniform_lora(shapes: BackboneShapes, budget: int | None) -> Configuration:
     """LoRA on every layer with the widest targets, then the highest rank, that the budget allows; r = 8 without one."""
     every = tuple(range(shapes.num_layers))
-    options = [Configuration.of("lora", {**get_method("lora").defaults, "rank": r, "target_modules": t}, every, 1e-3)
-               for t in UNIFORM_TARGETS for r in (UNIFORM_RANKS if budget else (8,))]
+    options = [
+        Configuration.of("lora", {**get_method("lora").defaults, "rank": r, "target_modules": t}, every, 1e-3)
+        for t in UNIFORM_TARGETS
+        for r in (UNIFORM_RANKS if budget else (8,))
+    ]
     return next((c for c in options if budget is None or count(c, shapes) <= budget), options[-1])
 
 
@@ -68,8 +84,14 @@ def runs_left(contenders: list[Contender], folder: StudyFolder, spec: StudySpec)
     return len(contenders) * spec.seeds - have + sum(len(TUNING) for c in contenders if c.tuned and c.name not in done)
 
 
-def train_contender(contender: Contender, folder: StudyFolder, spec: StudySpec, shapes: BackboneShapes, train: Train,
-                    report: Callable[[str, Curve], None]) -> None:
+def train_contender(
+    contender: Contender,
+    folder: StudyFolder,
+    spec: StudySpec,
+    shapes: BackboneShapes,
+    train: Train,
+    report: Callable[[str, Curve], None],
+) -> None:
     """Tune the learning rate if it is to be tuned, then train each seed that is not in the folder yet."""
     runs = [r for r in folder.runs() if r["name"] == contender.name]
     trainable = count(contender.configuration, shapes)
@@ -82,8 +104,14 @@ def train_contender(contender: Contender, folder: StudyFolder, spec: StudySpec, 
         report(f"{contender.name}, seed {seed}", curve)
 
 
-def tuned(contender: Contender, runs: list[dict], folder: StudyFolder, trainable: int, train: Train,
-          report: Callable[[str, Curve], None]) -> Configuration:
+def tuned(
+    contender: Contender,
+    runs: list[dict],
+    folder: StudyFolder,
+    trainable: int,
+    train: Train,
+    report: Callable[[str, Curve], None],
+) -> Configuration:
     """The contender at the learning rate with the lowest validation loss of a proxy run."""
     seen = {r["configuration"]["learning_rate"]: Curve.from_json(r["curve"]) for r in runs if r["role"] == "tuning"}
     best: tuple[float, Configuration] | None = None

@@ -16,11 +16,11 @@ from optuna.trial import TrialState
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.space.anchor import RATE
 
-STARTUP = 10      # complete trials before the inner sampler chooses the method
-KNOWN = 4         # complete trials that have a parameter before the inner sampler chooses its value
-PRIOR = 0.25      # share of the later draws of a layer parameter that still come from the layer prior
+STARTUP = 10  # complete trials before the inner sampler chooses the method
+KNOWN = 4  # complete trials that have a parameter before the inner sampler chooses its value
+PRIOR = 0.25  # share of the later draws of a layer parameter that still come from the layer prior
 RATE_SPREAD = 0.15  # standard deviation of a drawn learning rate, as a share of its range's logarithm
-RETRIES = 8       # proposals asked of the inner sampler before an allowed value is drawn instead
+RETRIES = 8  # proposals asked of the inner sampler before an allowed value is drawn instead
 
 SAMPLERS = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False, n_startup_trials=STARTUP),
@@ -30,12 +30,17 @@ SAMPLERS = {
 }
 
 
+def check_sampler(name: str) -> None:
+    """Raises AutopeftError with the nearest name if there is no such sampler."""
+    if name not in SAMPLERS:
+        raise AutopeftError(f"Unknown sampler '{name}'." + did_you_mean(name, SAMPLERS))
+
+
 class BudgetedSampler(BaseSampler):
     """Wraps a sampler by name; `seed` fixes every draw of one ask, so a resumed study asks what it would have asked."""
 
     def __init__(self, name: str, seed: int):
-        if name not in SAMPLERS:
-            raise AutopeftError(f"Unknown sampler '{name}'." + did_you_mean(name, SAMPLERS))
+        check_sampler(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._inner = SAMPLERS[name](seed)
@@ -44,7 +49,7 @@ class BudgetedSampler(BaseSampler):
         self._proposed: dict[str, object] = {}
         self._allowed: dict[str, tuple] = {}
         self._weights: dict[str, dict] = {}
-        self.replaced = 0      # proposals that had to be replaced
+        self.replaced = 0  # proposals that had to be replaced
 
     def restrict(self, name: str, allowed: tuple, weights: dict | None) -> None:
         """Say which values the next suggestion of this parameter may take, and its prior."""
@@ -65,7 +70,9 @@ class BudgetedSampler(BaseSampler):
         if isinstance(param_distribution, FloatDistribution):
             if by_prior:
                 return self._draw_rate(param_distribution)
-            return self._proposed.get(param_name) or self._inner.sample_independent(study, trial, param_name, param_distribution)
+            return self._proposed.get(param_name) or self._inner.sample_independent(
+                study, trial, param_name, param_distribution
+            )
         allowed = self._allowed[param_name]
         if by_prior or (param_name in self._weights and self._generator.random() < PRIOR):
             return self._draw(study, param_name, allowed)
@@ -86,7 +93,11 @@ class BudgetedSampler(BaseSampler):
     def _draw_rate(self, distribution: FloatDistribution) -> float:
         """A learning rate around the anchor's, normal on the log scale and cut off at the ends of the range."""
         at = np.clip(self._generator.normal(RATE, RATE_SPREAD), 0, 1)
-        return float(np.clip(distribution.low * (distribution.high / distribution.low) ** at, distribution.low, distribution.high))
+        return float(
+            np.clip(
+                distribution.low * (distribution.high / distribution.low) ** at, distribution.low, distribution.high
+            )
+        )
 
     def _draw(self, study, name: str, allowed: tuple):
         """By the prior; methods in turn, so that each is tried once before any is tried twice."""
@@ -112,7 +123,7 @@ class TrialChooser:
 
     def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None):
         self._sampler.restrict(name, allowed, weights)
-        if name == "frozen_layers":   # ordered: neighbours are alike
+        if name == "frozen_layers":  # ordered: neighbours are alike
             return self._trial.suggest_int(name, choices[0], choices[-1])
         return self._trial.suggest_categorical(name, choices)
 
@@ -126,5 +137,9 @@ def complete_trials(study: optuna.Study) -> list:
 
 def ended(study: optuna.Study) -> list:
     """Trials that count: complete, or failed for a reason of their own (not for having been interrupted)."""
-    return [t for t in study.get_trials(deepcopy=False)
-            if t.state == TrialState.COMPLETE or (t.state == TrialState.FAIL and t.user_attrs.get("state") in ("failed", "over_budget"))]
+    return [
+        t
+        for t in study.get_trials(deepcopy=False)
+        if t.state == TrialState.COMPLETE
+        or (t.state == TrialState.FAIL and t.user_attrs.get("state") in ("failed", "over_budget"))
+    ]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from autopeft.errors import AutopeftError
 from autopeft.space.space_file import read_yaml, validated
 
-FREE = ("trials", "timeout", "ceiling")   # may change between two runs of the same study
+FREE = ("trials", "timeout", "ceiling")  # may change between two runs of the same study
 
 
 class StudySpec(BaseModel):
@@ -19,12 +19,19 @@ class StudySpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field("minilm-l6", description="Backbone: a folder, a built-in name (minilm-l6, smollm2-135m) or a hub name.")
-    data: str = Field("rotten-tomatoes", description="Data: a CSV, TSV, JSONL or Parquet file, a datasets folder, a built-in or a hub name.")
+    model: str = Field(
+        "minilm-l6", description="Backbone: a folder, a built-in name (minilm-l6, smollm2-135m) or a hub name."
+    )
+    data: str = Field(
+        "rotten-tomatoes",
+        description="Data: a CSV, TSV, JSONL or Parquet file, a datasets folder, a built-in or a hub name.",
+    )
     text: str | None = Field(None, description="Column with the text (found if not given).")
     text_pair: str | None = Field(None, description="Column with the second text of a pair.")
     label: str | None = Field(None, description="Column with the label (found if not given).")
-    group: str | None = Field(None, description="Column whose values must not be split over train, validation and test.")
+    group: str | None = Field(
+        None, description="Column whose values must not be split over train, validation and test."
+    )
     missing_labels: Literal["refuse", "drop"] = Field("refuse", description="What to do with rows that have no label.")
     metric: str = Field("accuracy", description="accuracy, macro-f1 or matthews.")
     train_rows: int | None = Field(None, ge=2, description="Use at most this many training rows.")
@@ -32,8 +39,12 @@ class StudySpec(BaseModel):
     test_rows: int | None = Field(None, ge=2, description="Use at most this many test rows.")
     max_length: int = Field(128, ge=4, description="Longest text in tokens; longer ones are cut.")
     space: str = Field("default", description="Search space: a name in search_spaces/ or a YAML file.")
-    budget: str | None = Field(None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart).")
-    importance: str = Field("trace", description="Layer scores that weight the layers: trace, gradient, variance, uniform, random or none.")
+    budget: str | None = Field(
+        None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart)."
+    )
+    importance: str = Field(
+        "trace", description="Layer scores that weight the layers: trace, gradient, variance, uniform, random or none."
+    )
     sampler: str = Field("tpe", description="tpe, nsga2, random or gp.")
     trials: int = Field(40, ge=1, description="Configurations to try.")
     timeout: float | None = Field(None, gt=0, description="Stop starting trials after this many seconds.")
@@ -41,11 +52,15 @@ class StudySpec(BaseModel):
     proxy_steps: int = Field(60, ge=1, description="Training steps of a trial.")
     full_steps: int = Field(300, ge=1, description="Training steps of finalists and baselines.")
     batch_size: int = Field(32, ge=1, description="Rows per training step.")
-    head_learning_rate: float = Field(1e-3, gt=0, description="Learning rate of the task head, the same for every method.")
+    head_learning_rate: float = Field(
+        1e-3, gt=0, description="Learning rate of the task head, the same for every method."
+    )
     seeds: int = Field(3, ge=1, description="Seeds with which finalists and baselines are trained.")
     finalists: int = Field(6, ge=1, description="At most this many members of the front are re-trained at full length.")
     ceiling: bool = Field(True, description="Also fine-tune the whole backbone, as the ceiling.")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Format of the frozen backbone; auto measures.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Format of the frozen backbone; auto measures."
+    )
     storage: str | None = Field(None, description="Optuna storage URL; by default a journal file in the study folder.")
     trust_remote_code: bool = Field(False, description="Run Python code that comes with a hub model.")
 
@@ -58,11 +73,24 @@ class StudySpec(BaseModel):
     def name(self) -> str:
         """A folder name for this study."""
         parts = (self.model, self.data, self.space, self.budget or "no-budget")
-        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-").replace("%", "pct") for p in parts)
+        return "-".join(
+            re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-").replace("%", "pct") for p in parts
+        )
 
     def task_arguments(self) -> dict:
         """The fields that say what the data are."""
-        names = ("data", "text", "text_pair", "label", "group", "metric", "train_rows", "validation_rows", "test_rows", "missing_labels")
+        names = (
+            "data",
+            "text",
+            "text_pair",
+            "label",
+            "group",
+            "metric",
+            "train_rows",
+            "validation_rows",
+            "test_rows",
+            "missing_labels",
+        )
         return {name: getattr(self, name) for name in names}
 
     def fixed(self) -> dict:
@@ -78,7 +106,7 @@ def load_spec(study: str | None, overrides: dict) -> StudySpec:
     given = {k: v for k, v in overrides.items() if v is not None}
     own = "model" in given or "data" in given
     data, path = ({}, None) if study is None and own else read_yaml(study or "quickstart", "studies")
-    where = " or ".join([path.name] * bool(path) + ["the command line"] * bool(given))
+    where = " or ".join(filter(None, (path and path.name, given and "the command line")))
     return validated(StudySpec, {**data, **given}, where)
 
 
@@ -88,4 +116,5 @@ def check_same(spec: StudySpec, stored: dict, folder: str) -> None:
         if key not in stored or stored[key] != value:
             raise AutopeftError(
                 f"The study in {folder} was made with {key}={stored.get(key)!r} and this command asks for {key}={value!r}: "
-                f"give the same options to resume it, or another --out folder to start anew.")
+                f"give the same options to resume it, or another --out folder to start anew."
+            )

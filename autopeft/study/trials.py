@@ -8,7 +8,6 @@ from math import log10
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +17,7 @@ from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space import SearchSpace, anchors
 from autopeft.study.folder import StudyFolder
+from autopeft.study.journal import WholeLineJournal
 from autopeft.study.records import TrialRecord
 from autopeft.study.sampler import BudgetedSampler, TrialChooser, ended
 from autopeft.study.spec import StudySpec
@@ -28,20 +28,31 @@ INTERRUPTED = "interrupted"
 def open_study(folder: StudyFolder, spec: StudySpec) -> optuna.Study:
     """The study's Optuna side: parameters (log10) down, the metric up. Made if it does not exist yet."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    storage = spec.storage or JournalStorage(JournalFileBackend(str(folder.journal)))
+    storage = spec.storage or JournalStorage(WholeLineJournal(str(folder.journal)))
     try:
-        study = optuna.create_study(storage=storage, study_name=folder.path.resolve().name, load_if_exists=True,
-                                    directions=["minimize", "maximize"])
+        study = optuna.create_study(
+            storage=storage,
+            study_name=folder.path.resolve().name,
+            load_if_exists=True,
+            directions=["minimize", "maximize"],
+        )
     except (ValueError, ImportError, OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise AutopeftError(f"The Optuna storage '{spec.storage or folder.journal}' cannot be opened: {error}.") from None
+        raise AutopeftError(
+            f"The Optuna storage '{spec.storage or folder.journal}' cannot be opened: {error}."
+        ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(["log10_trainable", spec.metric])
     return study
 
 
-def run_trials(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: Callable[[Configuration], Curve],
-               report: Callable[[TrialRecord, int], None]) -> None:
+def run_trials(
+    study: optuna.Study,
+    space: SearchSpace,
+    spec: StudySpec,
+    train: Callable[[Configuration], Curve],
+    report: Callable[[TrialRecord, int], None],
+) -> None:
     """Ask until spec.trials have ended or the timeout is over; each trial is stored the moment it ends.
 
     train raises ArithmeticError or MemoryError for a trial that fails: it is recorded and the study goes on.
@@ -52,7 +63,9 @@ def run_trials(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: 
         report(one_trial(study, space, spec, train), done + 1)
 
 
-def one_trial(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: Callable[[Configuration], Curve]) -> TrialRecord:
+def one_trial(
+    study: optuna.Study, space: SearchSpace, spec: StudySpec, train: Callable[[Configuration], Curve]
+) -> TrialRecord:
     """One configuration: asked, counted, trained, told."""
     study.sampler = sampler = BudgetedSampler(spec.sampler, seed=spec.seed * 100_003 + len(ended(study)))
     enqueue_anchor(study, space)
@@ -67,7 +80,7 @@ def one_trial(study: optuna.Study, space: SearchSpace, spec: StudySpec, train: C
         curve = train(configuration)
     except (ArithmeticError, MemoryError) as error:
         return fail(study, trial, str(error) or "out of memory", "failed")
-    except BaseException:   # Ctrl-C or a fault of ours: nothing is lost, the same configuration comes first next time
+    except BaseException:  # Ctrl-C or a fault of ours: nothing is lost, the same configuration comes first next time
         fail(study, trial, INTERRUPTED, INTERRUPTED)
         study.enqueue_trial(trial.params)
         raise

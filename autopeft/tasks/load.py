@@ -16,10 +16,21 @@ from autopeft.tasks.splits import cap, cut, remove_duplicates
 from autopeft.tasks.task import Split, Task
 
 
-def load_task(data: str, *, text: str | None = None, text_pair: str | None = None, label: str | None = None,
-              group: str | None = None, metric: str = "accuracy", seed: int = 0, train_rows: int | None = None,
-              validation_rows: int | None = None, test_rows: int | None = None,
-              missing_labels: MissingLabels = "refuse", progress: Progress | None = None) -> Task:
+def load_task(
+    data: str,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    metric: str = "accuracy",
+    seed: int = 0,
+    train_rows: int | None = None,
+    validation_rows: int | None = None,
+    test_rows: int | None = None,
+    missing_labels: MissingLabels = "refuse",
+    progress: Progress | None = None,
+) -> Task:
     """Built-in name, file, `datasets` folder or hub name -> Task.
 
     Columns are found when they are not named. `seed` is the splits' own: it has nothing to do with a search's, so the
@@ -40,8 +51,9 @@ def load_task(data: str, *, text: str | None = None, text_pair: str | None = Non
     frames, cuts = cut(frames, name, seed)
     splits = {part: _split(cap(frame, rows[part], seed), label_names) for part, frame in frames.items()}
     notes += duplicates + cuts + _cap_notes(frames, splits)
-    return Task(name, label_names, metric, **splits, notes=tuple(notes),
-                fingerprint=_fingerprint(splits, label_names, metric))
+    return Task(
+        name, label_names, metric, **splits, notes=tuple(notes), fingerprint=_fingerprint(splits, label_names, metric)
+    )
 
 
 def _check_rows(rows: dict[str, int | None]) -> None:
@@ -51,8 +63,11 @@ def _check_rows(rows: dict[str, int | None]) -> None:
 
 
 def _cap_notes(frames: dict[str, pd.DataFrame], splits: dict[str, Split]) -> list[str]:
-    return [f"Used {len(split):,} of {len(frames[part]):,} {part} rows, stratified by label."
-            for part, split in splits.items() if len(split) < len(frames[part])]
+    return [
+        f"Used {len(split):,} of {len(frames[part]):,} {part} rows, stratified by label."
+        for part, split in splits.items()
+        if len(split) < len(frames[part])
+    ]
 
 
 def _split(frame: pd.DataFrame, label_names: tuple[str, ...]) -> Split:

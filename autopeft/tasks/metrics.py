@@ -7,21 +7,26 @@ from autopeft.errors import AutopeftError, did_you_mean
 
 def _accuracy(labels, predictions) -> float:
     from sklearn.metrics import accuracy_score
+
     return accuracy_score(labels, predictions)
 
 
 def _macro_f1(labels, predictions) -> float:
     from sklearn.metrics import f1_score
+
     return f1_score(labels, predictions, average="macro", zero_division=0)
 
 
 def _matthews(labels, predictions) -> float:
     from sklearn.metrics import matthews_corrcoef
+
     return matthews_corrcoef(labels, predictions)
 
 
 METRICS: dict[str, Callable[[Sequence[int], Sequence[int]], float]] = {
-    "accuracy": _accuracy, "macro-f1": _macro_f1, "matthews": _matthews,
+    "accuracy": _accuracy,
+    "macro-f1": _macro_f1,
+    "matthews": _matthews,
 }
 
 

@@ -43,8 +43,10 @@ def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
         if part not in splits:
             held, train = _hold_out(train, fraction * whole / max(1, len(train)), name, seed)
             splits[part] = held
-            notes.append(f"Cut {len(held):,} rows for {part} from {whole:,}, stratified by label"
-                         + (", no group in two splits." if "group" in train else "."))
+            notes.append(
+                f"Cut {len(held):,} rows for {part} from {whole:,}, stratified by label"
+                + (", no group in two splits." if "group" in train else ".")
+            )
     splits["train"] = train
     _check_coverage(splits, name)
     return {part: splits[part] for part in ("train", "validation", "test")}, notes
@@ -63,12 +65,15 @@ def _hold_out(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> tup
 def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> np.ndarray:
     """Row numbers of one fold of about `fraction` that shares no group with the rest."""
     from sklearn.model_selection import StratifiedGroupKFold
+
     groups = frame["group"].astype(str)
     if groups.nunique() < 3:
-        raise AutopeftError(f"The group column of {name} has {groups.nunique()} values left to cut a split from. "
-                            "Choose one with more, or leave --group out.")
+        raise AutopeftError(
+            f"The group column of {name} has {groups.nunique()} values left to cut a split from. "
+            "Choose one with more, or leave --group out."
+        )
     folds = StratifiedGroupKFold(min(round(1 / fraction), groups.nunique()), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():     # a class rarer than the folds is no harm: one fold is used
+    with warnings.catch_warnings():  # a class rarer than the folds is no harm: one fold is used
         warnings.simplefilter("ignore", UserWarning)
         return next(folds.split(frame["text"], frame["label"], groups))[1]
 
@@ -101,7 +106,9 @@ def _check_coverage(splits: Frames, name: str) -> None:
     for part in ("validation", "test"):
         unknown = sorted(set(splits[part]["label"]) - known)
         if unknown:
-            raise AutopeftError(f"The {part} split of {name} has the class '{unknown[0]}' that its train split lacks. "
-                                "Give more examples of it, or remove it.")
+            raise AutopeftError(
+                f"The {part} split of {name} has the class '{unknown[0]}' that its train split lacks. "
+                "Give more examples of it, or remove it."
+            )
     if len(known) < 2:
         raise AutopeftError(f"The train split of {name} has one class only. Give more rows.")

@@ -16,7 +16,7 @@ class TokenisedSplit:
     token_type_ids: tuple[np.ndarray, ...] | None
     labels: np.ndarray
     lengths: np.ndarray
-    truncated: int = 0      # rows that were cut at max_length
+    truncated: int = 0  # rows that were cut at max_length
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,8 +41,9 @@ def tokenise(task: Task, tokenizer, max_length: int = 128) -> TokenisedTask:
     """
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if pad is None:
-        raise AutopeftError("The tokenizer has neither a padding token nor an end token. Set pad_token in its "
-                            "tokenizer_config.json.")
+        raise AutopeftError(
+            "The tokenizer has neither a padding token nor an end token. Set pad_token in its tokenizer_config.json."
+        )
     splits = {part: _tokenise(getattr(task, part), tokenizer, max_length) for part in ("train", "validation", "test")}
     return TokenisedTask(**splits, pad_token_id=int(pad), task=task)
 
@@ -54,8 +55,9 @@ def _tokenise(split: Split, tokenizer, max_length: int) -> TokenisedSplit:
     ids = _arrays(encoded["input_ids"])
     types = _arrays(encoded["token_type_ids"]) if "token_type_ids" in encoded else None
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    return TokenisedSplit(ids, types, np.array(split.labels, dtype=np.int64), lengths,
-                          _truncated(encoded, lengths, max_length))
+    return TokenisedSplit(
+        ids, types, np.array(split.labels, dtype=np.int64), lengths, _truncated(encoded, lengths, max_length)
+    )
 
 
 def _arrays(rows: list[list[int]]) -> tuple[np.ndarray, ...]:

@@ -36,7 +36,7 @@ def test_a_whole_checkpoint_loads(checkpoint):
 def test_the_head_is_drawn_alike_every_time(checkpoint):
     one, other = (load_backbone(str(checkpoint), 5) for _ in range(2))
     assert torch.equal(one.model.classifier.weight, other.model.classifier.weight)
-    assert one.new_parameters == ("classifier.bias", "classifier.weight")   # the checkpoint's head is for 3 classes
+    assert one.new_parameters == ("classifier.bias", "classifier.weight")  # the checkpoint's head is for 3 classes
 
 
 def test_a_truncated_checkpoint(checkpoint):
@@ -64,7 +64,14 @@ def test_no_weights_at_all(checkpoint):
     refused(checkpoint, "cannot be read")
 
 
-@pytest.mark.parametrize("text, sentence", [("{", "damaged"), (json.dumps({"model_type": "no-such-thing"}), "no known architecture"), ("{}", "no known architecture")])
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("{", "damaged"),
+        (json.dumps({"model_type": "no-such-thing"}), "no known architecture"),
+        ("{}", "no known architecture"),
+    ],
+)
 def test_a_config_that_is_none(checkpoint, text, sentence):
     (checkpoint / "config.json").write_text(text)
     refused(checkpoint, sentence)
@@ -103,7 +110,9 @@ def test_a_tokenizer_without_padding_pads_with_its_end_or_is_refused(tmp_path, e
 
     words = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "film": 2}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", **({"eos_token": end} if end else {})).save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", **({"eos_token": end} if end else {})
+    ).save_pretrained(tmp_path)
     tiny_model("llama").save_pretrained(tmp_path)
     if end is None:
         return refused(tmp_path, "neither a padding token nor an end token")

@@ -16,8 +16,13 @@ from autopeft.errors import AutopeftError
 
 SEPARATE = {"query", "key", "value", "attention_output", "ffn_in", "ffn_out"}
 FUSED = {"query_key_value", "attention_output", "ffn_in", "ffn_out"}
-ROLES = {**dict.fromkeys(TINY, SEPARATE), "gpt2": FUSED, "gpt_neox": FUSED, "modernbert": FUSED,
-         **dict.fromkeys(("llama", "qwen3", "gemma"), SEPARATE | {"ffn_gate"})}
+ROLES = {
+    **dict.fromkeys(TINY, SEPARATE),
+    "gpt2": FUSED,
+    "gpt_neox": FUSED,
+    "modernbert": FUSED,
+    **dict.fromkeys(("llama", "qwen3", "gemma"), SEPARATE | {"ffn_gate"}),
+}
 DECODERS = {"gpt2", "llama", "qwen3", "gemma", "gpt_neox", "opt"}
 
 
@@ -34,7 +39,11 @@ def test_linears_are_found_by_role(described, name):
     assert per_layer[0] == per_layer[1] == per_layer[2] and len(per_layer[0]) == len(ROLES[name])
     for linear in shapes.linears:
         module = model.get_submodule(linear.path)
-        shape = (linear.in_features, linear.out_features) if type(module).__name__ == "Conv1D" else (linear.out_features, linear.in_features)
+        shape = (
+            (linear.in_features, linear.out_features)
+            if type(module).__name__ == "Conv1D"
+            else (linear.out_features, linear.in_features)
+        )
         assert tuple(module.weight.shape) == shape and (module.bias is not None) == linear.bias
 
 
@@ -43,7 +52,11 @@ def test_every_parameter_is_counted_once(described, name):
     model, shapes = described[name]
     total = sum(p.numel() for p in model.parameters())
     assert shapes.backbone_parameters + shapes.head_parameters == total
-    assert sum(sum(p.numel() for p in model.get_submodule(m).parameters()) for m in shapes.head_modules) == shapes.head_parameters > 0
+    assert (
+        sum(sum(p.numel() for p in model.get_submodule(m).parameters()) for m in shapes.head_modules)
+        == shapes.head_parameters
+        > 0
+    )
     blocks = model.get_submodule(shapes.blocks_path)
     assert shapes.block_parameters == tuple(sum(p.numel() for p in b.parameters()) for b in blocks)
     for bias in shapes.biases:
@@ -62,7 +75,10 @@ def test_a_second_count_loads_no_torch(tmp_path):
     tiny_config("bert").save_pretrained(tmp_path)
     shapes_of(str(tmp_path), 7)
     code = f"from autopeft.backbone.sizes import shapes_of; print(shapes_of({str(tmp_path)!r}, 7).num_layers); import sys; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["3", "False"]
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == [
+        "3",
+        "False",
+    ]
 
 
 def test_real_minilm(minilm):
@@ -70,7 +86,9 @@ def test_real_minilm(minilm):
     shapes = backbone.shapes
     assert (shapes.num_layers, shapes.hidden_size, shapes.kv_size) == (6, 384, 384)
     assert {(x.role, x.out_features) for x in shapes.linears} >= {("ffn_in", 1536), ("query", 384)}
-    assert shapes.head_modules == ("bert.pooler", "classifier") and shapes.head_parameters == 384 * 384 + 384 + 2 * 384 + 2
+    assert (
+        shapes.head_modules == ("bert.pooler", "classifier") and shapes.head_parameters == 384 * 384 + 384 + 2 * 384 + 2
+    )
     assert shapes.backbone_parameters + 384 * 384 + 384 == 22_713_216
     assert set(backbone.new_parameters) == {"classifier.weight", "classifier.bias"}
     assert not backbone.model.training and not any(p.requires_grad for p in backbone.model.parameters())
@@ -82,7 +100,11 @@ def test_real_smollm2_as_a_classifier():
     backbone = load_backbone("smollm2-135m", 4)
     shapes = backbone.shapes
     assert (shapes.num_layers, shapes.hidden_size, shapes.kv_size, shapes.is_decoder) == (30, 576, 192, True)
-    assert shapes.backbone_parameters == 134_515_008 and shapes.head_modules == ("score",) and shapes.head_parameters == 4 * 576
+    assert (
+        shapes.backbone_parameters == 134_515_008
+        and shapes.head_modules == ("score",)
+        and shapes.head_parameters == 4 * 576
+    )
     tokens = backbone.tokenizer(["a good film", "bad"], padding=True, return_tensors="pt")
     with torch.no_grad():
         assert backbone.model(**tokens).logits.shape == (2, 4)

@@ -26,7 +26,23 @@ def bert(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [[], ["search"], ["report"], ["export"], ["train"], ["trace"], ["space"], ["space", "show"], ["count"], ["front"], ["data"], ["methods"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["search"],
+        ["report"],
+        ["export"],
+        ["train"],
+        ["trace"],
+        ["space"],
+        ["space", "show"],
+        ["count"],
+        ["front"],
+        ["data"],
+        ["methods"],
+    ],
+)
 def test_every_command_has_help(command):
     assert "--help" in run(*command, "--help")
 
@@ -37,7 +53,20 @@ def test_every_study_field_is_an_option():
 
 
 def test_count_from_a_config_alone(bert):
-    counted = json.loads(run("count", "--model", bert, "--method", "lora", "--set", "rank=8", "--set", "target_modules=query+value", "--json"))
+    counted = json.loads(
+        run(
+            "count",
+            "--model",
+            bert,
+            "--method",
+            "lora",
+            "--set",
+            "rank=8",
+            "--set",
+            "target_modules=query+value",
+            "--json",
+        )
+    )
     assert counted["trainable"] == 12 * 2 * 8 * (768 + 768)
     assert counted["head"] == 768 * 768 + 768 + 2 * 768 + 2
     assert counted["percent"] == pytest.approx(100 * counted["trainable"] / counted["total"])
@@ -45,10 +74,30 @@ def test_count_from_a_config_alone(bert):
 
 
 def test_count_of_layers_and_modules(bert):
-    verbose = json.loads(run("count", "--model", bert, "--method", "dcft", "--set", "kernel_size=8", "--set", "target_modules=all-linear",
-                             "--set", "layers=0,2-3", "--set", "frozen_layers=2", "--verbose", "--json"))
+    verbose = json.loads(
+        run(
+            "count",
+            "--model",
+            bert,
+            "--method",
+            "dcft",
+            "--set",
+            "kernel_size=8",
+            "--set",
+            "target_modules=all-linear",
+            "--set",
+            "layers=0,2-3",
+            "--set",
+            "frozen_layers=2",
+            "--verbose",
+            "--json",
+        )
+    )
     assert verbose["trainable"] == 2 * 2112 and len(verbose["modules"]) == 12
-    assert json.loads(run("count", "--model", bert, "--method", "dcft", "--set", "kernel_size=8", "--json"))["trainable"] == 25_344
+    assert (
+        json.loads(run("count", "--model", bert, "--method", "dcft", "--set", "kernel_size=8", "--json"))["trainable"]
+        == 25_344
+    )
 
 
 def test_space_show_counts_exactly(bert):
@@ -57,19 +106,24 @@ def test_space_show_counts_exactly(bert):
     assert "discrete configurations" in run("space", "show", "default", "--model", bert)
 
 
-@pytest.mark.parametrize("arguments, sentence", [
-    (["--method", "loar"], "Did you mean 'lora'"),
-    (["--method", "lora", "--set", "rnk=3"], "Did you mean 'rank'"),
-    (["--method", "lora", "--set", "rank=three"], "whole number"),
-    (["--method", "lora", "--set", "rank=0"], "above zero"),
-    (["--method", "lora", "--set", "rank"], "NAME=VALUE"),
-    (["--method", "lora", "--set", "layers=12"], "layers 0 to 11"),
-    (["--method", "lora", "--set", "target_modules=quary"], "Did you mean 'query'"),
-    (["--method", "lora", "--model", "no/such/folder"], "no/such/folder"),
-])
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--method", "loar"], "Did you mean 'lora'"),
+        (["--method", "lora", "--set", "rnk=3"], "Did you mean 'rank'"),
+        (["--method", "lora", "--set", "rank=three"], "whole number"),
+        (["--method", "lora", "--set", "rank=0"], "above zero"),
+        (["--method", "lora", "--set", "rank"], "NAME=VALUE"),
+        (["--method", "lora", "--set", "layers=12"], "layers 0 to 11"),
+        (["--method", "lora", "--set", "target_modules=quary"], "Did you mean 'query'"),
+        (["--method", "lora", "--model", "no/such/folder"], "no/such/folder"),
+    ],
+)
 def test_bad_counts_are_one_sentence(bert, arguments, sentence):
     model = [] if "--model" in arguments else ["--model", str(bert)]
-    done = subprocess.run([sys.executable, "-m", "autopeft", "count", *model, *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "autopeft", "count", *model, *arguments], capture_output=True, text=True
+    )
     assert done.returncode == 2 and sentence in done.stderr and done.stderr.strip().count("\n") == 0
 
 

@@ -4,14 +4,18 @@ from functools import cache
 from types import SimpleNamespace
 
 import pytest
+from tiny import tiny_model
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, refusal
-from tiny import tiny_model
 
 METHODS = sorted(REGISTRY)
-EVERY = [*METHODS, "parallel_adapter+prefix_tuning+serial_adapter", "lora+prefix_tuning"]  # combinations are methods too
+EVERY = [
+    *METHODS,
+    "parallel_adapter+prefix_tuning+serial_adapter",
+    "lora+prefix_tuning",
+]  # combinations are methods too
 RATE = 1e-3
 
 
@@ -33,8 +37,11 @@ def fitting(method: str, model_type: str):
 def settings(method: str, pick) -> dict:
     """A value for every setting: pick(method object, setting) of each part."""
     parts = method.split("+")
-    return {name if len(parts) == 1 else f"{part}.{name}": pick(REGISTRY[part], name)
-            for part in parts for name in REGISTRY[part].hyperparameters}
+    return {
+        name if len(parts) == 1 else f"{part}.{name}": pick(REGISTRY[part], name)
+        for part in parts
+        for name in REGISTRY[part].hyperparameters
+    }
 
 
 def layer_sets(method: str, num_layers: int) -> list[tuple[int, ...]]:
@@ -49,8 +56,11 @@ def layer_sets(method: str, num_layers: int) -> list[tuple[int, ...]]:
 def configurations(method: str, num_layers: int) -> list[Configuration]:
     """Defaults, all smallest and all largest settings, each on all layers and on a part of them."""
     picks = (lambda m, s: m.defaults[s], lambda m, s: m.hyperparameters[s][0], lambda m, s: m.hyperparameters[s][-1])
-    return [Configuration.of(method, settings(method, pick), layers, RATE)
-            for pick in picks for layers in layer_sets(method, num_layers)]
+    return [
+        Configuration.of(method, settings(method, pick), layers, RATE)
+        for pick in picks
+        for layers in layer_sets(method, num_layers)
+    ]
 
 
 def default(method: str, num_layers: int) -> Configuration:

@@ -14,8 +14,13 @@ from autopeft.methods.attach import attach, attached, detach, trainable_paramete
 
 def attributes(model: torch.nn.Module) -> dict:
     """Every module's attribute names, and the keys of those that are dictionaries."""
-    return {path: {name: sorted(map(str, value)) if isinstance(value, dict) else type(value)
-                   for name, value in vars(module).items()} for path, module in model.named_modules()}
+    return {
+        path: {
+            name: sorted(map(str, value)) if isinstance(value, dict) else type(value)
+            for name, value in vars(module).items()
+        }
+        for path, module in model.named_modules()
+    }
 
 
 def test_thirty_times_leave_nothing_behind():

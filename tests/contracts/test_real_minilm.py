@@ -11,9 +11,22 @@ from autopeft.backbone.blocks import describe
 from autopeft.methods import REGISTRY, count
 from autopeft.methods.attach import attached, count_built, trainable_parameters
 
-SUBJECTS = ("The film", "Her new book", "This meal", "The second act", "Our guide", "The music", "That hotel", "The ending")
-VERDICTS = (("was a joy from start to finish", 1), ("bored me to tears", 0), ("is warm, funny and wise", 1),
-            ("was a dull and lazy mess", 0))
+SUBJECTS = (
+    "The film",
+    "Her new book",
+    "This meal",
+    "The second act",
+    "Our guide",
+    "The music",
+    "That hotel",
+    "The ending",
+)
+VERDICTS = (
+    ("was a joy from start to finish", 1),
+    ("bored me to tears", 0),
+    ("is warm, funny and wise", 1),
+    ("was a dull and lazy mess", 0),
+)
 STEPS = 30
 
 
@@ -23,8 +36,9 @@ def resident(minilm):
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(minilm, num_labels=2).eval().requires_grad_(False)
     torch.set_rng_state(state)
-    return SimpleNamespace(model=model, shapes=describe(model, "minilm-l6"),
-                           new_parameters=("classifier.weight", "classifier.bias"))
+    return SimpleNamespace(
+        model=model, shapes=describe(model, "minilm-l6"), new_parameters=("classifier.weight", "classifier.bias")
+    )
 
 
 @pytest.fixture(scope="module")

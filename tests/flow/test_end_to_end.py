@@ -10,13 +10,37 @@ import time
 import pandas as pd
 import pytest
 
-SMALL = ["--train-rows", "200", "--validation-rows", "60", "--test-rows", "60", "--max-length", "32", "--proxy-steps", "3", "--full-steps", "4",
-         "--batch-size", "8", "--seeds", "3", "--finalists", "1", "--precision", "fp32", "--budget", "0.5%"]
+SMALL = [
+    "--train-rows",
+    "200",
+    "--validation-rows",
+    "60",
+    "--test-rows",
+    "60",
+    "--max-length",
+    "32",
+    "--proxy-steps",
+    "3",
+    "--full-steps",
+    "4",
+    "--batch-size",
+    "8",
+    "--seeds",
+    "3",
+    "--finalists",
+    "1",
+    "--precision",
+    "fp32",
+    "--budget",
+    "0.5%",
+]
 
 
 def autopeft(*arguments, check=0, **kwargs):
     """Run the command line in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "autopeft", *map(str, arguments)], capture_output=True, text=True, **kwargs)
+    done = subprocess.run(
+        [sys.executable, "-m", "autopeft", *map(str, arguments)], capture_output=True, text=True, **kwargs
+    )
     assert done.returncode == check, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -26,7 +50,18 @@ def autopeft(*arguments, check=0, **kwargs):
 def study(tmp_path_factory):
     """A finished study, killed once on its way."""
     folder = tmp_path_factory.mktemp("flow") / "study"
-    command = [sys.executable, "-m", "autopeft", "search", *SMALL, "--trials", "4", "--no-ceiling", "--out", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "autopeft",
+        "search",
+        *SMALL,
+        "--trials",
+        "4",
+        "--no-ceiling",
+        "--out",
+        str(folder),
+    ]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for line in running.stderr:
         if line.startswith("[2/4]"):
@@ -51,7 +86,15 @@ def trials_in(folder):
 def test_a_killed_search_resumes_and_finishes(study):
     assert len(trials_in(study)) == 4
     names = {p.name for p in study.iterdir()}
-    assert {"report.html", "front.csv", "front.json", "trials.csv", "study.json", "trials.journal", "outcomes.jsonl"} <= names
+    assert {
+        "report.html",
+        "front.csv",
+        "front.json",
+        "trials.csv",
+        "study.json",
+        "trials.journal",
+        "outcomes.jsonl",
+    } <= names
     assert not [n for n in names if n.endswith(".part")]
 
 
@@ -94,13 +137,17 @@ def test_the_export_is_what_the_search_attached(study):
     out = result.export("peft", str(number))
     config = PeftConfig.from_pretrained(str(out)).to_dict()
     for key, value in peft_fields(configuration, result.data.shapes).items():
-        assert (sorted(config[key]) if isinstance(config[key], set) else config[key]) == (sorted(value) if isinstance(config[key], set) else value)
+        assert (sorted(config[key]) if isinstance(config[key], set) else config[key]) == (
+            sorted(value) if isinstance(config[key], set) else value
+        )
 
 
 def test_a_trained_adapter_gives_the_same_predictions_in_a_new_process(study, tmp_path):
     out = tmp_path / "adapter"
     scores = json.loads(autopeft("train", study, "--steps", "6", "--out", out, "--json").stdout)
-    assert (out / "adapter_model.safetensors").is_file() and scores["test_score"] == pytest.approx(json.loads((out / "scores.json").read_text())["test_score"])
+    assert (out / "adapter_model.safetensors").is_file() and scores["test_score"] == pytest.approx(
+        json.loads((out / "scores.json").read_text())["test_score"]
+    )
     code = f"""
 import autopeft, json
 from peft import PeftModel
@@ -116,14 +163,20 @@ model = PeftModel.from_pretrained(backbone.model, {str(out)!r}).eval()
 tokens = tokenise(task, backbone.tokenizer, spec.max_length)
 print(json.dumps(evaluate(model, tokens.test, tokens)))
 """
-    loss, score = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    loss, score = json.loads(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    )
     assert score == scores["test_score"] and loss == pytest.approx(scores["test_loss"], rel=1e-6)
 
 
 def test_ctrl_c_stops_cleanly_and_writes_the_report(tmp_path):
     folder = tmp_path / "study"
-    running = subprocess.Popen([sys.executable, "-m", "autopeft", "search", *SMALL, "--trials", "50", "--out", str(folder)],
-                               stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "autopeft", "search", *SMALL, "--trials", "50", "--out", str(folder)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     for line in running.stderr:
         if line.startswith("[2/50]"):
             time.sleep(0.3)
@@ -144,26 +197,59 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(study, tmp_path):
         pytest.skip("mounting needs privileges")
     try:
         (disk / "ballast").write_bytes(os.urandom(200_000))
-        done = subprocess.run([sys.executable, "-m", "autopeft", "search", *SMALL, "--trials", "60", "--no-ceiling", "--out", str(disk / "study")],
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "autopeft",
+                "search",
+                *SMALL,
+                "--trials",
+                "60",
+                "--no-ceiling",
+                "--out",
+                str(disk / "study"),
+            ],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
         assert "space" in done.stderr.splitlines()[-1]
-        kept = len(trials_in(disk / "study"))
         (disk / "ballast").unlink()
-        done = subprocess.run([sys.executable, "-m", "autopeft", "search", *SMALL, "--trials", str(kept + 1), "--no-ceiling", "--out", str(disk / "study"),
-                               "--timeout", "1"], capture_output=True, text=True)
+        kept = len(trials_in(disk / "study"))
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "autopeft",
+                "search",
+                *SMALL,
+                "--trials",
+                str(kept + 1),
+                "--no-ceiling",
+                "--out",
+                str(disk / "study"),
+                "--timeout",
+                "1",
+            ],
+            capture_output=True,
+            text=True,
+        )
         assert "Traceback" not in done.stderr
         assert len(trials_in(disk / "study")) >= kept
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("change, sentence", [
-    (lambda f: f.assign(label=1), "one class"),
-    (lambda f: f.drop(columns="label"), "label"),
-    (lambda f: f.iloc[:0], "empty"),
-    (lambda f: f.assign(label=[None] + list(f.label[1:])), "label"),
-])
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (lambda f: f.assign(label=1), "one class"),
+        (lambda f: f.drop(columns="label"), "label"),
+        (lambda f: f.iloc[:0], "no rows"),
+        (lambda f: f.assign(label=[None] + list(f.label[1:])), "label"),
+    ],
+)
 def test_bad_data_is_one_sentence(tmp_path, change, sentence):
     rows = pd.DataFrame({"text": [f"sentence number {i}" for i in range(40)], "label": [i % 2 for i in range(40)]})
     path = tmp_path / "data.csv"
@@ -174,19 +260,22 @@ def test_bad_data_is_one_sentence(tmp_path, change, sentence):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("arguments, sentence", [
-    (["--data", "no-such-file.csv"], "no-such-file.csv"),
-    (["--budget", "0"], "leaves nothing to train"),
-    (["--budget", "-1%"], "leaves nothing to train"),
-    (["--budget", "plenty"], "not a number"),
-    (["--budget", "3", "--space", "lora"], "smallest is lora"),
-    (["--space", "defualt"], "Did you mean 'default'"),
-    (["--sampler", "tep"], "Did you mean 'tpe'"),
-    (["--importance", "tracer"], "Did you mean 'trace'"),
-    (["--metric", "acuracy"], "Did you mean 'accuracy'"),
-    (["--trials", "0"], "greater than or equal to 1"),
-    (["--modle", "x"], "--model"),
-])
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--data", "no-such-file.csv"], "no-such-file.csv"),
+        (["--budget", "0"], "leaves nothing to train"),
+        (["--budget", "-1%"], "leaves nothing to train"),
+        (["--budget", "plenty"], "not a number"),
+        (["--budget", "3", "--space", "lora"], "smallest is lora"),
+        (["--space", "defualt"], "Did you mean 'default'"),
+        (["--sampler", "tep"], "Did you mean 'tpe'"),
+        (["--importance", "tracer"], "Did you mean 'trace'"),
+        (["--metric", "acuracy"], "Did you mean 'accuracy'"),
+        (["--trials", "0"], "greater than or equal to 1"),
+        (["--modle", "x"], "--model"),
+    ],
+)
 def test_a_bad_option_is_one_sentence_and_writes_nothing(tmp_path, arguments, sentence):
     out = tmp_path / "study"
     done = autopeft("search", "--out", out, *arguments, check=2)

@@ -32,7 +32,7 @@ def test_every_folder_is_a_station():
 
 @pytest.mark.parametrize("station", STATIONS)
 def test_imports_go_to_earlier_stations_only(station):
-    allowed = set(STATIONS[:STATIONS.index(station) + 1]) | SHARED
+    allowed = set(STATIONS[: STATIONS.index(station) + 1]) | SHARED
     for path in (PACKAGE / station).rglob("*.py"):
         assert imported(path) <= allowed, f"{path.relative_to(PACKAGE)} imports {imported(path) - allowed}"
 
@@ -47,18 +47,25 @@ def test_ten_public_names_at_most():
 
 def loaded(code: str) -> set[str]:
     """The top-level modules in memory after running code in a new process."""
-    out = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(' '.join({{m.split('.')[0] for m in sys.modules}}))"],
-                         capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join({{m.split('.')[0] for m in sys.modules}}))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return set(out.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("code", [
-    "import autopeft",
-    "import autopeft.cli",
-    "import autopeft.front, autopeft.front.points",
-    "import autopeft.export, autopeft.space, autopeft.methods",
-    "import autopeft.report",
-    "from autopeft.space import load_space; [load_space(n) for n in ('default', 'lora', 'dcft', 'adapters', 'freeze', 'autopeft')]",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import autopeft",
+        "import autopeft.cli",
+        "import autopeft.front, autopeft.front.points",
+        "import autopeft.export, autopeft.space, autopeft.methods",
+        "import autopeft.report",
+        "from autopeft.space import load_space; [load_space(n) for n in ('default', 'lora', 'dcft', 'adapters', 'freeze', 'autopeft')]",
+    ],
+)
 def test_no_torch(code):
     assert not loaded(code) & {"torch", "transformers", "peft"}

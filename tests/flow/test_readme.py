@@ -15,8 +15,13 @@ def command(name: str) -> str:
 
 
 def test_ci_runs_the_test_command():
-    found = subprocess.run(["awk", r"/<!-- test command -->/{found=1} found && /^```sh/{getline; print; exit}", "README.md"],
-                           cwd=ROOT, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["awk", r"/<!-- test command -->/{found=1} found && /^```sh/{getline; print; exit}", "README.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert found.stdout.strip() == command("test") and "<!-- test command -->" in (ROOT / ".ci" / "run").read_text()
 
 
@@ -36,7 +41,9 @@ def test_the_search_command_in_a_fresh_environment(tmp_path):
     """Line 1 exactly as it stands, in a copy of the checkout, with fewer trials and steps."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(tmp_path / "clone")], check=True)
     less = " --trials 3 --proxy-steps 5 --full-steps 6 --finalists 1 --no-ceiling"
-    done = subprocess.run(["bash", "-c", command("search") + less], cwd=tmp_path / "clone", capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", command("search") + less], cwd=tmp_path / "clone", capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "uniform LoRA" in done.stdout
     reports = list((tmp_path / "clone" / "runs").glob("*/report.html"))

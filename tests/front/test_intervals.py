@@ -21,8 +21,15 @@ def test_the_difference_is_welchs():
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-@pytest.mark.parametrize("one, other, word", [([0.9, 0.91, 0.9], [0.7, 0.71, 0.7], "better"), ([0.7, 0.71, 0.7], [0.9, 0.91, 0.9], "worse"),
-                                              ([0.8, 0.9, 0.7], [0.8, 0.7, 0.9], "within noise"), ([0.9], [0.1, 0.2], "within noise")])
+@pytest.mark.parametrize(
+    "one, other, word",
+    [
+        ([0.9, 0.91, 0.9], [0.7, 0.71, 0.7], "better"),
+        ([0.7, 0.71, 0.7], [0.9, 0.91, 0.9], "worse"),
+        ([0.8, 0.9, 0.7], [0.8, 0.7, 0.9], "within noise"),
+        ([0.9], [0.1, 0.2], "within noise"),
+    ],
+)
 def test_the_judgement(one, other, word):
     assert judgement(difference(one, other)) == word
 

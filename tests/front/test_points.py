@@ -8,7 +8,9 @@ from autopeft.cli import commands
 from autopeft.errors import AutopeftError
 from autopeft.front.points import points_front
 
-TABLE = pd.DataFrame({"parameters": [10, 1000, 100_000, 1000, None], "accuracy": [0.5, 0.7, 0.8, 0.6, 0.9], "name": list("abcde")})
+TABLE = pd.DataFrame(
+    {"parameters": [10, 1000, 100_000, 1000, None], "accuracy": [0.5, 0.7, 0.8, 0.6, 0.9], "name": list("abcde")}
+)
 
 
 @pytest.fixture
@@ -27,14 +29,17 @@ def test_it_is_printed_drawn_and_written(csv, tmp_path):
     out = tmp_path / "front.html"
     arguments = ["front", "--points", csv, "--minimize", "parameters", "--maximize", "accuracy"]
     text = CliRunner().invoke(commands, [*arguments, "--out", str(out)], catch_exceptions=False).stdout
-    drawing = text[text.index("│"):text.index("└")]
+    drawing = text[text.index("│") : text.index("└")]
     assert drawing.count("*") == 3 and drawing.count("·") == 1 and "3 of 4 points" in text and "1 rows" in text
     assert "Plotly.newPlot" in out.read_text(encoding="utf-8")
     printed = json.loads(CliRunner().invoke(commands, [*arguments, "--json"], catch_exceptions=False).stdout)
     assert [r["name"] for r in printed["front"]] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("columns, sentence", [(("paramters", "accuracy"), "Did you mean 'parameters'"), (("name", "accuracy"), "no row with numbers")])
+@pytest.mark.parametrize(
+    "columns, sentence",
+    [(("paramters", "accuracy"), "Did you mean 'parameters'"), (("name", "accuracy"), "no row with numbers")],
+)
 def test_bad_columns_are_one_sentence(csv, columns, sentence):
     with pytest.raises(AutopeftError, match=sentence):
         points_front(csv, columns[:1], columns[1:])

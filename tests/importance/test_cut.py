@@ -5,7 +5,7 @@ import pytest
 
 from autopeft.importance.cut import bootstrap, budget_curve, cut_at, gains, interval, is_flat, saving
 
-DEVIATION = np.array([1.0, 0.9, 0.3, 0.25, 0.2])     # SALF's worked case: four layers, the largest gain at layer 2
+DEVIATION = np.array([1.0, 0.9, 0.3, 0.25, 0.2])  # SALF's worked case: four layers, the largest gain at layer 2
 PARAMETERS = np.array([10.0, 20.0, 40.0, 80.0, 160.0])
 
 
@@ -24,16 +24,19 @@ def test_freezes_up_to_the_largest_gain():
     assert cut_at(gains(DEVIATION, PARAMETERS)["raw"]) == 2
 
 
-@pytest.mark.parametrize("gain, options, cut", [
-    ([0.0, 0.1, 0.9], {}, 2),                                 # one block at least is trained
-    ([0.0, 0.1, 0.9], {"min_trained": 2}, 1),
-    ([0.0, 0.1, 0.9], {"min_trained": 5}, 0),
-    ([-0.1, -0.2, 0.0], {}, 0),                               # nothing gained: train all
-    ([0.9, 0.1, 0.0, 0.0], {"max_trained": 2}, 2),
-    ([0.1, 0.1, 0.9, 0.0], {"max_trained": 3}, 3),
-    ([0.1, 0.1, 0.9, 0.0], {"max_trained": 3, "fill": True}, 1),
-    ([-0.1, -0.1, -0.1, -0.1], {"max_trained": 1}, 3),
-])
+@pytest.mark.parametrize(
+    "gain, options, cut",
+    [
+        ([0.0, 0.1, 0.9], {}, 2),  # one block at least is trained
+        ([0.0, 0.1, 0.9], {"min_trained": 2}, 1),
+        ([0.0, 0.1, 0.9], {"min_trained": 5}, 0),
+        ([-0.1, -0.2, 0.0], {}, 0),  # nothing gained: train all
+        ([0.9, 0.1, 0.0, 0.0], {"max_trained": 2}, 2),
+        ([0.1, 0.1, 0.9, 0.0], {"max_trained": 3}, 3),
+        ([0.1, 0.1, 0.9, 0.0], {"max_trained": 3, "fill": True}, 1),
+        ([-0.1, -0.1, -0.1, -0.1], {"max_trained": 1}, 3),
+    ],
+)
 def test_cut_is_clamped_and_keeps_to_the_budget(gain, options, cut):
     assert cut_at(np.array(gain), **options) == cut
 

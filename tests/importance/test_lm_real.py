@@ -13,9 +13,12 @@ def test_smollm2_ends_nearest_to_the_next_token():
     from autopeft.tasks.task import Split, Task
     from autopeft.tasks.tokens import tokenise
 
-    texts = ("The capital of France is Paris, and the capital of Germany is Berlin.",
-             "Once upon a time there was a king who lived in a castle with his daughter.",
-             "The quick brown fox jumps over the lazy dog.", "To be, or not to be, that is the question.")
+    texts = (
+        "The capital of France is Paris, and the capital of Germany is Berlin.",
+        "Once upon a time there was a king who lived in a castle with his daughter.",
+        "The quick brown fox jumps over the lazy dog.",
+        "To be, or not to be, that is the question.",
+    )
     split = Split(texts, (0, 1, 0, 1))
     backbone = load_backbone("smollm2-135m", 2)
     tokenised = tokenise(Task("quotes", ("a", "b"), "accuracy", split, split, split), backbone.tokenizer)

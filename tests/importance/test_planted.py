@@ -45,15 +45,16 @@ def test_deviation_falls_when_the_last_layer_is_right():
     states, labels = planted(3)
     deviation = class_weights(labels) @ BASES["class-means"](states, labels, 0)
     shuffled = class_weights(labels) @ BASES["class-means"](states, np.random.default_rng(1).permutation(labels), 0)
-    best = np.log(1 + 2 * np.exp(-1.5)) / np.log(3)   # cosine 1 to one's own of three opposed means, -1/2 to the others
+    best = np.log(1 + 2 * np.exp(-1.5)) / np.log(3)  # cosine 1 to one's own of three opposed means, -1/2 to the others
     assert best < deviation[-1] < best + 0.2 and shuffled[-1] > 0.9
 
 
 def test_variance_splits_into_within_and_between():
     states, labels = planted(3)
     within, total = spreads(states, labels)
-    between = [sum((labels == c).mean() * ((s[labels == c].mean(0) - s.mean(0)) ** 2).sum() for c in range(3))
-               for s in states]
+    between = [
+        sum((labels == c).mean() * ((s[labels == c].mean(0) - s.mean(0)) ** 2).sum() for c in range(3)) for s in states
+    ]
     assert total.mean(0) - within.mean(0) == pytest.approx(np.array(between))
 
 

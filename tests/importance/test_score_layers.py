@@ -68,7 +68,7 @@ def test_trace_reports_every_number_with_its_interval(basis, pool):
 def test_trained_blocks_go_before_frozen_ones():
     scores = score_layers("trace", tiny_backbone("bert"), random_rows(), max_trained=1)
     assert scores.cut == LAYERS - 1
-    assert min(scores.scores[scores.cut:]) >= 1 >= max(scores.scores[:scores.cut])
+    assert min(scores.scores[scores.cut :]) >= 1 >= max(scores.scores[: scores.cut])
 
 
 def test_a_class_with_one_row_does_not_stop_the_trace():
@@ -77,9 +77,15 @@ def test_a_class_with_one_row_does_not_stop_the_trace():
     assert np.isfinite(score_layers("trace", tiny_backbone("bert"), task).scores).all()
 
 
-@pytest.mark.parametrize("scorer, options, word", [
-    ("trase", {}, "Did you mean 'trace'?"), ("trace", {"basis": "lm-hed"}, "Did you mean 'lm-head'?"),
-    ("trace", {"gain": "row"}, "Did you mean 'raw'?"), ("trace", {"rows": 1}, "at least 2")])
+@pytest.mark.parametrize(
+    "scorer, options, word",
+    [
+        ("trase", {}, "Did you mean 'trace'?"),
+        ("trace", {"basis": "lm-hed"}, "Did you mean 'lm-head'?"),
+        ("trace", {"gain": "row"}, "Did you mean 'raw'?"),
+        ("trace", {"rows": 1}, "at least 2"),
+    ],
+)
 def test_a_wrong_name_is_told_with_the_nearest(scorer, options, word):
     with pytest.raises(AutopeftError, match=word.replace("?", r"\?")):
         score_layers(scorer, tiny_backbone("bert"), random_rows(), **options)

@@ -19,14 +19,17 @@ def configuration(method: str, layers=ALL, **settings) -> Configuration:
     return Configuration.of(method, {**REGISTRY[method].defaults, **settings}, layers, 1e-3)
 
 
-@pytest.mark.parametrize("method, settings, expected", [
-    ("lora", {"rank": 4, "target_modules": "query+value"}, 3 * 2 * 4 * (32 + 32)),
-    ("lora", {"rank": 2, "target_modules": "ffn"}, 3 * 2 * 2 * (32 + 64)),
-    ("dora", {"rank": 4, "target_modules": "query+value"}, 3 * 2 * (4 * (32 + 32) + 32)),
-    ("vera", {"rank": 16, "target_modules": "ffn"}, 3 * (16 + 64 + 16 + 32)),
-    ("ia3", {"target_modules": "key+value+ffn_out"}, 3 * (32 + 32 + 64)),
-    ("prefix_tuning", {"prefix_length": 8}, 3 * 2 * 8 * 32),
-])
+@pytest.mark.parametrize(
+    "method, settings, expected",
+    [
+        ("lora", {"rank": 4, "target_modules": "query+value"}, 3 * 2 * 4 * (32 + 32)),
+        ("lora", {"rank": 2, "target_modules": "ffn"}, 3 * 2 * 2 * (32 + 64)),
+        ("dora", {"rank": 4, "target_modules": "query+value"}, 3 * 2 * (4 * (32 + 32) + 32)),
+        ("vera", {"rank": 16, "target_modules": "ffn"}, 3 * (16 + 64 + 16 + 32)),
+        ("ia3", {"target_modules": "key+value+ffn_out"}, 3 * (32 + 32 + 64)),
+        ("prefix_tuning", {"prefix_length": 8}, 3 * 2 * 8 * 32),
+    ],
+)
 def test_counts_follow_the_papers(method, settings, expected):
     assert count(configuration(method, **settings), SHAPES) == expected
 
@@ -38,8 +41,15 @@ def test_a_grouped_model_has_cheaper_prefixes():
 
 def test_modules_are_named_in_full_and_the_head_is_saved():
     fields = peft_fields(configuration("lora", layers=(1,), rank=2, rslora=True), SHAPES)
-    assert fields == {"task_type": "SEQ_CLS", "peft_type": "LORA", "r": 2, "lora_alpha": 16, "use_rslora": True,
-                      "target_modules": [Q, V], "modules_to_save": ["classifier"]}
+    assert fields == {
+        "task_type": "SEQ_CLS",
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 16,
+        "use_rslora": True,
+        "target_modules": [Q, V],
+        "modules_to_save": ["classifier"],
+    }
     assert peft_fields(configuration("dora", layers=(1,)), SHAPES)["use_dora"] is True
 
 
@@ -68,8 +78,12 @@ def test_prefixes_go_through_peft_only_where_it_has_them():
     assert kind(SHAPES) == "PREFIX_TUNING"
     assert kind(SHAPES, layers=(1, 2)) == "PREFIX_LAYERS"
     assert kind(replace(SHAPES, prefix_cache=False)) == "PREFIX_LAYERS"
-    combined = Configuration.of("lora+prefix_tuning", {"lora.rank": 1, "lora.rslora": False, "prefix_tuning.prefix_length": 2,
-                                                       "lora.target_modules": "query+value"}, ALL, 1e-3)
+    combined = Configuration.of(
+        "lora+prefix_tuning",
+        {"lora.rank": 1, "lora.rslora": False, "prefix_tuning.prefix_length": 2, "lora.target_modules": "query+value"},
+        ALL,
+        1e-3,
+    )
     parts = peft_fields(combined, SHAPES)["parts"]
     assert [part["peft_type"] for part in parts] == ["LORA", "PREFIX_LAYERS"]
 
@@ -81,7 +95,14 @@ def test_prefix_tuning_says_where_it_does_not_fit():
 
 
 def test_vera_stands_alone():
-    combined = Configuration.of("dora+vera", {**{f"dora.{k}": v for k, v in REGISTRY["dora"].defaults.items()},
-                                              **{f"vera.{k}": v for k, v in REGISTRY["vera"].defaults.items()}}, ALL, 1e-3)
+    combined = Configuration.of(
+        "dora+vera",
+        {
+            **{f"dora.{k}": v for k, v in REGISTRY["dora"].defaults.items()},
+            **{f"vera.{k}": v for k, v in REGISTRY["vera"].defaults.items()},
+        },
+        ALL,
+        1e-3,
+    )
     with pytest.raises(AutopeftError, match="leave vera out"):
         peft_fields(combined, SHAPES)

@@ -1,12 +1,13 @@
 import pytest
 import torch
+from tiny import tiny_model
+from torch import nn
+from tuner_checks import check_merge, check_tuner, fields_and_count
+
 from autopeft.backbone.blocks import describe
 from autopeft.errors import AutopeftError
 from autopeft.methods import get_method
 from autopeft.methods.tuners.bitfit import BitFitConfig, BitFitLayer
-from tuner_checks import check_merge, check_tuner, fields_and_count
-from tiny import tiny_model
-from torch import nn
 
 
 @pytest.mark.parametrize("model_type", ["bert", "gpt2", "opt"])

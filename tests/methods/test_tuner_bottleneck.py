@@ -1,12 +1,17 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from autopeft.methods.tuners.bottleneck import (
-    BottleneckLayer, ParallelConfig, ParallelEntrance, ParallelLayer, SerialConfig,
-)
-from tuner_checks import attach, check_tuner, fields_and_count, logits, two_steps
 from tiny import tiny_batch, tiny_model
 from torch import nn
+from tuner_checks import attach, check_tuner, fields_and_count, logits, two_steps
+
+from autopeft.methods.tuners.bottleneck import (
+    BottleneckLayer,
+    ParallelConfig,
+    ParallelEntrance,
+    ParallelLayer,
+    SerialConfig,
+)
 
 
 @pytest.mark.parametrize("placement, sites", [("pfeiffer", 1), ("houlsby", 2)])
@@ -15,8 +20,10 @@ def test_serial_counts_by_the_formula(placement, sites):
     assert counted == 2 * sites * (2 * 32 * 4 + 4 + 32)
 
 
-@pytest.mark.parametrize("model_type, placement", [("bert", "pfeiffer"), ("bert", "houlsby"), ("qwen3", "pfeiffer"),
-                                                   ("gpt2", "houlsby"), ("gemma", "pfeiffer")])
+@pytest.mark.parametrize(
+    "model_type, placement",
+    [("bert", "pfeiffer"), ("bert", "houlsby"), ("qwen3", "pfeiffer"), ("gpt2", "houlsby"), ("gemma", "pfeiffer")],
+)
 def test_serial_contract(model_type, placement, tmp_path):
     check_tuner(*fields_and_count("serial_adapter", model_type, placement=placement), model_type, tmp_path)
 

@@ -1,11 +1,12 @@
 import pytest
+from test_tuner_prefix import prefix_fields
+from tiny import tiny_model
+from tuner_checks import attach, check_merge, check_tuner
+
 from autopeft.backbone.blocks import describe
 from autopeft.errors import AutopeftError
 from autopeft.methods import get_method
 from autopeft.methods.tuners.combination import CombinationConfig, depth
-from tuner_checks import attach, check_merge, check_tuner
-from test_tuner_prefix import prefix_fields
-from tiny import tiny_model
 
 
 def combined(model_type: str, *methods: str, prefix: bool = False) -> tuple[dict, int]:
@@ -18,8 +19,12 @@ def combined(model_type: str, *methods: str, prefix: bool = False) -> tuple[dict
         fields, number = prefix_fields(model_type)
         parts.append({key: fields[key] for key in ("peft_type", "num_virtual_tokens", "target_modules")})
         counted += number
-    return {"peft_type": "COMBINATION", "task_type": "SEQ_CLS", "parts": parts,
-            "modules_to_save": list(shapes.head_modules)}, counted
+    return {
+        "peft_type": "COMBINATION",
+        "task_type": "SEQ_CLS",
+        "parts": parts,
+        "modules_to_save": list(shapes.head_modules),
+    }, counted
 
 
 @pytest.mark.parametrize("model_type, attention", [("bert", "eager"), ("roberta", "sdpa"), ("llama", "eager")])

@@ -1,12 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import tiny_model
+from torch import nn
+from tuner_checks import attach, check_merge, check_tuner, fields_and_count
+
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.methods.tuners.dcft import DcftConfig, DcftLayer, deconvolve, delta_weight, orthogonality
-from tuner_checks import attach, check_merge, check_tuner, fields_and_count
-from tiny import tiny_model
-from torch import nn
 
 SIZES = [(12, 12, 4, 1), (24, 8, 4, 2), (13, 10, 4, 2), (7, 5, 8, 1)]  # in, out, d, k: divisible or not
 
@@ -40,8 +41,10 @@ def test_matrix_free_forward_and_gradients_are_the_explicit_ones(size, out, d, k
     free, explicit = deconvolve(x, a, b, c, out), x @ delta_weight(a, b, c, out, size).T
     torch.testing.assert_close(free, explicit)
     weights = torch.randn_like(free)
-    for one, other in zip(torch.autograd.grad((free * weights).sum(), (x, a, b, c)),
-                          torch.autograd.grad((explicit * weights).sum(), (x, a, b, c))):
+    for one, other in zip(
+        torch.autograd.grad((free * weights).sum(), (x, a, b, c)),
+        torch.autograd.grad((explicit * weights).sum(), (x, a, b, c)),
+    ):
         torch.testing.assert_close(one, other)
     assert torch.autograd.gradcheck(lambda *t: deconvolve(*t, out), (x, a, b, c))
 
@@ -61,11 +64,18 @@ def test_counts_of_deberta_base(deberta_base, d, total):
 
 @pytest.fixture(scope="module")
 def deberta_base():
-    from autopeft.backbone.blocks import describe
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    config = AutoConfig.for_model("deberta-v2", vocab_size=100, hidden_size=768, num_hidden_layers=12,
-                                  num_attention_heads=12, intermediate_size=3072)
+    from autopeft.backbone.blocks import describe
+
+    config = AutoConfig.for_model(
+        "deberta-v2",
+        vocab_size=100,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+    )
     with torch.device("meta"):
         return describe(AutoModelForSequenceClassification.from_config(config), "deberta-v3-base")
 
@@ -108,6 +118,6 @@ def test_base_of_half_precision_keeps_its_dtype():
 def test_orthogonality_is_the_mean_of_unsquared_norms():
     layer = DcftLayer(nn.Linear(4, 4), "default", DcftConfig(kernel_size=2))
     with torch.no_grad():
-        layer.dcft_A["default"].copy_(torch.tensor([[3.0, 0.0]]))   # | 9 - 1 | = 8
+        layer.dcft_A["default"].copy_(torch.tensor([[3.0, 0.0]]))  # | 9 - 1 | = 8
         layer.dcft_B["default"].copy_(torch.tensor([[0.0], [2.0]]))  # | 4 - 1 | = 3
     assert orthogonality(nn.Sequential(layer)).item() == pytest.approx(5.5)

@@ -1,19 +1,24 @@
 import pytest
 import torch
+from tiny import TINY, tiny_batch, tiny_model
+from tuner_checks import attach, check_tuner, logits
+
+from autopeft.backbone.blocks import describe
 from autopeft.errors import AutopeftError
 from autopeft.methods.tuners.prefix import PrefixLayer, extend_mask, prefix_attention, prefixed
-from tuner_checks import attach, check_tuner, logits
-from tiny import TINY, tiny_batch, tiny_model
-from autopeft.backbone.blocks import describe
 
 ATTENDING = [name for name in TINY if name != "deberta-v2"]
 
 
 def prefix_fields(model_type: str, n: int = 4) -> tuple[dict, int]:
     shapes = describe(tiny_model(model_type), model_type)
-    return {"peft_type": "PREFIX_LAYERS", "task_type": "SEQ_CLS", "num_virtual_tokens": n,
-            "target_modules": list(shapes.attention_paths[1:]), "modules_to_save": list(shapes.head_modules)}, \
-        2 * 2 * n * shapes.kv_size
+    return {
+        "peft_type": "PREFIX_LAYERS",
+        "task_type": "SEQ_CLS",
+        "num_virtual_tokens": n,
+        "target_modules": list(shapes.attention_paths[1:]),
+        "modules_to_save": list(shapes.head_modules),
+    }, 2 * 2 * n * shapes.kv_size
 
 
 @pytest.mark.parametrize("model_type", ATTENDING)
@@ -51,8 +56,13 @@ def test_formula():
 def test_masks_grow_by_the_prefix():
     query, key = torch.zeros(1, 1, 3, 2), torch.zeros(1, 1, 3, 2)
     assert extend_mask(None, query, key, 2, causal=False) is None
-    assert extend_mask(torch.zeros(1, 1, 3, 3, dtype=torch.bool), query, key, 2, False)[0, 0, 0].tolist() == \
-        [True, True, False, False, False]
+    assert extend_mask(torch.zeros(1, 1, 3, 3, dtype=torch.bool), query, key, 2, False)[0, 0, 0].tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     assert (extend_mask(None, query, key, 2, causal=True)[0, 0] == 0).sum(1).tolist() == [3, 4, 5]
 
 

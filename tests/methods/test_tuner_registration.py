@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tuner_checks import attach, fields_and_count, logits, two_steps
 from tiny import tiny_batch, tiny_model
+from tuner_checks import attach, fields_and_count, logits, two_steps
 
 TESTS = str(Path(__file__).parents[1])
 LOAD = """
@@ -21,8 +21,11 @@ batch.pop("labels")
 with torch.no_grad():
     torch.save(PeftModel.from_pretrained(tiny_model("bert"), sys.argv[1]).eval()(**batch).logits, sys.argv[2])
 """
-ORDERS = ["import autopeft\nfrom peft import PeftModel", "from peft import PeftModel\nimport autopeft",
-          "import autopeft\nimport transformers\nfrom peft import PeftModel"]
+ORDERS = [
+    "import autopeft\nfrom peft import PeftModel",
+    "from peft import PeftModel\nimport autopeft",
+    "import autopeft\nimport transformers\nfrom peft import PeftModel",
+]
 
 
 def python(code: str, *arguments: str) -> str:
@@ -48,11 +51,13 @@ def test_importing_autopeft_alone_loads_neither_torch_nor_peft():
 
 
 def test_arming_twice_puts_one_finder_and_registration_takes_it_away():
-    out = python("import sys\n"
-                 "from autopeft.methods.tuners.hook import PeftImport, install\n"
-                 "install(); install()\n"
-                 "armed = lambda: sum(isinstance(f, PeftImport) for f in sys.meta_path)\n"
-                 "before = armed()\n"
-                 "import peft.mapping\n"
-                 "print(before, armed(), 'DCFT' in peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING)")
+    out = python(
+        "import sys\n"
+        "from autopeft.methods.tuners.hook import PeftImport, install\n"
+        "install(); install()\n"
+        "armed = lambda: sum(isinstance(f, PeftImport) for f in sys.meta_path)\n"
+        "before = armed()\n"
+        "import peft.mapping\n"
+        "print(before, armed(), 'DCFT' in peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING)"
+    )
     assert out.strip() == "1 0 True"

@@ -1,8 +1,9 @@
 import pytest
 import torch
-from autopeft.backbone.blocks import describe
-from tuner_checks import attach, check_merge, check_tuner, fields_and_count
 from tiny import TINY, tiny_model
+from tuner_checks import attach, check_merge, check_tuner, fields_and_count
+
+from autopeft.backbone.blocks import describe
 
 
 def test_head_only_trains_the_head_alone(tmp_path):
@@ -22,8 +23,11 @@ def test_from_layer_zero_the_whole_backbone_trains(model_type):
     shapes = describe(tiny_model(model_type), model_type)
     assert counted == shapes.backbone_parameters
     model = attach(fields, tiny_model(model_type))
-    trained = {name.split(".modules_to_save.default.")[0].removeprefix("base_model.model.")
-               for name, parameter in model.named_parameters() if parameter.requires_grad}
+    trained = {
+        name.split(".modules_to_save.default.")[0].removeprefix("base_model.model.")
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
     assert all(any(path in owner for owner in trained) for path in shapes.head_modules)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == counted + shapes.head_parameters
 

@@ -3,13 +3,14 @@
 import copy
 from dataclasses import dataclass
 
-import autopeft.methods.tuners  # noqa: F401  (registers the tuners)
 import torch
+from peft import PeftModel, get_peft_config, get_peft_model
+from tiny import tiny_batch, tiny_model
+
+import autopeft.methods.tuners  # noqa: F401  (registers the tuners)
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method, peft_fields
-from peft import PeftModel, get_peft_config, get_peft_model
-from tiny import tiny_batch, tiny_model
 
 
 @dataclass

@@ -20,8 +20,18 @@ def browser(tmp_path_factory):
     assert chromium and driver, "Install Debian's chromium and chromium-driver packages to run this test."
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                 "--disable-component-update", "--disable-sync", "--window-size=1200,1400", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1200,1400",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     opened = webdriver.Chrome(options=options, service=Service(driver))
@@ -38,10 +48,14 @@ def report(browser, tmp_path_factory):
 
 
 def test_the_figures_drew(report):
-    drawn = report.execute_script("return [...document.querySelectorAll('.js-plotly-plot')].map(d => [d.id, d.querySelectorAll('.main-svg .trace').length])")
+    drawn = report.execute_script(
+        "return [...document.querySelectorAll('.js-plotly-plot')].map(d => [d.id, d.querySelectorAll('.main-svg .trace').length])"
+    )
     assert {name for name, _ in drawn} == {"pareto", "methods", "hypervolume", "layers", "curves"}
     assert all(traces > 0 for _, traces in drawn)
-    assert report.execute_script("return document.querySelectorAll('#pareto .points path').length") >= len(WHOLE.outcomes)
+    assert report.execute_script("return document.querySelectorAll('#pareto .points path').length") >= len(
+        WHOLE.outcomes
+    )
 
 
 def test_nothing_went_wrong_in_the_console(report):

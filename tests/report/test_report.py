@@ -24,22 +24,35 @@ def test_every_state_is_reported(state, tmp_path):
 def test_the_page_is_self_contained():
     text = page(WHOLE)
     assert text.count("plotly.js v") == 1
-    own = text[text.index("</script>"):]
+    own = text[text.index("</script>") :]
     assert not re.search(r"""(src|href)\s*=\s*["']?https?:""", own) and "cdn" not in own.lower()
-    for section in ("Pareto front", "Trials by method", "Hypervolume", "Layer importance", "Learning curves", "All points", "How it was made"):
+    for section in (
+        "Pareto front",
+        "Trials by method",
+        "Hypervolume",
+        "Layer importance",
+        "Learning curves",
+        "All points",
+        "How it was made",
+    ):
         assert section in text
 
 
 def test_what_the_user_named_is_escaped():
     text = page(WHOLE)
-    body = text[text.index("<body>"):]
+    body = text[text.index("<body>") :]
     assert "<script>alert(1)" not in body and "m<b>" not in body and "<duplicates>" not in body
 
 
 def test_the_tables_hold_every_point(tmp_path):
     paths = write_report(WHOLE, tmp_path)
     rows = list(csv.DictReader(paths["front.csv"].open()))
-    assert {r["name"]: r["on_front"] for r in rows} == {"trial 1": "True", "trial 2": "True", "uniform LoRA": "False", "full fine-tuning": "False"}
+    assert {r["name"]: r["on_front"] for r in rows} == {
+        "trial 1": "True",
+        "trial 2": "True",
+        "uniform LoRA": "False",
+        "full fine-tuning": "False",
+    }
     trials = list(csv.DictReader(paths["trials.csv"].open()))
     assert trials[4]["state"] == "failed" and trials[4]["reason"] == "the loss was nan"
 

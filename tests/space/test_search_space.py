@@ -58,9 +58,17 @@ def every_configuration(space):
 
 
 SPACES = {
-    "any": SpaceFile(methods={"lora": {"rank": [1, 2], "target_modules": ["attention", "query+value"], "rslora": [False]}, "head_only": {}}),
+    "any": SpaceFile(
+        methods={
+            "lora": {"rank": [1, 2], "target_modules": ["attention", "query+value"], "rslora": [False]},
+            "head_only": {},
+        }
+    ),
     "frozen": SpaceFile(methods={"lora": {"rank": [1, 2], "rslora": [False]}}, frozen_layers=[1, 2]),
-    "suffix": SpaceFile(methods={"dcft": {"kernel_size": [2, 4], "rank": [1], "target_modules": ["all-linear"]}, "full": {}}, layers="suffix"),
+    "suffix": SpaceFile(
+        methods={"dcft": {"kernel_size": [2, 4], "rank": [1], "target_modules": ["all-linear"]}, "full": {}},
+        layers="suffix",
+    ),
     "all": SpaceFile(methods={"vera": {"rank": [4, 8]}}, layers="all"),
 }
 
@@ -73,9 +81,14 @@ def test_the_count_is_the_number_of_different_configurations(name):
 
 
 def test_the_published_space_counts_configurations_and_assignments():
-    file = SpaceFile(layers="bits", combination={"serial_adapter": {"bottleneck": [0, 1, 2], "placement": ["pfeiffer"]},
-                                                "parallel_adapter": {"bottleneck": [0, 4], "scaling": [4.0]},
-                                                "prefix_tuning": {"prefix_length": [0, 3]}})
+    file = SpaceFile(
+        layers="bits",
+        combination={
+            "serial_adapter": {"bottleneck": [0, 1, 2], "placement": ["pfeiffer"]},
+            "parallel_adapter": {"bottleneck": [0, 4], "scaling": [4.0]},
+            "prefix_tuning": {"prefix_length": [0, 3]},
+        },
+    )
     space = build_space("mine", file, bert_shapes())
     found = set(every_configuration(space))
     assert space.assignments == 3 * 2 * 2 * 2**3
@@ -120,15 +133,18 @@ def test_scores_decide_which_layer_is_asked_for_first():
     assert all(v > 0 for v in dict(asked)["frozen_layers"].values())
 
 
-@pytest.mark.parametrize("text, sentence", [
-    ("methods: {lroa: }", "Unknown method 'lroa'. Did you mean 'lora'"),
-    ("methods: {lora: {rnk: [1]}}", "Unknown setting 'rnk' of lora.*Did you mean 'rank'"),
-    ("methds: {lora: }", "Unknown key 'methds' in .*Did you mean 'methods'"),
-    ("methods: {lora: {rank: 3}}", "methods.lora.rank.*list"),
-    ("- lora", "key: value"),
-    ("methods: {}", "lists no methods"),
-    ("methods: {lora: [}", "not valid YAML"),
-])
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("methods: {lroa: }", "Unknown method 'lroa'. Did you mean 'lora'"),
+        ("methods: {lora: {rnk: [1]}}", "Unknown setting 'rnk' of lora.*Did you mean 'rank'"),
+        ("methds: {lora: }", "Unknown key 'methds' in .*Did you mean 'methods'"),
+        ("methods: {lora: {rank: 3}}", "methods.lora.rank.*list"),
+        ("- lora", "key: value"),
+        ("methods: {}", "lists no methods"),
+        ("methods: {lora: [}", "not valid YAML"),
+    ],
+)
 def test_a_bad_space_file_is_one_sentence(tmp_path, text, sentence):
     path = tmp_path / "space.yaml"
     path.write_text(text)
@@ -145,7 +161,11 @@ def test_an_unknown_space_suggests_the_nearest():
 def test_anchors_are_the_defaults_on_every_layer_shrunk_to_the_budget():
     shapes = bert_shapes(layers=4)
     free = {a["method"]: a for a in anchors(build_space("default", load_space("default"), shapes))}
-    assert free["lora"]["lora.rank"] == 8 and free["lora"]["frozen_layers"] == 0 and all(free["lora"][f"layer.{i}"] for i in (1, 2, 3))
+    assert (
+        free["lora"]["lora.rank"] == 8
+        and free["lora"]["frozen_layers"] == 0
+        and all(free["lora"][f"layer.{i}"] for i in (1, 2, 3))
+    )
     tight = build_space("default", load_space("default"), shapes, budget=1500)
     assert [a["method"] for a in anchors(tight)] == [b.name for b in tight.affordable()]
     assert {a["method"]: a for a in anchors(tight)}["lora"]["lora.rank"] == 2

@@ -55,8 +55,10 @@ def stability(backbone, tokenised) -> None:
     for rows in (128, 256, 512, 1024):
         for seed in range(5):
             d = score_layers("trace", backbone, tokenised, rows=rows, seed=seed).details
-            print(f"{rows:4d}  {seed:4d}  {'/'.join(str(c) for c in d['cuts'].values()):19s}  "
-                  + " ".join(f"{x:.3f}" for x in d["deviation"]))
+            print(
+                f"{rows:4d}  {seed:4d}  {'/'.join(str(c) for c in d['cuts'].values()):19s}  "
+                + " ".join(f"{x:.3f}" for x in d["deviation"])
+            )
 
 
 def sweep(backbone, tokenised, arguments) -> None:
@@ -65,14 +67,19 @@ def sweep(backbone, tokenised, arguments) -> None:
     score, loss, seconds = [], [], []
     for cut in range(layers):
         chosen = configuration(cut, layers, arguments.full, arguments.learning_rate)
-        curves = [train(backbone, tokenised, chosen, seed=s, steps=arguments.steps, batch_size=arguments.batch_size)
-                  for s in range(arguments.seeds)]
+        curves = [
+            train(backbone, tokenised, chosen, seed=s, steps=arguments.steps, batch_size=arguments.batch_size)
+            for s in range(arguments.seeds)
+        ]
         score.append([c.validation_score[-1] for c in curves])
         loss.append([c.validation_loss[-1] for c in curves])
         seconds.append(step_seconds(backbone, tokenised, chosen, arguments.batch_size))
-        print(f"cut {cut}: score {np.mean(score[-1]):.4f} (seeds {' '.join(f'{x:.4f}' for x in score[-1])}), loss "
-              f"{np.mean(loss[-1]):.4f}, step {1000 * seconds[-1]:.0f} ms = {seconds[-1] / seconds[0]:.2f} of cut 0, "
-              f"predicted {1 - saving(cut, layers):.2f}", flush=True)
+        print(
+            f"cut {cut}: score {np.mean(score[-1]):.4f} (seeds {' '.join(f'{x:.4f}' for x in score[-1])}), loss "
+            f"{np.mean(loss[-1]):.4f}, step {1000 * seconds[-1]:.0f} ms = {seconds[-1] / seconds[0]:.2f} of cut 0, "
+            f"predicted {1 - saving(cut, layers):.2f}",
+            flush=True,
+        )
     regrets(score_layers("trace", backbone, tokenised), np.mean(score, axis=1), np.mean(loss, axis=1))
 
 
@@ -83,8 +90,10 @@ def regrets(scores, score: np.ndarray, loss: np.ndarray) -> None:
     print(f"best by score: cut {score.argmax()}; best by loss: cut {loss.argmin()}")
     for name, chosen in cuts.items():
         chosen = list(chosen)
-        print(f"{name:14s} cut {chosen[0] if len(chosen) == 1 else '-'}: regret in score "
-              f"{score.max() - score[chosen].mean():.4f}, in loss {loss[chosen].mean() - loss.min():.4f}")
+        print(
+            f"{name:14s} cut {chosen[0] if len(chosen) == 1 else '-'}: regret in score "
+            f"{score.max() - score[chosen].mean():.4f}, in loss {loss[chosen].mean() - loss.min():.4f}"
+        )
 
 
 def main() -> None:
@@ -103,9 +112,13 @@ def main() -> None:
     task = load_task(arguments.data, validation_rows=arguments.validation_rows)
     backbone = load_backbone(arguments.model, len(task.label_names))
     tokenised = tokenise(task, backbone.tokenizer)
-    middle = configuration(backbone.shapes.num_layers // 2, backbone.shapes.num_layers, arguments.full, arguments.learning_rate)
+    middle = configuration(
+        backbone.shapes.num_layers // 2, backbone.shapes.num_layers, arguments.full, arguments.learning_rate
+    )
     precision = choose_precision(backbone, tokenised, middle, arguments.batch_size)
-    print(f"{task.name}: {len(tokenised.train)} training rows, {len(tokenised.validation)} validation rows; {precision}")
+    print(
+        f"{task.name}: {len(tokenised.train)} training rows, {len(tokenised.validation)} validation rows; {precision}"
+    )
     backbone = resident(arguments.model, len(task.label_names), precision)
     stability(backbone, tokenised)
     if not arguments.stability:

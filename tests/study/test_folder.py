@@ -24,7 +24,9 @@ def test_what_is_written_is_read(tmp_path):
     assert outcome.configuration == LORA and outcome.curves == (CURVE, CURVE) and outcome.test_scores == (0.7, 0.7)
 
 
-@pytest.mark.parametrize("text, sentence", [(None, "holds no study"), ("{", "damaged"), ('{"format": 99}', "another version")])
+@pytest.mark.parametrize(
+    "text, sentence", [(None, "holds no study"), ("{", "damaged"), ('{"format": 99}', "another version")]
+)
 def test_a_folder_that_is_no_study_is_one_sentence(tmp_path, text, sentence):
     if text:
         (tmp_path / "study.json").write_text(text)

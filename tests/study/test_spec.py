@@ -15,12 +15,15 @@ def test_overrides_win_and_none_means_not_given():
     assert spec.budget == "0.5%" and spec.trials == load_spec("quickstart", {}).trials
 
 
-@pytest.mark.parametrize("line, sentence", [
-    ("budgt: 3", "Unknown key 'budgt' in study.yaml. Did you mean 'budget'"),
-    ("trials: none", "'trials' in study.yaml"),
-    ("trials: 0", "'trials' in study.yaml.*greater than or equal to 1"),
-    ("precision: fp64", "'precision' in study.yaml"),
-])
+@pytest.mark.parametrize(
+    "line, sentence",
+    [
+        ("budgt: 3", "Unknown key 'budgt' in study.yaml. Did you mean 'budget'"),
+        ("trials: none", "'trials' in study.yaml"),
+        ("trials: 0", "'trials' in study.yaml.*greater than or equal to 1"),
+        ("precision: fp64", "'precision' in study.yaml"),
+    ],
+)
 def test_a_bad_study_is_one_sentence(tmp_path, line, sentence):
     path = tmp_path / "study.yaml"
     path.write_text(line)

@@ -55,7 +55,9 @@ def test_optuna_reads_the_study(tmp_path):
     study, space, spec = start(tmp_path)
     run_trials(study, space, spec, measured, lambda *_: None)
     frame = study.trials_dataframe()
-    assert {"params_method", "params_frozen_layers", "params_lora.rank", "params_lora.learning_rate"} <= set(frame.columns)
+    assert {"params_method", "params_frozen_layers", "params_lora.rank", "params_lora.learning_rate"} <= set(
+        frame.columns
+    )
     assert len(study.best_trials) >= 1
     assert optuna.visualization.plot_pareto_front(study).data
 

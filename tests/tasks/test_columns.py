@@ -10,9 +10,11 @@ from autopeft.tasks import load_task
 @pytest.fixture
 def table(tmp_path):
     """Write a table and return its path; Parquet keeps the types of the columns."""
+
     def write(**columns) -> str:
         pd.DataFrame(columns).to_parquet(tmp_path / "table.parquet")
         return str(tmp_path / "table.parquet")
+
     return write
 
 
@@ -39,9 +41,12 @@ def test_a_usual_pair_is_found(table):
 
 
 def test_named_columns_win(table):
-    task = load_task(table(text=texts(), first=texts(word="f"), second=texts(word="s"), label=two(),
-                           mood=["x", "y"] * 20),
-                     text="first", text_pair="second", label="mood")
+    task = load_task(
+        table(text=texts(), first=texts(word="f"), second=texts(word="s"), label=two(), mood=["x", "y"] * 20),
+        text="first",
+        text_pair="second",
+        label="mood",
+    )
     assert everything(task) == set(zip(texts(word="f"), texts(word="s"))) and task.label_names == ("x", "y")
 
 
@@ -50,11 +55,14 @@ def test_numeric_labels_have_one_spelling_and_the_order_of_numbers(table):
     assert task.label_names == ("1", "2", "10")
 
 
-@pytest.mark.parametrize("named, sentence", [
-    ({"label": "lable"}, "has no column 'lable'"),
-    ({"text": "txt"}, "Did you mean 'text'"),
-    ({"group": "movie"}, "has no column 'movie'"),
-])
+@pytest.mark.parametrize(
+    "named, sentence",
+    [
+        ({"label": "lable"}, "has no column 'lable'"),
+        ({"text": "txt"}, "Did you mean 'text'"),
+        ({"group": "movie"}, "has no column 'movie'"),
+    ],
+)
 def test_a_column_that_is_not_there_is_one_sentence(table, named, sentence):
     with pytest.raises(AutopeftError, match=sentence):
         load_task(table(text=texts(), label=two()), **named)
@@ -80,16 +88,19 @@ def test_rows_without_a_text_are_dropped_and_reported(table):
     assert everything(task) == set(texts(37)) and "Dropped 3 of 40 rows" in task.notes[0]
 
 
-@pytest.mark.parametrize("columns, sentence", [
-    ({"text": texts(), "label": ["a"] * 40}, "one class only, 'a'"),
-    ({"text": texts(), "label": ["a", "b"] * 19 + ["a", "rare"]}, r"1 of 3 classes .* one example only \('rare'\)"),
-    ({"text": texts(), "label": [None] * 40}, "No row of table.parquet has a label"),
-    ({"text": list(range(40)), "label": two()}, "Row 1 of table.parquet holds int 0"),
-    ({"text": [str(n) for n in range(40)], "label": two()}, "holds only numbers"),
-    ({"text": [""] * 40, "label": two()}, "No row of table.parquet has a text"),
-    ({"text": texts(400), "label": [n / 7 for n in range(400)]}, "400 different fractional numbers"),
-    ({"text": [], "label": []}, "has no rows"),
-])
+@pytest.mark.parametrize(
+    "columns, sentence",
+    [
+        ({"text": texts(), "label": ["a"] * 40}, "one class only, 'a'"),
+        ({"text": texts(), "label": ["a", "b"] * 19 + ["a", "rare"]}, r"1 of 3 classes .* one example only \('rare'\)"),
+        ({"text": texts(), "label": [None] * 40}, "No row of table.parquet has a label"),
+        ({"text": list(range(40)), "label": two()}, "Row 1 of table.parquet holds int 0"),
+        ({"text": [str(n) for n in range(40)], "label": two()}, "holds only numbers"),
+        ({"text": [""] * 40, "label": two()}, "No row of table.parquet has a text"),
+        ({"text": texts(400), "label": [n / 7 for n in range(400)]}, "400 different fractional numbers"),
+        ({"text": [], "label": []}, "has no rows"),
+    ],
+)
 def test_data_that_is_no_classification_task_is_one_sentence(table, columns, sentence):
     with pytest.raises(AutopeftError, match=sentence):
         load_task(table(**columns))

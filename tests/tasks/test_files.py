@@ -8,7 +8,7 @@ import pytest
 from autopeft.errors import AutopeftError
 from autopeft.tasks import load_task
 
-ROWS = [{"text": f"review {n}, with \"quotes\" and a, comma", "label": "good" if n % 3 else "bad"} for n in range(60)]
+ROWS = [{"text": f'review {n}, with "quotes" and a, comma', "label": "good" if n % 3 else "bad"} for n in range(60)]
 FRAME = pd.DataFrame(ROWS)
 
 
@@ -37,12 +37,20 @@ def test_each_format_gives_the_same_task(name, tmp_path):
 
 def test_a_saved_datasets_folder_keeps_its_splits_and_class_names(tmp_path):
     import datasets
-    features = datasets.Features({"sentence": datasets.Value("string"),
-                                  "label": datasets.ClassLabel(names=["no", "yes"])})
-    parts = {part: datasets.Dataset.from_dict({"sentence": [f"{part} {n}" for n in range(rows)],
-                                               "label": [n % 2 if part != "test" else -1 for n in range(rows)]},
-                                              features=features)
-             for part, rows in (("train", 40), ("validation", 10), ("test", 10))}
+
+    features = datasets.Features(
+        {"sentence": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    parts = {
+        part: datasets.Dataset.from_dict(
+            {
+                "sentence": [f"{part} {n}" for n in range(rows)],
+                "label": [n % 2 if part != "test" else -1 for n in range(rows)],
+            },
+            features=features,
+        )
+        for part, rows in (("train", 40), ("validation", 10), ("test", 10))
+    }
     datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "saved"))
     task = load_task(str(tmp_path / "saved"))
     assert task.label_names == ("no", "yes")
@@ -83,11 +91,14 @@ def test_text_that_is_not_utf8_is_one_sentence(tmp_path):
         load_task(str(tmp_path / "latin.csv"))
 
 
-@pytest.mark.parametrize("data, sentence", [
-    ("rotten-tomatos", "Did you mean 'rotten-tomatoes'"),
-    ("missing.csv", "There is no file missing.csv"),
-    ("./nowhere/reviews", "There is no file nowhere/reviews"),
-])
+@pytest.mark.parametrize(
+    "data, sentence",
+    [
+        ("rotten-tomatos", "Did you mean 'rotten-tomatoes'"),
+        ("missing.csv", "There is no file missing.csv"),
+        ("./nowhere/reviews", "There is no file nowhere/reviews"),
+    ],
+)
 def test_a_source_that_is_not_there_is_one_sentence(data, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AutopeftError, match=sentence):
@@ -101,6 +112,7 @@ def test_a_folder_that_is_not_a_dataset_is_one_sentence(tmp_path):
 
 def test_the_hub_out_of_reach_is_one_sentence(monkeypatch):
     import datasets
+
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(AutopeftError, match="hub cannot be reached"):
         load_task("nobody/no-such-data")

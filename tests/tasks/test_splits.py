@@ -9,8 +9,9 @@ from autopeft.tasks.splits import cut, remove_duplicates, stratified_order
 
 
 def frame(rows: int = 200, **more) -> pd.DataFrame:
-    return pd.DataFrame({"text": [f"text {n}" for n in range(rows)],
-                         "label": ["a" if n % 4 else "b" for n in range(rows)], **more})
+    return pd.DataFrame(
+        {"text": [f"text {n}" for n in range(rows)], "label": ["a" if n % 4 else "b" for n in range(rows)], **more}
+    )
 
 
 def test_sizes_and_proportions():
@@ -59,8 +60,10 @@ def test_duplicates_leave_train_before_validation_before_test():
     test = pd.DataFrame({"text": ["two", "four"], "label": ["a", "b"]})
     frames, notes = remove_duplicates({"train": train, "test": test})
     assert frames["train"]["text"].tolist() == ["one", "three"] and frames["test"]["text"].tolist() == ["two", "four"]
-    assert notes == ["Removed 2 of 6 rows whose text occurs more than once, 1 of them across splits.",
-                     "1 texts occur with different labels; the first was kept."]
+    assert notes == [
+        "Removed 2 of 6 rows whose text occurs more than once, 1 of them across splits.",
+        "1 texts occur with different labels; the first was kept.",
+    ]
 
 
 def test_a_longer_stratified_prefix_holds_the_shorter():

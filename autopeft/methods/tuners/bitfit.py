@@ -26,8 +26,10 @@ class BitFitLayer(MergingLayer):
     def new_parameters(self, config: BitFitConfig) -> dict[str, torch.Tensor]:
         base = self.get_base_layer()
         if getattr(base, "bias", None) is None:
-            raise AutopeftError(f"BitFit trains biases, and a target {type(base).__name__} has none: "
-                                "name modules with a bias in target_modules.")
+            raise AutopeftError(
+                f"BitFit trains biases, and a target {type(base).__name__} has none: "
+                "name modules with a bias in target_modules."
+            )
         return {"bitfit_bias": torch.zeros(base.bias.shape)}
 
     def adapted(self, *args, **kwargs) -> torch.Tensor:

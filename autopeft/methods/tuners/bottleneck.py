@@ -58,8 +58,12 @@ class BottleneckLayer(WrappingLayer):
     def new_parameters(self, config: BottleneckConfig) -> dict[str, torch.Tensor]:
         down = torch.empty(config.bottleneck, config.hidden_size)
         nn.init.kaiming_uniform_(down, a=math.sqrt(5))
-        values = (down, torch.zeros(config.bottleneck), torch.zeros(config.hidden_size, config.bottleneck),
-                  torch.zeros(config.hidden_size))
+        values = (
+            down,
+            torch.zeros(config.bottleneck),
+            torch.zeros(config.hidden_size, config.bottleneck),
+            torch.zeros(config.hidden_size),
+        )
         return dict(zip(self.adapter_layer_names, values))
 
     def bottleneck(self, x: torch.Tensor, adapter_name: str) -> torch.Tensor:

@@ -30,12 +30,15 @@ class CombinationModel(WrappingTuner):
     prefix = "combination_"
     tuner_layer_cls = BaseTunerLayer  # whichever tuner a layer is of, activating and freezing are this adapter's
 
-    def inject_adapter(self, model, adapter_name, autocast_adapter_dtype=True, low_cpu_mem_usage=False,
-                       state_dict=None):
+    def inject_adapter(
+        self, model, adapter_name, autocast_adapter_dtype=True, low_cpu_mem_usage=False, state_dict=None
+    ):
         """Inject part after part. The innermost modules come first: a wrapped block hides the paths inside it."""
         if tuner_layers(model):
-            raise AutopeftError(f"The model holds adapters already and a COMBINATION stands alone: unload them before "
-                                f"adding '{adapter_name}'.")
+            raise AutopeftError(
+                f"The model holds adapters already and a COMBINATION stands alone: unload them before "
+                f"adding '{adapter_name}'."
+            )
         config = self.peft_config[adapter_name]
         outer = vars(model).pop("peft_config", None)  # a part's tuner would write its own config into it
         for part in sorted(config.parts, key=depth, reverse=True):
@@ -43,8 +46,13 @@ class CombinationModel(WrappingTuner):
             del model.peft_config
         if outer is not None:
             model.peft_config = outer
-        set_additional_trainable_modules(model, config, self.get_model_config(model), adapter_name,
-                                         activate_adapter=adapter_name in self.active_adapters)
+        set_additional_trainable_modules(
+            model,
+            config,
+            self.get_model_config(model),
+            adapter_name,
+            activate_adapter=adapter_name in self.active_adapters,
+        )
 
     def _unload_and_optionally_merge(self, merge=True, progressbar=False, safe_merge=False, adapter_names=None):
         """Merge every layer, then take wrappers off until none is left: peft looks only at the outermost of a nest."""

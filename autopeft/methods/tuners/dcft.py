@@ -45,9 +45,9 @@ def deconvolve(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tenso
     padded = F.pad(x, (0, blocks * d - x.shape[-1]))
     # Two-dimensional products throughout: torch.matmul on more dimensions picks its kernel by requires_grad, and a
     # reloaded adapter, whose factors are frozen, must give the same bits as the trained one.
-    u = swap(padded.reshape(-1, blocks, d)) @ a.T   # (N d, k)
-    v = swap(u.view(-1, d, k)) @ c.T                # (N k, d)
-    y = swap(v.view(-1, k, d)) @ b.T                # (N d, ceil(out/d))
+    u = swap(padded.reshape(-1, blocks, d)) @ a.T  # (N d, k)
+    v = swap(u.view(-1, d, k)) @ c.T  # (N k, d)
+    y = swap(v.view(-1, k, d)) @ b.T  # (N d, ceil(out/d))
     return y.view(-1, d, b.shape[0]).transpose(1, 2).reshape(*x.shape[:-1], -1)[..., :out]
 
 
@@ -86,7 +86,7 @@ class DcftLayer(MergingLayer):
             # Only B is zero, so its gradient is not. A as LoRA draws it; C with variance 1/d keeps the size of A X,
             # so the first step does not depend on the kernel size.
             nn.init.kaiming_uniform_(a, a=math.sqrt(5))
-            nn.init.normal_(c, std=d ** -0.5)
+            nn.init.normal_(c, std=d**-0.5)
         return {"dcft_A": a, "dcft_B": b, "dcft_C": c}
 
     def scaling(self, adapter_name: str) -> float:

@@ -77,8 +77,10 @@ def prefixed(config, prefix: tuple[torch.Tensor, torch.Tensor]):
     """A shallow copy of a config that dispatches to our attention function and tells it what to do."""
     delegate = config._attn_implementation
     if delegate not in DELEGATES:
-        raise AutopeftError(f"Layer-wise prefix tuning works with attn_implementation {' or '.join(DELEGATES)}, "
-                            f"not '{delegate}': load the model with one of these.")
+        raise AutopeftError(
+            f"Layer-wise prefix tuning works with attn_implementation {' or '.join(DELEGATES)}, "
+            f"not '{delegate}': load the model with one of these."
+        )
     own = copy.copy(config)
     own._attn_implementation_internal = ATTENTION
     own.prefix, own.prefix_delegate = prefix, delegate

@@ -27,14 +27,18 @@ class SelectedModel(WrappingTuner):
     def _pre_injection_hook(self, model: nn.Module, config: SelectedConfig, adapter_name: str) -> None:
         if config.beside_blocks:
             saved = list(config.modules_to_save or ())
-            config.modules_to_save = saved + [path for path in beside(model, config.beside_blocks)
-                                              if not within(path, saved)]
+            config.modules_to_save = saved + [
+                path for path in beside(model, config.beside_blocks) if not within(path, saved)
+            ]
 
 
 def beside(model: nn.Module, blocks_path: str) -> list[str]:
     """Paths of the modules outside the blocks that own parameters themselves."""
-    return [path for path, module in model.named_modules()
-            if next(module.parameters(recurse=False), None) is not None and not within(path, [blocks_path])]
+    return [
+        path
+        for path, module in model.named_modules()
+        if next(module.parameters(recurse=False), None) is not None and not within(path, [blocks_path])
+    ]
 
 
 def within(path: str, roots: list[str]) -> bool:

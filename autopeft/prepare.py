@@ -1,0 +1,42 @@
+"""StudySpec -> everything about a study that needs no weights; whatever can be refused is refused here. Imports no torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.importance.scores import LayerScores
+from autopeft.space import SearchSpace, build_space, load_space, parse_budget
+from autopeft.study.spec import StudySpec
+from autopeft.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data, sizes and space of a study."""
+
+    spec: StudySpec
+    task: Task
+    shapes: BackboneShapes
+    budget: int | None
+
+    def space(self, scores: LayerScores | None = None) -> SearchSpace:
+        """The search space on this backbone, with the layer scores once they are known."""
+        return build_space(self.spec.space, load_space(self.spec.space), self.shapes, self.budget, scores)
+
+
+def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> Prepared:
+    """Load the data, count the backbone and check every name and the budget. Raises AutopeftError."""
+    from autopeft.backbone.sizes import shapes_of
+    from autopeft.importance import get_scorer
+    from autopeft.study.sampler import check_sampler
+    from autopeft.tasks import load_task
+
+    check_sampler(spec.sampler)
+    if spec.importance != "none":
+        get_scorer(spec.importance)
+    load_space(spec.space)
+    task = load_task(**spec.task_arguments(), progress=progress)
+    shapes = shapes_of(spec.model, len(task.label_names), trust_remote_code=spec.trust_remote_code)
+    prepared = Prepared(spec, task, shapes, parse_budget(spec.budget, shapes.backbone_parameters))
+    prepared.space().affordable()
+    return prepared
