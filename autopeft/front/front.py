@@ -33,9 +33,9 @@ class Front:
     measured: str
 
     def best(self, budget: int | None = None) -> FrontPoint | None:
-        """The highest mean score with at most `budget` trainable parameters; None if no point is that small."""
+        """The member with the best validation score and at most `budget` parameters; None if no member is that small."""
         within = [p for p in self.points if budget is None or p.trainable <= budget]
-        return max(within, key=lambda p: p.score.mean, default=None)
+        return max(within, key=lambda p: p.validation, default=None)
 
     @property
     def knee(self) -> FrontPoint | None:
@@ -120,33 +120,36 @@ def finalists(trials, limit: int) -> list[TrialRecord]:
 
 
 def verdict(result: StudyResult) -> Verdict:
-    """Does the best finalist beat uniform LoRA at the budget, by how much, and is that noise?"""
+    """Does the best finalist beat uniform LoRA at the budget, by how much, and is that noise?
+
+    The best is chosen by validation score, so that its test score is not the luckiest of several.
+    """
     outcomes = {o.name: o for o in result.outcomes}
-    found = [
-        point_of(o, result)
-        for o in result.outcomes
-        if o.role == "finalist" and (result.budget is None or o.trainable <= result.budget)
-    ]
+    found = [p for p in candidates(result) if p.role == "finalist"]
     if not found:
         return Verdict("No finalist has been trained at full length yet, so nothing can be said against uniform LoRA.")
-    best = max(found, key=lambda p: p.score.mean)
-    metric = result.task["metric"]
-    sentence = f"The best configuration, {best.name} ({best.configuration}), reaches a test {metric} of {best.score.mean:.4f} with {best.trainable:,} trainable parameters ({best.percent:.3f} %)"
-    uniform = outcomes.get("uniform LoRA")
-    if uniform is None:
-        return Verdict(sentence + "; uniform LoRA has not been trained yet.", best)
+    best = max(found, key=lambda p: p.validation)
+    sentence = (
+        f"The best configuration by validation, {best.name} ({best.configuration}), reaches a test "
+        f"{result.task['metric']} of {best.score.mean:.4f} with {best.trainable:,} trainable parameters "
+        f"({best.percent:.3f} %)"
+    )
+    if (uniform := outcomes.get("uniform LoRA")) is None:
+        return Verdict(f"{sentence}; uniform LoRA has not been trained yet.", best)
     gap = difference(outcomes[best.name].test_scores, uniform.test_scores)
     word = judgement(gap)
     says = {"better": "beats", "worse": "does not beat", "within noise": "is within noise of"}[word]
-    interval = (
-        f", 95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
-        if gap.half == gap.half
-        else ", one seed: no interval"
-    )
-    sentence += f": it {says} uniform LoRA with {uniform.trainable:,} ({100 * gap.mean:+.1f} points{interval})"
+    sentence += f": it {says} uniform LoRA with {uniform.trainable:,} ({points(gap)})"
     if ceiling := next((o for o in result.outcomes if o.role == "ceiling"), None):
         short = difference(outcomes[best.name].test_scores, ceiling.test_scores)
-        sentence += (
-            f", and {100 * short.mean:+.1f} points from {ceiling.name} ({over_seeds(ceiling.test_scores).mean:.4f})"
-        )
+        top = over_seeds(ceiling.test_scores).mean
+        sentence += f", and {100 * short.mean:+.1f} points from {ceiling.name} ({top:.4f})"
+    if (chosen := front_of(result).best()).role == "baseline":
+        sentence += f". The front's own best is a baseline, {chosen.name} ({chosen.score.mean:.4f})"
     return Verdict(sentence + ".", best, "uniform LoRA", gap, word)
+
+
+def points(gap: Interval) -> str:
+    """A difference of scores in points, with its interval if there is one."""
+    interval = f"95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+    return f"{100 * gap.mean:+.1f} points, " + (interval if gap.half == gap.half else "one seed: no interval")

@@ -27,13 +27,13 @@ PALETTE = [
     "#be185d",
     "#334155",
     "#0369a1",
-    "#a16207",
+    "#0ea5e9",
     "#15803d",
 ]
 LAYOUT = {
     "template": "plotly_white",
-    "margin": {"l": 60, "r": 20, "t": 20, "b": 50},
-    "height": 430,
+    "margin": {"l": 60, "r": 20, "t": 56, "b": 50},
+    "height": 460,
     "font": {"size": 13},
     "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0},
 }

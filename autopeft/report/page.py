@@ -9,7 +9,7 @@ import plotly.offline
 
 from autopeft.front import front_of, verdict
 from autopeft.report import figures
-from autopeft.report.tables import front_rows
+from autopeft.report.tables import front_rows, sampling_note
 from autopeft.study.records import StudyResult
 
 COLUMNS = (
@@ -50,7 +50,7 @@ def summary(result: StudyResult) -> str:
         f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{len(task['classes'])} classes, {task['train']:,} training, "
         f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {len(result.complete)} trials of "
         f"{result.configurations:,} configurations. Backbone {result.shapes.backbone_parameters:,} parameters; the task head "
-        f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart.</p>"
+        f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart. {escape(sampling_note(result))}</p>"
         f"<p class=verdict>{escape(verdict(result).sentence)}</p>"
     )
     if best:

@@ -9,6 +9,7 @@ import math
 import pandas as pd
 
 from autopeft.front import FrontPoint, front_of, point_of, point_of_trial, verdict
+from autopeft.front.intervals import sampling_error
 from autopeft.study.records import StudyResult
 
 
@@ -88,6 +89,18 @@ def result_json(result: StudyResult) -> dict:
         "task": result.task,
         "spec": result.spec,
     }
+
+
+def sampling_note(result: StudyResult) -> str:
+    """What the intervals leave out: the noise of the test rows themselves; empty for other metrics than accuracy."""
+    best = front_of(result).best()
+    if result.task["metric"] != "accuracy" or best is None or not best.seeds:
+        return ""
+    error = sampling_error(best.score.mean, result.task["test"])
+    return (
+        f"Intervals are over seeds; {result.task['test']:,} test rows add a standard error of {error:.3f} that all "
+        "points share."
+    )
 
 
 def finite(value):

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autopeft.front import FrontPoint, front_of, verdict
-from autopeft.report.tables import all_points
+from autopeft.report.tables import all_points, sampling_note
 from autopeft.study.records import StudyResult
 
 PIPED_WIDTH = 160  # columns when stdout is not a terminal
@@ -47,7 +47,7 @@ def print_front(result: StudyResult, console: Console | None = None) -> None:
     console.print(table)
     console.print(
         f"The task head ({', '.join(result.shapes.head_modules)}; {result.shapes.head_parameters:,} parameters) is trained by "
-        "every method and counted apart.",
+        f"every method and counted apart. {sampling_note(result)}",
         soft_wrap=True,
         markup=False,
     )

@@ -19,6 +19,17 @@ def test_before_finalists_the_proxy_runs_stand_in_and_it_says_so():
     assert [p.name for p in front.points] == ["trial 0", "trial 1", "trial 2"] and "proxy" in front.measured
 
 
+def test_the_best_is_chosen_by_validation_not_by_its_luck_on_the_test_split():
+    lucky = replace(OUTCOMES[1], curves=tuple(replace(c, test_score=0.99) for c in OUTCOMES[1].curves))
+    said = verdict(replace(WHOLE, outcomes=(OUTCOMES[0], lucky, OUTCOMES[2])))
+    assert said.best.name == "trial 2"
+
+
+def test_a_baseline_at_the_top_of_the_front_is_named():
+    top = replace(WHOLE, outcomes=(outcome("uniform LoRA", "baseline", 8, (0.9, 0.91, 0.92)), *OUTCOMES[1:]))
+    assert "best is a baseline, uniform LoRA" in verdict(top).sentence
+
+
 def test_nothing_over_budget_is_reported():
     tight = replace(WHOLE, budget=2000)
     assert [p.name for p in front_of(tight).points] == ["trial 1"]
