@@ -12,7 +12,10 @@ from autopeft.backbone.blocks import describe
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.shapes import BackboneShapes, canonical_roles, expand_roles
 from autopeft.backbone.sizes import shapes_of
+from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
+from autopeft.methods import count, get_method
+from autopeft.methods.attach import attached, count_built, trainable_parameters
 
 SEPARATE = {"query", "key", "value", "attention_output", "ffn_in", "ffn_out"}
 FUSED = {"query_key_value", "attention_output", "ffn_in", "ffn_out"}
@@ -106,8 +109,13 @@ def test_real_smollm2_as_a_classifier():
         and shapes.head_parameters == 4 * 576
     )
     tokens = backbone.tokenizer(["a good film", "bad"], padding=True, return_tensors="pt")
-    with torch.no_grad():
-        assert backbone.model(**tokens).logits.shape == (2, 4)
+    for method in ("lora", "dcft", "serial_adapter", "parallel_adapter", "prefix_tuning", "ia3"):
+        configuration = Configuration.of(method, get_method(method).defaults, (28, 29), 1e-3)
+        with attached(configuration, backbone, seed=0) as model:
+            logits = model(**tokens).logits
+            torch.nn.functional.cross_entropy(logits, torch.tensor([0, 3])).backward()
+            assert logits.shape == (2, 4) and all(torch.isfinite(p.grad).all() for _, p in trainable_parameters(model))
+            assert count_built(model, shapes.head_modules) == count(configuration, shapes)
 
 
 def test_roles_and_groups():

@@ -138,3 +138,10 @@ def test_lists():
     assert "rotten-tomatoes" in run("data", "list")
     assert "licence" in run("data", "show", "rotten-tomatoes")
     assert "autopeft" in run("space", "list") and "lora" in run("methods")
+
+
+def test_trace_prints_a_table_and_json():
+    arguments = ("trace", "--rows", "64", "--quiet")
+    assert "would freeze the lowest" in run(*arguments)
+    printed = json.loads(run(*arguments, "--json"))
+    assert len(printed["scores"]) == 6 and len(printed["details"]["deviation"]) == 7 and 0 <= printed["cut"] < 6

@@ -12,7 +12,6 @@ import autopeft
 PACKAGE = Path(autopeft.__file__).parent
 STATIONS = ["tasks", "backbone", "importance", "methods", "space", "proxy", "study", "front", "report", "export"]
 SHARED = {"configuration", "errors", "packages", "progress"}
-# Value objects without torch that later stations pass back: what a curve and a record are, not how they are made.
 
 
 def imported(path: Path) -> set[str]:
