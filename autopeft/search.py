@@ -103,6 +103,8 @@ def run_full_length(bench) -> None:
     bench.progress.stage("full length", runs_left(contenders, bench.folder, bench.spec))
 
     def report(name, curve):
+        if curve is None:
+            return bench.progress.step(name)
         test = f", test {curve.test_score:.3f}" if curve.test_score is not None else ""
         bench.progress.step(f"{name}: validation {curve.validation_score[-1]:.3f}{test} in {curve.seconds:.0f} s")
 

@@ -90,7 +90,7 @@ def train_contender(
     spec: StudySpec,
     shapes: BackboneShapes,
     train: Train,
-    report: Callable[[str, Curve], None],
+    report: Callable[[str, Curve | None], None],
 ) -> None:
     """Tune the learning rate if it is to be tuned, then train each seed that is not in the folder yet."""
     runs = [r for r in folder.runs() if r["name"] == contender.name]
@@ -99,7 +99,11 @@ def train_contender(
         contender = replace(contender, configuration=tuned(contender, runs, folder, trainable, train, report))
     seen = {r["curve"]["seed"] for r in runs if r["role"] == contender.role}
     for seed in (s for s in range(spec.seed, spec.seed + spec.seeds) if s not in seen):
-        curve = train(contender.configuration, seed=seed, full=True, test=True)
+        try:
+            curve = train(contender.configuration, seed=seed, full=True, test=True)
+        except (ArithmeticError, MemoryError) as error:  # tried again when the study is resumed
+            report(f"{contender.name}, seed {seed} failed: {error}", None)
+            continue
         folder.add_run(contender.name, contender.role, contender.configuration, trainable, curve)
         report(f"{contender.name}, seed {seed}", curve)
 
@@ -110,7 +114,7 @@ def tuned(
     folder: StudyFolder,
     trainable: int,
     train: Train,
-    report: Callable[[str, Curve], None],
+    report: Callable[[str, Curve | None], None],
 ) -> Configuration:
     """The contender at the learning rate with the lowest validation loss of a proxy run."""
     seen = {r["configuration"]["learning_rate"]: Curve.from_json(r["curve"]) for r in runs if r["role"] == "tuning"}
@@ -120,7 +124,7 @@ def tuned(
         if curve is None:
             try:
                 curve = train(configuration, seed=0, full=False, test=False)
-            except ArithmeticError:
+            except (ArithmeticError, MemoryError):
                 continue
             folder.add_run(contender.name, "tuning", configuration, trainable, curve)
             report(f"{contender.name}, learning rate {configuration.learning_rate:.1g}", curve)

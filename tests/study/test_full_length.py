@@ -1,0 +1,76 @@
+"""Finalists and baselines: what they are, and that every run is made once."""
+
+from sizes import bert_shapes
+
+from autopeft.configuration import Configuration
+from autopeft.methods import count
+from autopeft.proxy.curve import Curve
+from autopeft.study.folder import StudyFolder
+from autopeft.study.full_length import TUNING, baselines, finalist, runs_left, train_contender, uniform_lora
+from autopeft.study.records import TrialRecord
+from autopeft.study.spec import StudySpec
+
+SHAPES = bert_shapes()
+SPEC = StudySpec(seeds=3)
+
+
+class Trainer:
+    """Counts the runs; the loss is lowest at the middle of the grid, and chosen seeds diverge."""
+
+    def __init__(self, diverges=()):
+        self.runs, self.diverges = [], diverges
+
+    def __call__(self, configuration, *, seed, full, test):
+        self.runs.append((configuration, seed, full, test))
+        if full and seed in self.diverges:
+            raise ArithmeticError("the loss was nan")
+        loss = abs(configuration.learning_rate - 1.4e-3)
+        return Curve(seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, 0.7 if test else None, 0.5 if test else None)
+
+
+def run(folder, contender, trainer):
+    said = []
+    train_contender(contender, folder, SPEC, SHAPES, trainer, lambda name, curve: said.append(name))
+    return said
+
+
+def test_the_baselines_are_what_every_study_has():
+    found = {c.name: c for c in baselines(SHAPES, 2000, ceiling=True)}
+    assert list(found) == ["linear probe", "uniform LoRA", "LoRA r=8 q,v", "full fine-tuning"]
+    assert all(c.tuned for c in found.values()) and found["full fine-tuning"].role == "ceiling"
+    assert "full fine-tuning" not in {c.name for c in baselines(SHAPES, 2000, ceiling=False)}
+
+
+def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget():
+    every = dict(uniform_lora(SHAPES, 10**6).settings)
+    assert every["target_modules"] == "all-linear" and every["rank"] == 64
+    tight = uniform_lora(SHAPES, 2000)
+    assert tight.layers == (0, 1, 2) and count(tight, SHAPES) <= 2000 < 2 * count(tight, SHAPES)
+    assert dict(uniform_lora(SHAPES, None).settings)["rank"] == 8
+
+
+def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
+    folder, trainer = StudyFolder(tmp_path), Trainer()
+    uniform = baselines(SHAPES, 2000, False)[1]
+    assert runs_left([uniform], folder, SPEC) == len(TUNING) + 3
+    run(folder, uniform, trainer)
+    assert [full for _, _, full, _ in trainer.runs] == [False] * len(TUNING) + [True] * 3
+    (outcome,) = folder.outcomes()
+    assert (
+        outcome.configuration.learning_rate == sorted(uniform.rates(), key=lambda c: c.learning_rate)[1].learning_rate
+    )
+    assert [c.seed for c in outcome.curves] == [0, 1, 2] and runs_left([uniform], folder, SPEC) == 0
+    run(folder, uniform, trainer)
+    assert len(trainer.runs) == len(TUNING) + 3
+
+
+def test_a_finalist_keeps_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):
+    configuration = Configuration.of("lora", {"rank": 2, "target_modules": "query+value", "rslora": False}, (1,), 1e-2)
+    contender = finalist(TrialRecord(5, "complete", configuration, 128))
+    folder = StudyFolder(tmp_path)
+    said = run(folder, contender, Trainer(diverges={1}))
+    assert any("seed 1 failed: the loss was nan" in line for line in said)
+    assert [c.seed for c in folder.outcomes()[0].curves] == [0, 2]
+    again = Trainer()
+    run(folder, contender, again)
+    assert [seed for _, seed, _, _ in again.runs] == [1] and folder.outcomes()[0].configuration == configuration
