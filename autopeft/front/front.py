@@ -1,7 +1,7 @@
 """StudyResult -> Front: the answer, its best and knee, and whether it beats uniform LoRA. Imports no torch."""
 
 from dataclasses import dataclass
-from math import log10
+from math import isfinite, log10
 
 import numpy as np
 
@@ -105,8 +105,11 @@ def front_of(result: StudyResult) -> Front:
 
 
 def finalists(trials, limit: int) -> list[TrialRecord]:
-    """The proxy front of (parameters, validation loss), at most `limit`: the best and the smallest, then by hypervolume."""
-    done = [t for t in trials if t.state == "complete"]
+    """The proxy front of (parameters, validation loss), at most `limit`.
+
+    The best and the smallest stay, then by hypervolume. A loss that is not finite is out: nothing dominates a NaN.
+    """
+    done = [t for t in trials if t.state == "complete" and isfinite(t.loss)]
     if not done:
         return []
     points = np.array([[log10(max(1, t.trainable)), t.loss] for t in done])
@@ -144,8 +147,9 @@ def verdict(result: StudyResult) -> Verdict:
         short = difference(outcomes[best.name].test_scores, ceiling.test_scores)
         top = over_seeds(ceiling.test_scores).mean
         sentence += f", and {100 * short.mean:+.1f} points from {ceiling.name} ({top:.4f})"
-    if (chosen := front_of(result).best()).role == "baseline":
-        sentence += f". The front's own best is a baseline, {chosen.name} ({chosen.score.mean:.4f})"
+    if (chosen := front_of(result).best()).name != best.name:
+        kind = "a baseline, " if chosen.role == "baseline" else ""
+        sentence += f". The front's own best is {kind}{chosen.name} ({chosen.score.mean:.4f})"
     return Verdict(sentence + ".", best, "uniform LoRA", gap, word)
 
 

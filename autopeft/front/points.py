@@ -1,5 +1,6 @@
 """Anybody's table of results -> its Pareto front, printed, drawn as text and as a figure. Imports no torch."""
 
+import html
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.front.dominance import non_dominated
+from autopeft.study.folder import write_whole
 
 WIDTH, HEIGHT = 72, 18  # characters of the text figure
 
@@ -48,6 +50,8 @@ def print_points_front(
     path: str, minimize: tuple[str, ...], maximize: tuple[str, ...], out: str | None, json_: bool
 ) -> None:
     """Print the front as a table under a text figure (or as JSON), and write it as HTML if asked."""
+    if out and Path(out).resolve() == Path(path).resolve():
+        raise AutopeftError(f"--out {out} is the table itself: give the figure another name, such as front.html.")
     table, front, dropped = points_front(path, minimize, maximize)
     found = table[front].sort_values(minimize[0])
     if out:
@@ -109,7 +113,8 @@ def write_figure(table: pd.DataFrame, front: pd.Series, x: str, y: str, out: Pat
     figure = go.Figure()
     for name, chosen, colour in (("dominated", ~front, "#9aa5b1"), ("front", front, "#c2410c")):
         part = table[chosen].sort_values(x)
-        rows = ["<br>".join(f"{k}: {v}" for k, v in row.items()) for row in part.astype(str).to_dict("records")]
+        cells = part.astype(str).to_dict("records")
+        rows = ["<br>".join(html.escape(f"{k}: {v}") for k, v in row.items()) for row in cells]
         figure.add_scatter(
             x=part[x],
             y=part[y],
@@ -123,7 +128,4 @@ def write_figure(table: pd.DataFrame, front: pd.Series, x: str, y: str, out: Pat
     figure.update_layout(
         template="plotly_white", xaxis_title=x, yaxis_title=y, xaxis_type="log" if log_scaled(table[x]) else "linear"
     )
-    try:
-        out.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
-    except OSError as error:
-        raise AutopeftError(f"{out} could not be written ({error.strerror}): choose another file with --out.") from None
+    write_whole(out, figure.to_html(include_plotlyjs=True, full_html=True))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from autopeft.report.page import page
-from autopeft.report.tables import csv, front_rows, result_json, trial_rows
+from autopeft.report.tables import FRONT_COLUMNS, TRIAL_COLUMNS, csv, front_rows, result_json, trial_rows
 from autopeft.report.terminal import print_front
 from autopeft.study.folder import write_whole
 from autopeft.study.records import StudyResult
@@ -19,8 +19,8 @@ def write_report(result: StudyResult, folder: Path, study=None) -> dict[str, Pat
     """
     texts = {
         "report.html": page(result, study),
-        "front.csv": csv(front_rows(result)),
-        "trials.csv": csv(trial_rows(result)),
+        "front.csv": csv(front_rows(result), FRONT_COLUMNS),
+        "trials.csv": csv(trial_rows(result), TRIAL_COLUMNS),
         "front.json": json.dumps(result_json(result), indent=1) + "\n",
     }
     for name, text in texts.items():

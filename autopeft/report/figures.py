@@ -23,7 +23,7 @@ PALETTE = [
     "#4d7c0f",
     "#7e22ce",
     "#0f766e",
-    "#b45309",
+    "#eab308",
     "#be185d",
     "#334155",
     "#0369a1",
@@ -32,7 +32,8 @@ PALETTE = [
 ]
 LAYOUT = {
     "template": "plotly_white",
-    "margin": {"l": 60, "r": 20, "t": 56, "b": 50},
+    "margin": {"l": 60, "r": 40, "t": 56, "b": 50},
+    "modebar": {"orientation": "v"},  # beside the plot: above it, it covers the legend
     "height": 460,
     "font": {"size": 13},
     "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0},
@@ -84,9 +85,11 @@ def scatter(points: list[FrontPoint], name: str, colour: str, symbol: str, bars:
 def pareto(result: StudyResult) -> go.Figure:
     """Score against parameters: the front as steps, finalists and baselines with intervals, trials behind them."""
     figure = go.Figure(layout=LAYOUT)
-    trials = [point_of_trial(t, result) for t in result.complete] if result.outcomes else []
+    points = all_points(result)
+    if not any(p.role == "trial" for p in points):
+        points += [point_of_trial(t, result) for t in result.complete]
     groups: dict[str, list[FrontPoint]] = {}
-    for point in [*trials, *all_points(result)]:
+    for point in points:
         groups.setdefault(point.role, []).append(point)
     for role in ("trial", "baseline", "ceiling", "finalist"):
         if role in groups:
@@ -101,7 +104,9 @@ def pareto(result: StudyResult) -> go.Figure:
         hoverinfo="skip",
     )
     if result.budget:
-        figure.add_vline(x=result.budget, line={"dash": "dot", "color": "#64748b"}, annotation_text="budget")
+        figure.add_vline(x=result.budget, line={"dash": "dot", "color": "#64748b"})
+        at = float(np.log10(result.budget))  # on a log axis a label stands at the exponent, a line at the value
+        figure.add_annotation(x=at, y=1, yref="paper", text="budget", showarrow=False, xanchor="left", yanchor="top")
     return axes(figure, result)
 
 
@@ -165,7 +170,8 @@ def layers(result: StudyResult) -> go.Figure:
         figure.add_scatter(
             x=after, y=scores.details["deviation"], name="semantic deviation", line={"color": "#c2410c"}, yaxis="y2"
         )
-        figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "title": "deviation", "showgrid": False})
+        second = {"overlaying": "y", "side": "right", "title": "deviation", "showgrid": False}
+        figure.update_layout(yaxis2=second, margin={"r": 100})
     figure.add_vline(
         x=scores.cut - 0.5, line={"dash": "dash", "color": "#334155"}, annotation_text=f"cut: freeze {scores.cut}"
     )

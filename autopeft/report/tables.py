@@ -12,11 +12,22 @@ from autopeft.front import FrontPoint, front_of, point_of, point_of_trial, verdi
 from autopeft.front.intervals import sampling_error
 from autopeft.study.records import StudyResult
 
+FRONT_COLUMNS = (
+    *("name", "role", "on_front", "method", "configuration", "trainable", "percent", "head"),
+    *("score", "sd", "low", "high", "seeds", "validation"),
+)
+TRIAL_COLUMNS = (
+    *("number", "state", "method", "configuration", "trainable"),
+    *("score", "loss", "seconds", "peak_memory_bytes", "reason"),
+)
+
 
 def all_points(result: StudyResult) -> list[FrontPoint]:
-    """Everything trained at full length; before there is any, the proxy runs."""
+    """Everything trained at full length; until a finalist is among it, the proxy runs too: the front is theirs."""
     points = [point_of(o, result) for o in result.outcomes]
-    return points or [point_of_trial(t, result) for t in result.complete]
+    if any(p.role == "finalist" for p in points):
+        return points
+    return points + [point_of_trial(t, result) for t in result.complete]
 
 
 def front_rows(result: StudyResult) -> list[dict]:
@@ -107,5 +118,6 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def csv(rows: list[dict]) -> str:
-    return pd.DataFrame(rows).to_csv(index=False) if rows else ""
+def csv(rows: list[dict], columns: tuple[str, ...]) -> str:
+    """The rows under a header that is there even when they are not."""
+    return pd.DataFrame(rows, columns=list(columns)).to_csv(index=False)

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from made_up import OUTCOMES, STATES, TRIALS, WHOLE, outcome, trial
+from made_up import OUTCOMES, STATES, TRIALS, WHOLE, curve, outcome, trial
 
 from autopeft.front import finalists, front_of, verdict
 from autopeft.study.records import TrialRecord
@@ -68,3 +68,19 @@ def test_too_many_finalists_keep_the_best_and_the_smallest():
 
 def test_failed_trials_are_no_finalists():
     assert finalists((TrialRecord(0, "failed", None, None),), 3) == []
+
+
+def test_a_trial_whose_loss_is_not_a_number_is_no_finalist():
+    lost = replace(curve(0.6), validation_loss=(0.6, float("nan")))
+    broken = TrialRecord(9, "complete", TRIALS[3].configuration, 5000, lost)
+    assert [t.number for t in finalists((*TRIALS, broken), 2)] == [0, 2]
+
+
+def test_the_verdict_names_what_is_exported_when_that_is_another_finalist():
+    def scored(name, rank, validation, test):
+        made = outcome(name, "finalist", rank, (validation, validation, validation))
+        return replace(made, curves=tuple(replace(c, test_score=test + c.seed / 1000) for c in made.curves))
+
+    result = replace(WHOLE, outcomes=(OUTCOMES[0], scored("trial 1", 4, 0.80, 0.82), scored("trial 2", 16, 0.84, 0.80)))
+    assert verdict(result).best.name == "trial 2" and front_of(result).best().name == "trial 1"
+    assert "front's own best is trial 1" in verdict(result).sentence

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from autopeft.cli import commands
 from autopeft.errors import AutopeftError
-from autopeft.front.points import points_front
+from autopeft.front.points import points_front, print_points_front
 
 TABLE = pd.DataFrame(
     {"parameters": [10, 1000, 100_000, 1000, None], "accuracy": [0.5, 0.7, 0.8, 0.6, 0.9], "name": list("abcde")}
@@ -51,3 +51,16 @@ def test_bad_files_are_one_sentence(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(AutopeftError, match="cannot be read as CSV"):
         points_front(str(tmp_path / "empty.csv"), ("a",), ("b",))
+
+
+def test_the_figure_never_replaces_the_table(csv):
+    with pytest.raises(AutopeftError, match="is the table itself"):
+        print_points_front(csv, ("parameters",), ("accuracy",), csv, False)
+    assert pd.read_csv(csv).shape == TABLE.shape
+
+
+def test_cells_are_escaped_in_the_figure(tmp_path):
+    path, out = tmp_path / "t.csv", tmp_path / "t.html"
+    pd.DataFrame({"p": [1], "a": [1.0], "note": ["<b>x</b>"]}).to_csv(path, index=False)
+    print_points_front(str(path), ("p",), ("a",), str(out), False)
+    assert "&lt;b" in out.read_text(encoding="utf-8") or "\\u0026lt;b" in out.read_text(encoding="utf-8")

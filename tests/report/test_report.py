@@ -10,7 +10,9 @@ from rich.console import Console
 
 from autopeft.errors import AutopeftError
 from autopeft.report import print_front, result_json, write_report
+from autopeft.report.figures import pareto
 from autopeft.report.page import page
+from autopeft.report.tables import FRONT_COLUMNS, TRIAL_COLUMNS
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -80,3 +82,25 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatc
     with pytest.raises(AutopeftError, match="No space left"):
         write_report(replace(WHOLE, folder="elsewhere"), tmp_path)
     assert (tmp_path / "report.html").read_text() == old
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_tables_agree_with_the_front(state, tmp_path):
+    said = result_json(STATES[state])
+    assert {said["best"], said["knee"]} - {None} <= {r["name"] for r in said["front"]}
+    paths = write_report(STATES[state], tmp_path)
+    for name, columns in (("front.csv", FRONT_COLUMNS), ("trials.csv", TRIAL_COLUMNS)):
+        assert tuple(next(csv.reader(paths[name].open()))) == columns
+
+
+def test_the_budget_is_named_where_its_line_stands():
+    figure = pareto(WHOLE)
+    assert 10 ** figure.layout.annotations[0].x == pytest.approx(figure.layout.shapes[0].x0) == WHOLE.budget
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_no_point_is_drawn_twice(state):
+    names = [json.loads(text)["name"] for trace in pareto(STATES[state]).data for text in trace.customdata or ()]
+    proxies = [n for n in names if names.count(n) > 1]
+    finalists = {o.name for o in STATES[state].outcomes if o.role == "finalist"}
+    assert set(proxies) <= finalists and len(names) - len(set(names)) == len(set(proxies))
