@@ -17,12 +17,12 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
 def ranks(points: np.ndarray) -> np.ndarray:
     """(N, M) -> (N,): 0 for the front, 1 for the front of the rest, and so on (equal points share a rank)."""
     points = np.asarray(points, dtype=float)
+    one, other = points[:, None], points[None]
+    dominates = (one <= other).all(axis=2) & (one < other).any(axis=2)
     found = np.full(len(points), -1)
     rank = 0
-    while (left := np.flatnonzero(found < 0)).size:
-        rest = points[left]
-        front = rest[non_dominated(rest)]
-        found[left[(rest[:, None] == front[None]).all(axis=2).any(axis=1)]] = rank
+    while (left := found < 0).any():
+        found[left & ~dominates[left].any(axis=0)] = rank
         rank += 1
     return found
 
