@@ -134,7 +134,7 @@ def print_plan(plan: dict, json_: bool) -> None:
     for method in plan["over_budget"]:
         click.echo(f"Left out: {method} (its smallest configuration is over the budget).")
     click.echo(
-        f"Would run {plan['trials']} trials of {plan['proxy_steps']} steps, then up to {plan['finalists']} finalists and these "
+        f"Would run {plan['trials']} trials, compared at steps {', '.join(str(r['steps']) for r in plan['rungs'])}, then up to {plan['finalists']} finalists and these "
         f"baselines for {plan['full_steps']} steps with {plan['seeds']} seeds each:"
     )
     for baseline in plan["baselines"]:

@@ -38,6 +38,7 @@ def search(
         interrupted = True
         progress.note("Stopped. Run the same command again to go on from here.")
     finally:
+        bench.close()
         progress.close()
         bench.add_seconds(time.monotonic() - began)
     result = Result.open(bench.folder.path, interrupted)
@@ -50,6 +51,7 @@ def plan(study: str | None = None, out: str | Path | None = None, **overrides) -
     from autopeft.methods import count
     from autopeft.prepare import prepare
     from autopeft.study.full_length import baselines
+    from autopeft.study.rungs import ladder
 
     prepared = prepare(load_spec(study, overrides))
     spec, task, shapes, budget, space = prepared.spec, prepared.task, prepared.shapes, prepared.budget, prepared.space()
@@ -65,7 +67,7 @@ def plan(study: str | None = None, out: str | Path | None = None, **overrides) -
         "refused": space.refused,
         "over_budget": sorted({b.name for b in space.branches} - set(affordable)),
         "trials": spec.trials,
-        "proxy_steps": spec.proxy_steps,
+        "rungs": [{"steps": r.steps, "rows": r.rows} for r in ladder(spec.rungs, spec.full_steps, len(task.validation))],
         "full_steps": spec.full_steps,
         "seeds": spec.seeds,
         "finalists": spec.finalists,
@@ -77,25 +79,28 @@ def plan(study: str | None = None, out: str | Path | None = None, **overrides) -
 
 
 def run_search(bench) -> None:
-    """The trials: short proxy runs of sampled configurations."""
+    """The trials: sampled configurations that climb the rungs."""
     from autopeft.study.trials import ended, run_trials
 
     best: list[float] = [t.values[1] for t in ended(bench.study) if t.values]
 
-    def report(trial, _):
-        best.extend([trial.score] if trial.score is not None else [])
+    def report(trial):
+        if trial.state == "complete":
+            best.append(trial.score)
         said = f"{bench.spec.metric} {trial.score:.3f}" if trial.score is not None else f"{trial.state}: {trial.reason}"
+        if trial.state == "pruned":
+            said += f", stopped at step {trial.curve.steps[-1]}"
         top = f", best {max(best):.3f}" if best else ""
         bench.progress.step(f"{trial.configuration}: {trial.trainable:,} params, {said}{top}")
 
     bench.progress.stage("trials", bench.spec.trials, len(ended(bench.study)))
-    run_trials(bench.study, bench.space, bench.spec, bench.train_proxy, report)
+    run_trials(bench.study, bench.space, bench.spec, bench.folder, bench.ladder, bench.workers.run, report, bench.first)
 
 
 def run_full_length(bench) -> None:
     """Baselines and the members of the front, trained in full with several seeds, each scored once on the test split."""
     from autopeft.front import finalists
-    from autopeft.study.full_length import baselines, finalist, runs_left, train_contender
+    from autopeft.study.full_length import baselines, finalist, runs_left, train_contenders
     from autopeft.study.trials import records
 
     chosen = [t for t in finalists(records(bench.study), bench.spec.finalists) if t.configuration.method != "head_only"]
@@ -108,5 +113,4 @@ def run_full_length(bench) -> None:
         test = f", test {curve.test_score:.3f}" if curve.test_score is not None else ""
         bench.progress.step(f"{name}: validation {curve.validation_score[-1]:.3f}{test} in {curve.seconds:.0f} s")
 
-    for contender in contenders:
-        train_contender(contender, bench.folder, bench.spec, bench.shapes, bench.train, report)
+    train_contenders(contenders, bench.folder, bench.spec, bench.shapes, bench.workers.run, report)

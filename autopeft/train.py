@@ -21,6 +21,7 @@ def train(
     Raises AutopeftError on bad input or when the loss is no longer finite.
     """
     from autopeft.prepare import prepare
+    from autopeft.proxy.job import Job
     from autopeft.result import Result
     from autopeft.study.spec import StudySpec
     from autopeft.workbench import open_workbench
@@ -32,25 +33,18 @@ def train(
     steps = steps or bench.spec.full_steps
     folder = Path(out or Path(study) / "adapters" / name.replace(" ", "-"))
     progress.note(f"Training {name}: {configuration} for {steps} steps.")
-    try:
-        curve = bench.train(
-            configuration,
-            seed=bench.spec.seed if seed is None else seed,
-            full=True,
-            test=False,
-            steps=steps,
-            keep=lambda model: save(model, folder),
-        )
-    except (ArithmeticError, MemoryError) as error:
-        raise AutopeftError(f"The training of {name} failed: {error}.") from None
+    job = Job(configuration, bench.spec.seed if seed is None else seed, steps, steps, (max(1, steps // 2),))
+    (done,) = bench.trainer.run([job], keep=lambda model: save(model, folder))
+    if done.failure:
+        raise AutopeftError(f"The training of {name} failed: {done.failure}.")
     scores = score_saved(folder, bench)
     scores |= {
         "name": name,
         "configuration": configuration.to_json(),
         "metric": bench.spec.metric,
         "folder": str(folder),
-        "validation_score": curve.validation_score[-1],
-        "seconds": curve.seconds,
+        "validation_score": done.curve.validation_score[-1],
+        "seconds": done.curve.seconds,
     }
     write_card(folder, result, name, configuration, scores)
     return scores

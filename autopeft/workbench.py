@@ -2,7 +2,6 @@
 
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,25 +11,26 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.loading import Backbone, load_backbone
+from autopeft.backbone.prefix import PrefixCache
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
 from autopeft.progress import Progress
-from autopeft.proxy.curve import Curve
+from autopeft.proxy.job import Job
 from autopeft.proxy.precision import Precision, choose_precision, resident
-from autopeft.proxy.training import Diverged, train
+from autopeft.proxy.training import Trainer
+from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.space import SearchSpace
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import uniform_lora
+from autopeft.study.rungs import Rung, ladder
 from autopeft.study.spec import StudySpec, check_same
 from autopeft.study.trials import open_study
 from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
-FULL_EVALUATIONS = 2  # points of a full-length learning curve
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 
 
@@ -43,50 +43,29 @@ class Workbench:
     progress: Progress
     task: Task
     tokenised: TokenisedTask
-    backbone: Backbone
+    workers: Workers
     space: SearchSpace
     study: optuna.Study
+
+    @property
+    def trainer(self) -> Trainer:
+        return self.workers.trainer
 
     @property
     def shapes(self) -> BackboneShapes:
         return self.space.shapes
 
-    def train_proxy(self, configuration: Configuration) -> Curve:
-        """A trial's short run; the study's seed decides batches and initial values, so that trials are compared in pairs."""
-        return self.train(configuration, seed=self.spec.seed, full=False, test=False)
+    @property
+    def ladder(self) -> tuple[Rung, ...]:
+        return ladder(self.spec.rungs, self.spec.full_steps, len(self.task.validation))
 
-    def train(
-        self,
-        configuration: Configuration,
-        *,
-        seed: int,
-        full: bool,
-        test: bool,
-        steps: int | None = None,
-        keep: Callable[[torch.nn.Module], None] | None = None,
-    ) -> Curve:
-        """Train on the resident backbone, for the spec's steps unless told otherwise.
+    @property
+    def first(self) -> list[dict]:
+        """Parameters of the configurations that the study begins with: the front of the study it transfers from."""
+        return []
 
-        Raises ArithmeticError or MemoryError for a run that failed by itself.
-        """
-        try:
-            return train(
-                self.backbone,
-                self.tokenised,
-                configuration,
-                seed=seed,
-                batch_size=self.spec.batch_size,
-                head_learning_rate=self.spec.head_learning_rate,
-                steps=steps or (self.spec.full_steps if full else self.spec.proxy_steps),
-                evaluations=FULL_EVALUATIONS if full else 1,
-                test=test,
-                keep=keep,
-            )
-        except Diverged as error:
-            raise ArithmeticError(str(error)) from error
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise MemoryError(str(error).split(".")[0]) from error
+    def close(self) -> None:
+        self.workers.close()
 
     def add_seconds(self, seconds: float) -> None:
         """Add this sitting's wall time to the study's."""
@@ -108,6 +87,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     for note in task.notes:
         progress.note(f"Data: {note}")
     backbone, tokenised, precision = load_resident(prepared, stored, progress)
+    workers = load_workers(prepared, backbone, tokenised, progress)
     if not stored:
         folder.create()
         folder.write(
@@ -117,13 +97,29 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
                 "shapes": shapes.to_json(),
                 "budget": prepared.budget,
                 "configurations": prepared.space().configurations,
-                "environment": environment(precision),
+                "environment": {**environment(precision), "workers": workers.workers},
             }
         )
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")
-    return Workbench(spec, folder, progress, task, tokenised, backbone, space, open_study(folder, spec))
+    return Workbench(spec, folder, progress, task, tokenised, workers, space, open_study(folder, spec))
+
+
+def load_workers(prepared: Prepared, backbone: Backbone, tokenised: TokenisedTask, progress: Progress) -> Workers:
+    """Who trains: with stored hidden states of frozen layers, in as many processes as finish the most steps."""
+    spec = prepared.spec
+    prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes) if spec.prefix_bytes else None
+    trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing)
+    probe = Job(uniform_lora(prepared.shapes, prepared.budget), spec.seed, 1, 1)
+    workers, seconds = choose_workers(trainer, probe, spec.workers)
+    timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in seconds.items())
+    progress.note(
+        f"Training in {workers} process{'es' if workers > 1 else ''}"
+        + (f" ({timings} per step)" if timings else "")
+        + (f"; up to {prefix.bytes / 1e6:,.0f} MB of hidden states are kept at layers {prefix.boundaries}." if prefix else ".")
+    )
+    return Workers(trainer, workers)
 
 
 def stored_study(prepared: Prepared, folder: StudyFolder) -> dict | None:

@@ -1,6 +1,8 @@
 """Curve: what one training run measured. Imports no torch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,15 @@ class Curve:
     peak_memory_bytes: int
     test_score: float | None = None
     test_loss: float | None = None
+
+    def then(self, later: "Curve") -> "Curve":
+        """This stretch of a run and the one that went on from its end."""
+        joined = {k: getattr(self, k) + getattr(later, k) for k in (*POINTS, "seconds")}
+        return replace(later, **joined, peak_memory_bytes=max(self.peak_memory_bytes, later.peak_memory_bytes))
+
+    def at(self, step: int) -> int | None:
+        """Where in the points a step stands, None if it was not reached."""
+        return self.steps.index(step) if step in self.steps else None
 
     def to_json(self) -> dict:
         return asdict(self)

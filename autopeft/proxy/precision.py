@@ -1,14 +1,13 @@
 """Which number format and attention make a training step fastest here: measured at start-up, not assumed."""
 
-import time
 from dataclasses import asdict, dataclass
 
 import torch
 
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.configuration import Configuration
-from autopeft.methods.attach import attached
-from autopeft.proxy.training import endless, forward
+from autopeft.proxy.job import Job
+from autopeft.proxy.training import Trainer
 from autopeft.tasks.tokens import TokenisedTask
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -74,18 +73,8 @@ def set_attention(model, attention: str) -> bool:
 
 
 def seconds_per_step(backbone: Backbone, tokenised: TokenisedTask, probe: Configuration, batch_size: int) -> float:
-    """The faster of two forward and backward passes after a warm-up, on one and the same batch."""
-    inputs, labels = next(endless(tokenised.train, tokenised, batch_size, seed=0))
-    seconds = []
-    with attached(probe, backbone, seed=0) as model:
-        for _ in range(3):
-            started = time.perf_counter()
-            logits = forward(model, inputs)
-            torch.nn.functional.cross_entropy(logits, labels.to(logits.device)).backward()
-            if logits.is_cuda:
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - started)
-    return min(seconds[1:])
+    """Forward and backward of the probe on its first batch, after a warm-up."""
+    return Trainer(backbone, tokenised, batch_size).seconds_per_step(Job(probe, seed=0, steps=1, until=1))
 
 
 def resident(name: str, num_labels: int, precision: Precision, trust_remote_code: bool = False) -> Backbone:

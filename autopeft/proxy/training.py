@@ -1,31 +1,197 @@
-"""Configuration -> Curve: attach to the resident backbone, train briefly, evaluate, detach."""
+"""Jobs -> curves: attach to the resident backbone, train a stretch, evaluate, detach."""
 
-import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
+import pandas as pd
 import psutil
 import torch
+from torch.func import functional_call, vmap
 from torch.nn.functional import cross_entropy
 
 from autopeft.backbone.loading import Backbone
+from autopeft.backbone.prefix import PrefixCache
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.methods.attach import attached, is_head, trainable_parameters
 from autopeft.proxy.curve import Curve
+from autopeft.proxy.job import Done, Job
+from autopeft.proxy.run import Run
 from autopeft.tasks.batches import batches, collate
 from autopeft.tasks.metrics import score
+from autopeft.tasks.splits import stratified_order
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
-WARMUP = 0.06  # share of the steps over which the learning rate rises; it then falls linearly to zero
-CLIP = 1.0  # largest gradient norm
 EVALUATION_BATCH = 128
+TIMED = 2  # steps that are timed to decide whether packing pays, after one that warms up
 
 
 class Diverged(Exception):
     """The loss became NaN or infinite."""
+
+
+class Trainer:
+    """Trains jobs on one resident backbone, which is left as it was found; no dropout runs in its frozen blocks."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        tokenised: TokenisedTask,
+        batch_size: int = 32,
+        head_learning_rate: float = 1e-3,
+        prefix: PrefixCache | None = None,
+        packing: bool = True,
+    ):
+        """head_learning_rate: of the task head, the same for every method (only the linear probe's own rate is the
+        head's): the rates of methods lie up to a thousandfold apart, and a head at (IA)^3's rate diverges."""
+        self.backbone, self.tokenised, self.prefix = backbone, tokenised, prefix
+        self.batch_size, self.head_learning_rate, self.packing = batch_size, head_learning_rate, packing
+        self._packing_pays: dict[tuple, bool] = {}
+
+    def run(self, jobs: Sequence[Job], keep: Callable[[torch.nn.Module], None] | None = None) -> list[Done]:
+        """Train jobs of one family, together where that is faster. keep: called with a single job's trained model."""
+        if len(jobs) > 1 and not self._pays(jobs):
+            return [done for job in jobs for done in self.run([job])]
+        started, first = time.monotonic(), jobs[0]
+        reset_peak_memory(self.backbone.model)
+        with self._attached(first) as (model, place):
+            session = Session(self, model, place, [self._run_of(model, job, own=len(jobs) == 1) for job in jobs])
+            points = [self._evaluated(session, step) for step in session.advance()]
+            alive = any(not run.failure for run in session.runs)
+            tested = session.evaluate("test", None) if first.test and alive else [(None, None)] * len(jobs)
+            if keep and alive:
+                keep(model)
+            seconds, memory = (time.monotonic() - started) / len(jobs), peak_memory(self.backbone.model)
+            return [
+                done_of(run, [(step, *p[i]) for step, p in points], tested[i], seconds, memory)
+                for i, run in enumerate(session.runs)
+            ]
+
+    @contextmanager
+    def _attached(self, job: Job) -> Iterator[tuple]:
+        """The model with the job's adapters, and the frozen prefix below them read from where it is stored."""
+        frozen, layers = job.configuration.frozen_layers, self.backbone.shapes.num_layers
+        with attached(job.configuration, self.backbone, job.seed) as model:
+            with self.prefix.below(layers if frozen is None else frozen) if self.prefix else nullcontext() as place:
+                yield model, place
+
+    def _run_of(self, model, job: Job, own: bool) -> Run:
+        """A run on the model's own parameters, or on copies of them that a packed step puts in their place."""
+        named = dict(trainable_parameters(model))
+        if not own:
+            named = {n: torch.nn.Parameter(p.detach().clone()) for n, p in named.items()}
+        return Run(job, named, parameter_groups(named, self.backbone, job.configuration, self.head_learning_rate))
+
+    def _evaluated(self, session: "Session", step: int) -> tuple[int, list]:
+        scored = session.evaluate("validation", session.runs[0].job.rows)
+        return step, [(run.mean_loss(), *s) for run, s in zip(session.runs, scored)]
+
+    def _pays(self, jobs: Sequence[Job]) -> bool:
+        """Whether a packed step takes less time than the same steps one after the other: timed once per family.
+
+        Never where a method adds a loss of its own, which reads the attached parameters.
+        """
+        if not self.packing:
+            return False
+        first = jobs[0]
+        family = replace(first.configuration, learning_rate=0.0), len(jobs)
+        if family not in self._packing_pays:
+            alone = self.seconds_per_step(first)
+            with self._attached(first) as (model, place):
+                packed = Session(self, model, place, [self._run_of(model, j, own=False) for j in jobs])
+                pays = not packed.own_losses() and packed.seconds_per_step() < len(jobs) * alone
+            self._packing_pays[family] = pays
+        return self._packing_pays[family]
+
+    def seconds_per_step(self, job: Job) -> float:
+        """Forward and backward of a job alone."""
+        with self._attached(job) as (model, place):
+            return Session(self, model, place, [self._run_of(model, job, own=True)]).seconds_per_step()
+
+    def rows(self, part: str, number: int | None) -> np.ndarray:
+        """The first rows of a fixed order in which every beginning has the classes' own shares."""
+        split = getattr(self.tokenised, part)
+        if number is None or number >= len(split):
+            return np.arange(len(split))
+        return stratified_order(pd.Series(split.labels), 0)[:number]
+
+
+class Session:
+    """An attached model and the runs that step through the same batches on it."""
+
+    def __init__(self, trainer: Trainer, model, place: Callable | None, runs: list[Run]):
+        self.trainer, self.model, self.place, self.runs = trainer, model, place, runs
+        job = runs[0].job
+        self.regularisers = [(get_method(m), job.configuration.settings_of(m)) for m in job.configuration.methods]
+
+    def advance(self) -> Iterator[int]:
+        """Step every run to its job's `until`; yield at each mark. A run that fails stands still."""
+        job, begin = self.runs[0].job, self.runs[0].step
+        marks = {*job.marks, job.until}
+        order = islice(endless(self.trainer.tokenised.train.lengths, self.trainer.batch_size, job.seed), begin, job.until)
+        with torch.random.fork_rng(devices=cuda_devices(self.model)):
+            torch.set_rng_state(self.runs[0].rng)
+            for step, rows in enumerate(order, start=begin + 1):
+                losses = self.losses(rows)
+                losses.sum().backward()
+                for run, loss in zip(self.runs, losses):
+                    if not run.failure:
+                        run.learn(loss)
+                if all(run.failure for run in self.runs):
+                    return
+                if step in marks:
+                    for run in self.runs:
+                        run.rng = torch.get_rng_state()
+                    yield step
+
+    def losses(self, rows: np.ndarray) -> torch.Tensor:
+        """The loss of each run on a batch, (K,)."""
+        logits, labels = self.logits("train", rows)
+        flat = cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
+        losses = flat.view(len(logits), -1).mean(1)
+        return losses + sum(self.own_losses())
+
+    def own_losses(self) -> list[torch.Tensor]:
+        """The losses that methods add: scalars of the attached parameters."""
+        extra = [method.extra_loss(self.model, settings) for method, settings in self.regularisers]
+        return [loss for loss in extra if loss is not None]
+
+    def logits(self, part: str, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """(K, B, C) in fp32 and the labels (B,)."""
+        inputs, labels = collate(getattr(self.trainer.tokenised, part), rows, self.trainer.tokenised.pad_token_id)
+        if self.place:
+            self.place(part, rows, inputs["input_ids"].shape[1])
+        if len(self.runs) == 1:
+            logits = forward(self.model, inputs)[None]
+        else:
+            stacked = {n: torch.stack([run.parameters[n] for run in self.runs]) for n in self.runs[0].parameters}
+            logits = vmap(lambda parameters: forward(self.model, inputs, parameters))(stacked)
+        return logits, labels.to(logits.device)
+
+    @torch.no_grad()
+    def evaluate(self, part: str, number: int | None) -> list[tuple[float, float]]:
+        """(mean cross-entropy, the task's metric) of each run on the first rows of a split."""
+        split, rows = getattr(self.trainer.tokenised, part), self.trainer.rows(part, number)
+        logits = predict(lambda chosen: self.logits(part, chosen)[0].cpu(), split.lengths, rows)
+        return [scored(one, split.labels[rows], self.trainer.tokenised.task.metric) for one in logits]
+
+    def seconds_per_step(self) -> float:
+        """Forward and backward on the first batch: the fastest of a few, nothing learnt."""
+        rows = next(endless(self.trainer.tokenised.train.lengths, self.trainer.batch_size, self.runs[0].job.seed))
+        seconds = []
+        for _ in range(TIMED + 1):
+            started = time.perf_counter()
+            self.losses(rows).sum().backward()
+            if cuda_devices(self.model):
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+            for run in self.runs:
+                run.optimiser.zero_grad(set_to_none=True)
+        return min(seconds[1:])
 
 
 def train(
@@ -35,111 +201,56 @@ def train(
     *,
     seed: int,
     steps: int,
-    batch_size: int = 32,
-    head_learning_rate: float = 1e-3,
-    evaluations: int = 1,
+    marks: Sequence[int] = (),
     test: bool = False,
     keep: Callable[[torch.nn.Module], None] | None = None,
+    **settings,
 ) -> Curve:
-    """Train one configuration for a number of steps and measure it on the validation split.
-
-    The backbone stays in evaluation mode (no dropout runs in its frozen blocks) and is left as it was found.
-    evaluations: how many times, evenly spread, the validation split is scored (the last is always at the end).
-    head_learning_rate: of the task head, the same for every method (only the linear probe's own rate is the head's): the
-    rates of methods lie up to a thousandfold apart, and a head at (IA)^3's rate diverges. test: also score the test split once, at the end. keep: called with the trained model before it is detached.
-    Raises Diverged when the loss is no longer finite.
-    """
-    started = time.monotonic()
-    marks = sorted({math.ceil(steps * (i + 1) / evaluations) for i in range(evaluations)})
-    rows = []
-    reset_peak_memory(backbone.model)
-    with attached(configuration, backbone, seed) as model:
-        for step, mean_loss in training_steps(
-            model, backbone, tokenised, configuration, seed, steps, batch_size, head_learning_rate, marks
-        ):
-            rows.append((step, mean_loss, *evaluate(model, tokenised.validation, tokenised)))
-        tested = evaluate(model, tokenised.test, tokenised) if test else (None, None)
-        if keep:
-            keep(model)
-    at, train_loss, validation_loss, validation_score = zip(*rows)
-    return Curve(
-        seed,
-        at,
-        train_loss,
-        validation_loss,
-        validation_score,
-        time.monotonic() - started,
-        peak_memory(backbone.model),
-        test_loss=tested[0],
-        test_score=tested[1],
-    )
+    """Train one configuration from beginning to end; settings are Trainer's. Raises Diverged when the loss does."""
+    job = Job(configuration, seed, steps, steps, tuple(marks), test=test)
+    (done,) = Trainer(backbone, tokenised, **settings).run([job], keep)
+    if done.failure:
+        raise Diverged(done.failure)
+    return done.curve
 
 
-def training_steps(model, backbone, tokenised, configuration, seed, steps, batch_size, head_learning_rate, marks):
-    """Run the steps; yield (step, mean training loss since the last mark) at each mark."""
-    parameters = [p for _, p in trainable_parameters(model)]
-    optimiser = torch.optim.AdamW(
-        parameter_groups(model, backbone, configuration, head_learning_rate), weight_decay=0.0
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, steps))
-    regularisers = [(get_method(m), configuration.settings_of(m)) for m in configuration.methods]
-    since_mark = []
-    with torch.random.fork_rng(devices=cuda_devices(backbone.model)):
-        torch.manual_seed(seed)
-        for step, (inputs, labels) in enumerate(endless(tokenised.train, tokenised, batch_size, seed), start=1):
-            logits = forward(model, inputs)
-            loss = cross_entropy(logits, labels.to(logits.device))
-            for method, settings in regularisers:
-                extra = method.extra_loss(model, settings)
-                loss = loss if extra is None else loss + extra
-            if not torch.isfinite(loss):
-                raise Diverged(f"the loss was {loss.item()} at step {step} of {steps}")
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, CLIP)
-            optimiser.step()
-            schedule.step()
-            optimiser.zero_grad(set_to_none=True)
-            since_mark.append(loss.item())
-            if step in marks:
-                yield step, float(np.mean(since_mark))
-                since_mark = []
-            if step == steps:
-                return
+def done_of(run: Run, points: list[tuple], tested: tuple, seconds: float, memory: int) -> Done:
+    """A run's rows (step, train loss, validation loss, validation score) as what its job gave."""
+    if run.failure:
+        return Done(None, failure=run.failure)
+    columns = tuple(zip(*points))
+    curve = Curve(run.job.seed, *columns, seconds, memory, test_loss=tested[0], test_score=tested[1])
+    return Done(curve, run.state() if run.job.keep_state else None)
 
 
-def parameter_groups(model, backbone: Backbone, configuration: Configuration, head_learning_rate: float) -> list[dict]:
-    """The method's parameters at the configuration's learning rate and the head's at its own."""
-    named, head = trainable_parameters(model), backbone.shapes.head_modules
-    rate = configuration.learning_rate
+def parameter_groups(named: dict, backbone: Backbone, configuration: Configuration, head_learning_rate: float) -> list:
+    """(names, learning rate): the method's parameters at the configuration's rate and the head's at its own."""
+    head, rate = backbone.shapes.head_modules, configuration.learning_rate
     return [
-        {"params": [p for n, p in named if not is_head(n, head)], "lr": rate},
-        {
-            "params": [p for n, p in named if is_head(n, head)],
-            "lr": rate if configuration.method == "head_only" else head_learning_rate,
-        },
+        ([n for n in named if not is_head(n, head)], rate),
+        ([n for n in named if is_head(n, head)], rate if configuration.method == "head_only" else head_learning_rate),
     ]
 
 
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Linear warm-up, then linear decay to zero at the last step."""
-    warmup = max(1, round(WARMUP * steps))
-    return (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)
-
-
-def endless(split: TokenisedSplit, tokenised: TokenisedTask, batch_size: int, seed: int):
-    """Length-bucketed batches, epoch after epoch, in an order that the seed alone decides."""
+def endless(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Row numbers of length-bucketed batches, epoch after epoch, in an order that the seed alone decides."""
     generator = np.random.default_rng(seed)
     while True:
-        for indices in batches(split.lengths, batch_size, generator):
-            yield collate(split, indices, tokenised.pad_token_id)
+        yield from batches(lengths, batch_size, generator)
 
 
-def forward(model, inputs: dict) -> torch.Tensor:
-    """Logits (B, C) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32."""
+def forward(model, inputs: dict, parameters: dict | None = None) -> torch.Tensor:
+    """Logits (B, C) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
+
+    parameters: tensors to take the place of the model's own of these names.
+    """
     device, dtype = next((p.device, p.dtype) for p in frozen_parameters(model))
     autocast = torch.autocast(device.type, torch.bfloat16) if dtype == torch.bfloat16 else nullcontext()
+    if device.type == "cuda":
+        inputs = {k: v.pin_memory().to(device, non_blocking=True) for k, v in inputs.items()}
     with autocast:
-        return model(**{k: v.to(device, non_blocking=True) for k, v in inputs.items()}).logits.float()
+        out = model(**inputs) if parameters is None else functional_call(model, parameters, (), inputs)
+    return out.logits.float()
 
 
 def frozen_parameters(model):
@@ -147,24 +258,26 @@ def frozen_parameters(model):
     return (p for p in model.parameters() if not p.requires_grad)
 
 
+def predict(logits_of: Callable[[np.ndarray], torch.Tensor], lengths: np.ndarray, rows: np.ndarray) -> torch.Tensor:
+    """Logits (..., N, C) of the rows, in their order, from batches of similar length (..., B, C)."""
+    parts, order = [], batches(lengths[rows], EVALUATION_BATCH, None)
+    for places in order:
+        parts.append(logits_of(rows[places]))
+    return torch.cat(parts, dim=-2)[..., np.argsort(np.concatenate(order)), :]
+
+
 @torch.no_grad()
-def predict(model, split: TokenisedSplit, tokenised: TokenisedTask) -> torch.Tensor:
-    """Logits (N, C) of every row of a split, in the split's order."""
-    logits = None
-    for indices in batches(split.lengths, EVALUATION_BATCH, None):
-        inputs, _ = collate(split, indices, tokenised.pad_token_id)
-        out = forward(model, inputs).cpu()
-        logits = torch.empty(len(split.labels), out.shape[1]) if logits is None else logits
-        logits[torch.as_tensor(indices)] = out
-    return logits
-
-
 def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[float, float]:
-    """(mean cross-entropy, the task's metric) on a split."""
-    logits = predict(model, split, tokenised)
-    labels = torch.as_tensor(split.labels)
-    metric = score(tokenised.task.metric, split.labels, logits.argmax(-1).numpy())
-    return cross_entropy(logits, labels).item(), metric
+    """(mean cross-entropy, the task's metric) of a model on a split."""
+
+    def logits_of(rows: np.ndarray) -> torch.Tensor:
+        return forward(model, collate(split, rows, tokenised.pad_token_id)[0]).cpu()
+
+    return scored(predict(logits_of, split.lengths, np.arange(len(split))), split.labels, tokenised.task.metric)
+
+
+def scored(logits: torch.Tensor, labels: np.ndarray, metric: str) -> tuple[float, float]:
+    return cross_entropy(logits, torch.as_tensor(labels)).item(), score(metric, labels, logits.argmax(-1).numpy())
 
 
 def cuda_devices(model) -> list:

@@ -46,9 +46,11 @@ def summary(result: StudyResult) -> str:
         if result.budget
         else "no budget"
     )
+    stopped = sum(t.state == "pruned" for t in result.trials)
+    trials = f"{len(result.complete) + stopped} trials" + (f" ({stopped} stopped at a rung)" if stopped else "")
     text = (
         f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{len(task['classes'])} classes, {task['train']:,} training, "
-        f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {len(result.complete)} trials of "
+        f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {trials} of "
         f"{result.configurations:,} configurations. Backbone {result.shapes.backbone_parameters:,} parameters; the task head "
         f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart. {escape(sampling_note(result))}</p>"
         f"<p class=verdict>{escape(verdict(result).sentence)}</p>"

@@ -18,7 +18,7 @@ FRONT_COLUMNS = (
 )
 TRIAL_COLUMNS = (
     *("number", "state", "method", "configuration", "trainable"),
-    *("score", "loss", "seconds", "peak_memory_bytes", "reason"),
+    *("score", "loss", "steps", "seconds", "peak_memory_bytes", "reason"),
 )
 
 
@@ -65,6 +65,7 @@ def trial_rows(result: StudyResult) -> list[dict]:
             "trainable": t.trainable,
             "score": t.score,
             "loss": t.loss,
+            "steps": t.curve.steps[-1] if t.curve else None,
             "seconds": t.curve.seconds if t.curve else None,
             "peak_memory_bytes": t.curve.peak_memory_bytes if t.curve else None,
             "reason": t.reason,
@@ -90,6 +91,7 @@ def result_json(result: StudyResult) -> dict:
         "head_parameters": result.shapes.head_parameters,
         "configurations": result.configurations,
         "trials": len(result.complete),
+        "stopped": sum(t.state == "pruned" for t in result.trials),
         "verdict": said.sentence,
         "judgement": said.judgement,
         "best": best.name if best else None,

@@ -4,10 +4,12 @@ study.json        the spec, data, sizes, budget, environment: written once the b
 importance.json   LayerScores
 trials.journal    Optuna's own journal (unless --storage names another place)
 outcomes.jsonl    one line per finished full-length training: finalists and baselines, seed by seed
+states/           where the trials that still climb the rungs stand: gone when they have ended
 """
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from autopeft.backbone.shapes import BackboneShapes
@@ -20,12 +22,12 @@ from autopeft.study.records import Outcome
 FORMAT = 1
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write beside the target, flush to disk, then rename: a kill or a full disk leaves the old file."""
     beside = path.with_name(path.name + ".part")
     try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(beside, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
@@ -90,6 +92,26 @@ class StudyFolder:
     def scores(self) -> LayerScores | None:
         path = self.path / "importance.json"
         return LayerScores.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+    def write_state(self, trial: int, state: bytes) -> None:
+        """Keep what a trial needs to go on from its rung."""
+        (self.path / "states").mkdir(exist_ok=True)
+        write_whole(self._state(trial), state)
+
+    def state(self, trial: int) -> bytes | None:
+        return self._state(trial).read_bytes() if self._state(trial).is_file() else None
+
+    def drop_states(self, keep: Iterable[int] = ()) -> None:
+        """Remove the states of all trials but these, and the folder when it is empty."""
+        wanted = {self._state(trial) for trial in keep}
+        if (self.path / "states").is_dir():
+            for path in set((self.path / "states").iterdir()) - wanted:
+                path.unlink()
+            if not wanted:
+                (self.path / "states").rmdir()
+
+    def _state(self, trial: int) -> Path:
+        return self.path / "states" / f"trial-{trial}.safetensors"
 
     def add_run(self, name: str, role: str, configuration: Configuration, trainable: int, curve: Curve) -> None:
         """Add one full-length run to the file."""

@@ -1,21 +1,21 @@
 """Finalists and baselines: full-length training with several seeds, each run stored as it ends. Imports no torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
 from autopeft.proxy.curve import Curve
+from autopeft.proxy.job import Done, Job
 from autopeft.study.folder import StudyFolder
+from autopeft.study.race import Train
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 
 TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale) a baseline's rate is tried
 UNIFORM_RANKS = (64, 32, 16, 8, 4, 2, 1)
 UNIFORM_TARGETS = ("all-linear", "attention", "query+value")
-
-Train = Callable[..., Curve]  # train(configuration, seed=, full=, test=) -> Curve
 
 
 @dataclass(frozen=True)
@@ -79,55 +79,57 @@ def finalist(trial: TrialRecord) -> Contender:
 
 def runs_left(contenders: list[Contender], folder: StudyFolder, spec: StudySpec) -> int:
     """How many trainings are still to do, learning-rate tuning counted."""
-    done = {r["name"] for r in folder.runs() if r["role"] == "tuning"}
-    have = sum(min(len(o.curves), spec.seeds) for o in folder.outcomes())
-    return len(contenders) * spec.seeds - have + sum(len(TUNING) for c in contenders if c.tuned and c.name not in done)
+    return len(_rates_left(contenders, folder)) + sum(len(_seeds_left(c, folder, spec)) for c in contenders)
 
 
-def train_contender(
-    contender: Contender,
+def train_contenders(
+    contenders: list[Contender],
     folder: StudyFolder,
     spec: StudySpec,
     shapes: BackboneShapes,
     train: Train,
     report: Callable[[str, Curve | None], None],
 ) -> None:
-    """Tune the learning rate if it is to be tuned, then train each seed that is not in the folder yet."""
-    runs = [r for r in folder.runs() if r["name"] == contender.name]
-    trainable = count(contender.configuration, shapes)
-    if contender.tuned:
-        contender = replace(contender, configuration=tuned(contender, runs, folder, trainable, train, report))
-    seen = {r["curve"]["seed"] for r in runs if r["role"] == contender.role}
-    for seed in (s for s in range(spec.seed, spec.seed + spec.seeds) if s not in seen):
-        try:
-            curve = train(contender.configuration, seed=seed, full=True, test=True)
-        except (ArithmeticError, MemoryError) as error:  # tried again when the study is resumed
-            report(f"{contender.name}, seed {seed} failed: {error}", None)
-            continue
-        folder.add_run(contender.name, contender.role, contender.configuration, trainable, curve)
-        report(f"{contender.name}, seed {seed}", curve)
+    """Tune the learning rates that are to be tuned, then train every contender with every seed that is not done yet.
+
+    Both at full length; a rate is chosen with the study's seed, and no contender is scored with that one.
+    """
+    rates = _rates_left(contenders, folder)
+    jobs = [Job(c, spec.seed, spec.full_steps, spec.full_steps) for _, c in rates]
+    for number, done in train(jobs):
+        contender, configuration = rates[number]
+        name = f"{contender.name}, learning rate {configuration.learning_rate:.1g}"
+        keep_run(done, name, contender, "tuning", configuration, folder, shapes, report)
+    left = [(c, c.configuration if not c.tuned else tuned(c, folder), seed) for c in contenders for seed in _seeds_left(c, folder, spec)]
+    half = (max(1, spec.full_steps // 2),)
+    jobs = [Job(c, seed, spec.full_steps, spec.full_steps, half, test=True) for _, c, seed in left]
+    for number, done in train(jobs):
+        contender, configuration, seed = left[number]
+        keep_run(done, f"{contender.name}, seed {seed}", contender, contender.role, configuration, folder, shapes, report)
 
 
-def tuned(
-    contender: Contender,
-    runs: list[dict],
-    folder: StudyFolder,
-    trainable: int,
-    train: Train,
-    report: Callable[[str, Curve | None], None],
-) -> Configuration:
-    """The contender at the learning rate with the lowest validation loss of a proxy run."""
-    seen = {r["configuration"]["learning_rate"]: Curve.from_json(r["curve"]) for r in runs if r["role"] == "tuning"}
-    best: tuple[float, Configuration] | None = None
-    for configuration in contender.rates():
-        curve = seen.get(configuration.learning_rate)
-        if curve is None:
-            try:
-                curve = train(configuration, seed=0, full=False, test=False)
-            except (ArithmeticError, MemoryError):
-                continue
-            folder.add_run(contender.name, "tuning", configuration, trainable, curve)
-            report(f"{contender.name}, learning rate {configuration.learning_rate:.1g}", curve)
-        if best is None or curve.validation_loss[-1] < best[0]:
-            best = (curve.validation_loss[-1], configuration)
-    return best[1] if best else contender.configuration
+def keep_run(done: Done, name, contender, role, configuration, folder, shapes, report) -> None:
+    """Store a run that was trained; one that failed is tried again when the study is resumed."""
+    if done.failure:
+        report(f"{name} failed: {done.failure}", None)
+        return
+    folder.add_run(contender.name, role, configuration, count(configuration, shapes), done.curve)
+    report(name, done.curve)
+
+
+def tuned(contender: Contender, folder: StudyFolder) -> Configuration:
+    """The contender at the learning rate with the lowest validation loss."""
+    runs = [r for r in folder.runs() if r["name"] == contender.name and r["role"] == "tuning"]
+    losses = [(r["curve"]["validation_loss"][-1], i) for i, r in enumerate(runs)]
+    return Configuration.from_json(runs[min(losses)[1]]["configuration"]) if runs else contender.configuration
+
+
+def _rates_left(contenders: list[Contender], folder: StudyFolder) -> list[tuple[Contender, Configuration]]:
+    done = {(r["name"], r["configuration"]["learning_rate"]) for r in folder.runs() if r["role"] == "tuning"}
+    return [(c, x) for c in contenders if c.tuned for x in c.rates() if (c.name, x.learning_rate) not in done]
+
+
+def _seeds_left(contender: Contender, folder: StudyFolder, spec: StudySpec) -> list[int]:
+    """Seeds after the study's own, which the trials were chosen with."""
+    done = {r["curve"]["seed"] for r in folder.runs() if (r["name"], r["role"]) == (contender.name, contender.role)}
+    return [s for s in range(spec.seed + 1, spec.seed + 1 + spec.seeds) if s not in done]

@@ -11,10 +11,10 @@ from autopeft.proxy.curve import Curve
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of the search: a short proxy run of one configuration."""
+    """One trial of the search: a configuration trained to the end, or to the rung where it was stopped."""
 
     number: int
-    state: str  # "complete" | "failed" | "over_budget" | "running"
+    state: str  # "complete" | "pruned" | "failed" | "over_budget" | "running"
     configuration: Configuration | None
     trainable: int | None  # parameters without the task head
     curve: Curve | None = None
@@ -22,7 +22,7 @@ class TrialRecord:
 
     @property
     def score(self) -> float | None:
-        """Validation score at the end of the proxy run."""
+        """Validation score where the run ended."""
         return self.curve.validation_score[-1] if self.curve else None
 
     @property

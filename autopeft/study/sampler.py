@@ -87,7 +87,7 @@ class BudgetedSampler(BaseSampler):
 
     def _is_new(self, study, name: str) -> bool:
         """Whether too few trials have this parameter: from one or two, a sampler only learns to keep away from them."""
-        seen = sum(name in t.params for t in complete_trials(study))
+        seen = sum(name in t.params for t in observed_trials(study))
         return seen < (STARTUP if name == "method" else KNOWN)
 
     def _draw_rate(self, distribution: FloatDistribution) -> float:
@@ -131,15 +131,16 @@ class TrialChooser:
         return self._trial.suggest_float(name, low, high, log=True)
 
 
-def complete_trials(study: optuna.Study) -> list:
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+def observed_trials(study: optuna.Study) -> list:
+    """Trials that were trained, to the end or to a rung where they were stopped."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
 def ended(study: optuna.Study) -> list:
-    """Trials that count: complete, or failed for a reason of their own (not for having been interrupted)."""
+    """Trials that count: trained, or failed for a reason of their own (not for having been interrupted)."""
     return [
         t
         for t in study.get_trials(deepcopy=False)
-        if t.state == TrialState.COMPLETE
+        if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
         or (t.state == TrialState.FAIL and t.user_attrs.get("state") in ("failed", "over_budget"))
     ]

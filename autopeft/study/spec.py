@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from autopeft.errors import AutopeftError
 from autopeft.space.space_file import read_yaml, validated
 
-FREE = ("trials", "timeout", "ceiling")  # may change between two runs of the same study
+FREE = ("trials", "timeout", "ceiling", "workers", "packing", "prefix_cache")  # may change between two runs of the same study
 
 
 class StudySpec(BaseModel):
@@ -48,9 +48,13 @@ class StudySpec(BaseModel):
     sampler: str = Field("tpe", description="tpe, nsga2, random or gp.")
     trials: int = Field(40, ge=1, description="Configurations to try.")
     timeout: float | None = Field(None, gt=0, description="Stop starting trials after this many seconds.")
-    seed: int = Field(0, ge=0, description="Seed of the sampler and of every proxy run.")
-    proxy_steps: int = Field(60, ge=1, description="Training steps of a trial.")
-    full_steps: int = Field(300, ge=1, description="Training steps of finalists and baselines.")
+    seed: int = Field(0, ge=0, description="Seed of the sampler and of every trial; finalists take the seeds after it.")
+    full_steps: int = Field(300, ge=1, description="Training steps of a whole run.")
+    rungs: str = Field(
+        "1/8,1/2", description="Shares of full_steps at which trials are compared and most of them stopped, or none."
+    )
+    eta: int = Field(3, ge=2, description="At a rung the front goes on, and at least one of this many trials.")
+    cohort: int = Field(9, ge=1, description="Trials that are asked for and climb the rungs together.")
     batch_size: int = Field(32, ge=1, description="Rows per training step.")
     head_learning_rate: float = Field(
         1e-3, gt=0, description="Learning rate of the task head, the same for every method."
@@ -61,6 +65,12 @@ class StudySpec(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Format of the frozen backbone; auto measures."
     )
+    workers: int | None = Field(
+        None, ge=1, description="Processes that train side by side on a CPU (measured if not given)."
+    )
+    packing: bool = Field(True, description="Train runs that differ in the learning rate only in one batch, if that is faster.")
+    prefix_cache: str = Field("2GB", description="Most space for stored hidden states of frozen layers, or 0.")
+    transfer: str | None = Field(None, description="An earlier study's folder: its front is tried first.")
     storage: str | None = Field(None, description="Optuna storage URL; by default a journal file in the study folder.")
     trust_remote_code: bool = Field(False, description="Run Python code that comes with a hub model.")
 
@@ -68,6 +78,16 @@ class StudySpec(BaseModel):
     @classmethod
     def _budget_as_text(cls, value):
         return None if value is None else str(value)
+
+    @field_validator("prefix_cache")
+    @classmethod
+    def _prefix_cache_in_bytes(cls, value):
+        bytes_of(value)
+        return value
+
+    @property
+    def prefix_bytes(self) -> int:
+        return bytes_of(self.prefix_cache)
 
     @property
     def name(self) -> str:
@@ -96,6 +116,14 @@ class StudySpec(BaseModel):
     def fixed(self) -> dict:
         """The fields that make it this study and no other."""
         return {k: v for k, v in self.model_dump().items() if k not in FREE}
+
+
+def bytes_of(text: str) -> int:
+    """ "2GB" -> 2,000,000,000. Raises ValueError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", str(text))
+    if not found:
+        raise ValueError("give a size such as 500MB or 2GB, or 0 for none")
+    return int(float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[found[2]])
 
 
 def load_spec(study: str | None, overrides: dict) -> StudySpec:

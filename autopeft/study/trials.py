@@ -1,10 +1,9 @@
-"""The Optuna study: ask, count, train, tell; what a kill leaves behind is asked again. Imports no torch."""
+"""The Optuna study: ask a cohort, count, let it climb the rungs, tell; a kill leaves nothing to do twice. No torch."""
 
 import logging
 import time
 import warnings
-from collections.abc import Callable
-from math import log10
+from collections.abc import Callable, Iterable
 
 import optuna
 from optuna.storages import JournalStorage
@@ -18,7 +17,9 @@ from autopeft.proxy.curve import Curve
 from autopeft.space import SearchSpace, anchors
 from autopeft.study.folder import StudyFolder
 from autopeft.study.journal import WholeLineJournal
+from autopeft.study.race import Entrant, Train, race
 from autopeft.study.records import TrialRecord
+from autopeft.study.rungs import Rung
 from autopeft.study.sampler import BudgetedSampler, TrialChooser, ended
 from autopeft.study.spec import StudySpec
 
@@ -50,71 +51,81 @@ def run_trials(
     study: optuna.Study,
     space: SearchSpace,
     spec: StudySpec,
-    train: Callable[[Configuration], Curve],
-    report: Callable[[TrialRecord, int], None],
+    folder: StudyFolder,
+    ladder: tuple[Rung, ...],
+    train: Train,
+    report: Callable[[TrialRecord], None],
+    first: Iterable[dict] = (),
 ) -> None:
-    """Ask until spec.trials have ended or the timeout is over; each trial is stored the moment it ends.
+    """Ask for cohorts until spec.trials have ended or the timeout is over; what a trial measured is stored at once.
 
-    train raises ArithmeticError or MemoryError for a trial that fails: it is recorded and the study goes on.
+    Trials that a kill or Ctrl-C left on a rung go on from there. first: parameters of configurations to try first.
     """
-    ask_again(study)
     deadline = time.monotonic() + spec.timeout if spec.timeout else None
-    while (done := len(ended(study))) < spec.trials and (deadline is None or time.monotonic() < deadline):
-        report(one_trial(study, space, spec, train), done + 1)
+    if not study.get_trials(deepcopy=False):
+        for parameters in first:
+            study.enqueue_trial(parameters)
+    cohort = unfinished(study)
+    while True:
+        open_to_more = (deadline is None or time.monotonic() < deadline) and not any(e.curve for e in cohort)
+        while open_to_more and len(cohort) < spec.cohort and len(ended(study)) + len(cohort) < spec.trials:
+            entrant = ask(study, space, spec, len(ended(study)) + len(cohort))
+            if entrant is None:
+                report(records(study)[-1])
+            else:
+                cohort.append(entrant)
+        if not cohort:
+            return
+        for number in race(study, cohort, ladder, spec, folder, train):
+            report(record(study.get_trials(deepcopy=False)[number]))
+        cohort = []
 
 
-def one_trial(
-    study: optuna.Study, space: SearchSpace, spec: StudySpec, train: Callable[[Configuration], Curve]
-) -> TrialRecord:
-    """One configuration: asked, counted, trained, told."""
-    study.sampler = sampler = BudgetedSampler(spec.sampler, seed=spec.seed * 100_003 + len(ended(study)))
-    enqueue_anchor(study, space)
+def ask(study: optuna.Study, space: SearchSpace, spec: StudySpec, number: int) -> Entrant | None:
+    """The next configuration, counted; None if it was over the budget, which is recorded. number: trials before it."""
+    study.sampler = sampler = BudgetedSampler(spec.sampler, seed=spec.seed * 100_003 + number)
+    enqueue_anchor(study, space, number)
     trial = study.ask()
     configuration = space.walk(TrialChooser(trial, sampler), exclude=finished_methods(study, space))
     trainable = count(configuration, space.shapes)
-    trial.set_user_attr("configuration", configuration.to_json())
     trial.set_user_attr("trainable", trainable)
-    if not space.fits(trainable):
-        return fail(study, trial, f"{trainable:,} parameters are over the budget of {space.budget:,}", "over_budget")
-    try:
-        curve = train(configuration)
-    except (ArithmeticError, MemoryError) as error:
-        return fail(study, trial, str(error) or "out of memory", "failed")
-    except BaseException:  # Ctrl-C or a fault of ours: nothing is lost, the same configuration comes first next time
-        fail(study, trial, INTERRUPTED, INTERRUPTED)
-        study.enqueue_trial(trial.params)
-        raise
-    trial.set_user_attr("curve", curve.to_json())
-    study.tell(trial, [log10(max(1, trainable)), curve.validation_score[-1]])
-    return TrialRecord(trial.number, "complete", configuration, trainable, curve)
+    trial.set_user_attr("configuration", configuration.to_json())
+    if space.fits(trainable):
+        return Entrant(trial, configuration, trainable)
+    reason = f"{trainable:,} parameters are over the budget of {space.budget:,}"
+    trial.set_user_attr("reason", reason)
+    trial.set_user_attr("state", "over_budget")
+    study.tell(trial, state=TrialState.FAIL)
+    return None
 
 
-def enqueue_anchor(study: optuna.Study, space: SearchSpace) -> None:
-    """Each method begins with its anchor; what an interrupted trial has queued comes first."""
-    first, number = anchors(space), len(ended(study))
+def unfinished(study: optuna.Study) -> list[Entrant]:
+    """The trials that a kill left on a rung, to be taken up; one left half asked is closed and its parameters queued."""
+    found = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        attrs = trial.user_attrs
+        if "configuration" in attrs:
+            curve = Curve.from_json(attrs["curve"]) if "curve" in attrs else None
+            configuration = Configuration.from_json(attrs["configuration"])
+            found.append(Entrant(optuna.Trial(study, trial._trial_id), configuration, attrs["trainable"], curve))
+        else:
+            study.tell(trial.number, state=TrialState.FAIL)
+            if trial.params:
+                study.enqueue_trial(trial.params)
+    return found
+
+
+def enqueue_anchor(study: optuna.Study, space: SearchSpace, number: int) -> None:
+    """Each method begins with its anchor; what is queued already comes first."""
+    first = anchors(space)
     if number < len(first) and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.enqueue_trial(first[number])
-
-
-def fail(study: optuna.Study, trial: optuna.Trial, reason: str, state: str) -> TrialRecord:
-    trial.set_user_attr("reason", reason)
-    trial.set_user_attr("state", state)
-    study.tell(trial, state=TrialState.FAIL)
-    return record(study.get_trials(deepcopy=False)[trial.number])
-
-
-def ask_again(study: optuna.Study) -> None:
-    """Trials that a kill left running are closed and their parameters queued."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params)
 
 
 def finished_methods(study: optuna.Study, space: SearchSpace) -> set[str]:
     """Methods with one discrete configuration only (the linear probe) that have been tried: not asked for again."""
     single = {b.name for b in space.branches if b.configurations == 1}
-    return single & {t.params.get("method") for t in ended(study)}
+    return single & {t.params.get("method") for t in study.get_trials(deepcopy=False)}
 
 
 def record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
@@ -122,7 +133,12 @@ def record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
     attrs = trial.user_attrs
     configuration = Configuration.from_json(attrs["configuration"]) if "configuration" in attrs else None
     curve = Curve.from_json(attrs["curve"]) if "curve" in attrs else None
-    states = {TrialState.COMPLETE: "complete", TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
+    states = {
+        TrialState.COMPLETE: "complete",
+        TrialState.PRUNED: "pruned",
+        TrialState.RUNNING: "running",
+        TrialState.WAITING: "waiting",
+    }
     state = states.get(trial.state, attrs.get("state", INTERRUPTED))
     return TrialRecord(trial.number, state, configuration, attrs.get("trainable"), curve, attrs.get("reason"))
 

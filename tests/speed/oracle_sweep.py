@@ -8,24 +8,22 @@ the measured step time beside 1 - 2/3 e/L, and the cut over calibration seeds an
 """
 
 import argparse
-import time
 
 import numpy as np
-import torch
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.configuration import Configuration
 from autopeft.importance import score_layers
 from autopeft.importance.cut import saving
 from autopeft.methods import get_method
-from autopeft.methods.attach import attached
 from autopeft.proxy.precision import choose_precision, resident
-from autopeft.proxy.training import endless, forward, train
+from autopeft.proxy.job import Job
+from autopeft.proxy.training import Trainer, train
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 
 LORA = {"rank": 8, "target_modules": "all-linear"}
-TIMED_STEPS = 8
+TIMED = 4
 
 
 def configuration(cut: int, layers: int, full: bool, rate: float) -> Configuration:
@@ -35,18 +33,9 @@ def configuration(cut: int, layers: int, full: bool, rate: float) -> Configurati
 
 
 def step_seconds(backbone, tokenised, chosen: Configuration, batch_size: int) -> float:
-    """Median seconds of a training step on one and the same batch, after a warm-up."""
-    inputs, labels = next(endless(tokenised.train, tokenised, batch_size, 0))
-    seconds = []
-    with attached(chosen, backbone, 0) as model:
-        optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], chosen.learning_rate)
-        for _ in range(TIMED_STEPS + 2):
-            started = time.perf_counter()
-            torch.nn.functional.cross_entropy(forward(model, inputs), labels).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[2:]))
+    """Seconds of a forward and backward pass, the median of several timings."""
+    trainer, job = Trainer(backbone, tokenised, batch_size), Job(chosen, 0, 1, 1)
+    return float(np.median([trainer.seconds_per_step(job) for _ in range(TIMED)]))
 
 
 def stability(backbone, tokenised) -> None:

@@ -1,0 +1,56 @@
+"""Job: a stretch of one training run, and what it gave. Imports no torch."""
+
+from dataclasses import dataclass, replace
+
+from autopeft.configuration import Configuration
+from autopeft.proxy.curve import Curve
+
+
+@dataclass(frozen=True)
+class Job:
+    """Train a configuration with a seed from where `state` left it up to step `until` of `steps`.
+
+    steps: length of the whole run, over which the learning rate warms up and falls to zero.
+    marks: steps after which the validation split is scored, beside `until`.
+    rows: how many validation rows are scored (None: all), the same ones for every job, of every class its share.
+    state: a Run's bytes from an earlier stretch, None to begin. keep_state: give the state at `until` back.
+    test: also score the test split, at the end.
+    """
+
+    configuration: Configuration
+    seed: int
+    steps: int
+    until: int
+    marks: tuple[int, ...] = ()
+    rows: int | None = None
+    state: bytes | None = None
+    keep_state: bool = False
+    test: bool = False
+
+    @property
+    def family(self) -> tuple:
+        """Jobs of one family differ in their learning rate only and can be trained in one batch."""
+        begun = self.state is not None
+        return replace(self.configuration, learning_rate=0.0), replace(self, configuration=None, state=None), begun
+
+
+@dataclass(frozen=True)
+class Done:
+    """The curve of the stretch, or why it failed; with the state to go on from."""
+
+    curve: Curve | None
+    state: bytes | None = None
+    failure: str | None = None
+
+
+def packs(jobs: list[Job]) -> list[list[int]]:
+    """Jobs -> their numbers, grouped by family; most frozen blocks first, so that the shallower find them stored."""
+    groups: dict[tuple, list[int]] = {}
+    for number, job in enumerate(jobs):
+        groups.setdefault(job.family, []).append(number)
+
+    def frozen(group: list[int]) -> float:
+        depth = jobs[group[0]].configuration.frozen_layers
+        return float("inf") if depth is None else depth
+
+    return sorted(groups.values(), key=frozen, reverse=True)

@@ -1,0 +1,79 @@
+"""Run: one configuration in training, its parameters, optimiser and place in the data; saved and taken up bit for bit."""
+
+import math
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from autopeft.proxy.job import Job
+
+WARMUP = 0.06  # share of the steps over which the learning rate rises; it then falls linearly to zero
+CLIP = 1.0  # largest gradient norm
+
+
+class Run:
+    """parameters: name -> leaf tensor, of the method and of the head; groups: (names, learning rate) of each part."""
+
+    def __init__(self, job: Job, parameters: dict[str, nn.Parameter], groups: list[tuple[list[str], float]]):
+        self.job, self.parameters = job, parameters
+        self.optimiser = torch.optim.AdamW(
+            [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups],
+            weight_decay=0.0,
+            fused=True,
+        )
+        self.step = 0
+        self.losses: list[torch.Tensor] = []  # since the last mark
+        self.failure: str | None = None
+        self.rng = torch.Generator().manual_seed(job.seed).get_state()
+        if job.state is not None:
+            self._load(job.state)
+
+    def learn(self, loss: torch.Tensor) -> None:
+        """One optimiser step on the gradients that are there; a loss that is no number ends the run."""
+        self.losses.append(loss.detach())
+        if not loss.is_cuda and not math.isfinite(loss.item()):  # on CUDA at the marks: asking would wait every step
+            self.failure = f"the loss was {loss.item()} at step {self.step + 1} of {self.job.steps}"
+            return
+        factor = learning_rate_factor(self.step, self.job.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["rate"] * factor
+        nn.utils.clip_grad_norm_(self.parameters.values(), CLIP)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+
+    def mean_loss(self) -> float:
+        """The mean training loss since it was last asked for; NaN of none."""
+        mean = torch.stack(self.losses).mean().item() if self.losses else math.nan
+        self.losses.clear()
+        if not math.isfinite(mean):
+            self.failure = self.failure or f"the loss was {mean} before step {self.step} of {self.job.steps}"
+        return mean
+
+    def state(self) -> bytes:
+        """Parameters, both moments of AdamW, the random state and the step, as safetensors."""
+        tensors = {"rng": self.rng}
+        for name, parameter in self.parameters.items():
+            tensors[f"value.{name}"] = parameter.detach()
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"{key}.{name}"] = value
+        whole = {k: v.cpu().contiguous().clone() for k, v in tensors.items()}
+        return safetensors.torch.save(whole)
+
+    @torch.no_grad()
+    def _load(self, state: bytes) -> None:
+        tensors = safetensors.torch.load(state)
+        self.rng = tensors.pop("rng")
+        for name, parameter in self.parameters.items():
+            parameter.copy_(tensors[f"value.{name}"])
+            moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
+            if moments:
+                self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
+                self.step = int(moments["step"])
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Linear warm-up, then linear decay to zero at the last step."""
+    warmup = max(1, round(WARMUP * steps))
+    return (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)

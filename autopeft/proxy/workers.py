@@ -1,0 +1,136 @@
+"""Packs of jobs -> results, on worker processes that share the resident backbone's memory, or in this process.
+
+A short batch cannot keep several threads busy, so on a CPU several single-threaded trainings side by side finish more
+of them in the same time. Workers are forked once the backbone is loaded: they start at once and copy nothing.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+
+import torch
+
+from autopeft.proxy.job import Done, Job, packs
+from autopeft.proxy.training import Trainer
+
+MOST = 8  # worker processes, however many cores there are
+GAIN = 1.1  # how much more work side by side must finish to be chosen
+
+_trainer: Trainer | None = None  # of a worker process: inherited when it is forked
+
+
+class Workers:
+    """Runs jobs. workers = 1 means this process, with all of its threads."""
+
+    def __init__(self, trainer: Trainer, workers: int = 1):
+        self.trainer, self.workers = trainer, workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, jobs: list[Job]) -> Iterator[tuple[int, Done]]:
+        """(number of the job, what it gave), as they end."""
+        groups = packs(jobs)
+        if self.workers == 1:
+            for group in groups:
+                yield from zip(group, run_pack(self.trainer, [jobs[i] for i in group]))
+            return
+        left = {self._submit([jobs[i] for i in group]): group for group in groups}
+        try:
+            for future in as_completed(list(left)):
+                group = left[future]
+                yield from zip(group, future.result())
+                del left[future]
+        except BrokenProcessPool:  # a worker was killed, most likely for its memory: find out by which pack
+            self.close()
+            for group in left.values():
+                yield from zip(group, self._alone([jobs[i] for i in group]))
+
+    def _alone(self, pack: list[Job]) -> list[Done]:
+        """One pack with nothing beside it; if that kills a worker too, the pack has failed."""
+        try:
+            return self._submit(pack).result()
+        except BrokenProcessPool:
+            self.close()
+            return [Done(None, failure="the process that trained it was killed, most likely out of memory")] * len(pack)
+
+    def _submit(self, pack: list[Job]) -> Future:
+        return self.pool().submit(run_in_worker, pack)
+
+    def pool(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            fork = multiprocessing.get_context("fork")
+            self._pool = ProcessPoolExecutor(self.workers, fork, begin, (self.trainer, os.getpid()))
+        return self._pool
+
+    def close(self) -> None:
+        """Stop at once what is still running."""
+        if self._pool is not None:
+            processes = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.join()
+            self._pool = None
+
+
+def run_pack(trainer: Trainer, pack: list[Job]) -> list[Done]:
+    """Train a pack; what does not fit into the device's memory is a failed job, not an end."""
+    try:
+        return trainer.run(pack)
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        return [Done(None, failure=str(error).split(".")[0])] * len(pack)
+
+
+def begin(trainer: Trainer, parent: int) -> None:
+    """In a worker: one thread (a forked OpenMP can have no more), Ctrl-C left to the parent, and not to outlive it."""
+    global _trainer
+    _trainer = trainer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+
+
+def end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def run_in_worker(pack: list[Job]) -> list[Done]:
+    return run_pack(_trainer, pack)
+
+
+def timed_in_worker(job: Job) -> float:
+    """Seconds of a step in this worker while the others do the same."""
+    return sorted(_trainer.seconds_per_step(job) for _ in range(3))[1]
+
+
+def choose_workers(trainer: Trainer, probe: Job, wanted: int | None = None) -> tuple[int, dict[str, float]]:
+    """(how many workers, seconds per step of one process with every core and of workers side by side).
+
+    wanted: take this many and time nothing. On CUDA one process: what fills the device there is packing.
+    """
+    most = min(cores(), MOST)
+    if wanted or most == 1 or sys.platform != "linux" or next(trainer.backbone.model.parameters()).is_cuda:
+        return wanted or 1, {}
+    alone = trainer.seconds_per_step(probe)
+    side_by_side = Workers(trainer, most)
+    try:
+        pool = side_by_side.pool()
+        slowest = max(pool.map(timed_in_worker, [probe] * most))
+    finally:
+        side_by_side.close()
+    timing = {"1 process": alone, f"{most} workers": slowest / most}
+    return most if GAIN * slowest / most < alone else 1, timing
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
