@@ -94,3 +94,15 @@ def tiny_batch(size: int = 4, length: int = 12) -> dict:
     attention_mask[size // 2 :, -(length // 3) :] = 0
     input_ids[attention_mask == 0] = PAD
     return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": torch.arange(size) % LABELS}
+
+
+def tiny_backbone(model_type: str):
+    """A tiny model as the Backbone that trials share, its head new."""
+    from autopeft.backbone.blocks import describe
+    from autopeft.backbone.loading import Backbone
+
+    model = tiny_model(model_type).requires_grad_(False)
+    shapes = describe(model, model_type)
+    head = tuple(f"{path}." for path in shapes.head_modules)
+    new = tuple(n for n, _ in model.named_parameters() if n.startswith(head))
+    return Backbone(model_type, model, None, shapes, new)

@@ -47,7 +47,7 @@ class PrefixCache:
         self.folder = None if weight.is_cuda else folder or prepared_folder(backbone, tokenised)
         self.states = {k: self._map(f"boundary-{k}", int(self.starts[-1]) * self.width, self.dtype) for k in self.boundaries}
         self.filled = self._map("filled", len(self.boundaries) * len(rows), torch.uint8).view(-1, len(rows))
-        self.in_tuple = self._returns_tuples(backbone) if self.boundaries else ()
+        self.tuples = self._tuple_sizes(backbone) if self.boundaries else ()
         self.read_rows = self.computed_rows = 0  # rows that a run with a frozen prefix took from here, or had to compute
 
     def _map(self, name: str, size: int, dtype: torch.dtype) -> torch.Tensor:
@@ -61,10 +61,13 @@ class PrefixCache:
         return torch.from_file(str(path), shared=True, size=size, dtype=dtype)
 
     @torch.no_grad()
-    def _returns_tuples(self, backbone: Backbone) -> tuple[bool, ...]:
-        """For each block, whether it returns its hidden states inside a tuple: seen on one token."""
-        seen: list[bool] = []
-        hooks = [b.register_forward_hook(lambda _, __, out: seen.append(isinstance(out, tuple))) for b in self.blocks]
+    def _tuple_sizes(self, backbone: Backbone) -> tuple[int, ...]:
+        """For each block, how long the tuple is that holds its hidden states, 0 for none: seen on two tokens."""
+        seen: list[int] = []
+        hooks = [
+            b.register_forward_hook(lambda _, __, out: seen.append(len(out) if isinstance(out, tuple) else 0))
+            for b in self.blocks
+        ]
         backbone.model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=self.device))
         for hook in hooks:
             hook.remove()
@@ -140,7 +143,8 @@ class Passage:
         def stored_or_computed(hidden_states, *arguments, **keywords):
             if self.hidden is not None:
                 out = self.hidden if number == 0 else hidden_states
-                return (out,) if self.cache.in_tuple[number] else out
+                size = self.cache.tuples[number]
+                return (out, *[None] * (size - 1)) if size else out
             out = forward(hidden_states, *arguments, **keywords)
             if number + 1 in self.cache.boundaries:
                 self.cache.fill(number + 1, self.rows, out[0] if isinstance(out, tuple) else out)

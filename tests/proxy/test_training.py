@@ -9,9 +9,11 @@ import torch
 from autopeft.backbone.loading import load_backbone
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
-from autopeft.methods.attach import attached
+from autopeft.methods.attach import attached, trainable_parameters
 from autopeft.proxy.precision import FORMATS, choose_precision, resident
-from autopeft.proxy.training import Diverged, evaluate, learning_rate_factor, parameter_groups, predict, train
+from autopeft.proxy.run import learning_rate_factor
+from autopeft.proxy.training import Diverged, evaluate, forward, parameter_groups, predict, train
+from autopeft.tasks.batches import collate
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 
@@ -36,7 +38,7 @@ def bytes_of(model) -> dict:
 
 def test_a_run_is_measured_and_leaves_no_trace(backbone, tokenised):
     before = bytes_of(backbone.model)
-    curve = train(backbone, tokenised, LORA, seed=0, steps=4, batch_size=8, evaluations=2, test=True)
+    curve = train(backbone, tokenised, LORA, seed=0, steps=4, batch_size=8, marks=(2,), test=True)
     assert curve.steps == (2, 4) and len(curve.validation_loss) == len(curve.train_loss) == 2
     assert 0 <= curve.test_score <= 1 and curve.seconds > 0 and curve.peak_memory_bytes > 0
     after = backbone.model.state_dict()
@@ -52,9 +54,10 @@ def test_one_seed_repeats_and_two_differ(backbone, tokenised):
 def test_the_head_has_its_own_rate_except_for_the_probe(backbone):
     for configuration, head in ((LORA, 1e-3), (PROBE, PROBE.learning_rate)):
         with attached(configuration, backbone, 0) as model:
-            method_group, head_group = parameter_groups(model, backbone, configuration, 1e-3)
-        assert method_group["lr"] == configuration.learning_rate and head_group["lr"] == head
-        assert sum(p.numel() for p in head_group["params"]) == backbone.shapes.head_parameters
+            named = dict(trainable_parameters(model))
+            (_, rate), (head_names, head_rate) = parameter_groups(named, backbone, configuration, 1e-3)
+        assert rate == configuration.learning_rate and head_rate == head
+        assert sum(named[n].numel() for n in head_names) == backbone.shapes.head_parameters
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_restores_the_backbone(backbone, tokenised):
@@ -65,7 +68,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_restores_the_backbone(backbon
 
 
 def test_predictions_keep_the_order_of_the_rows(backbone, tokenised):
-    logits = predict(backbone.model, tokenised.validation, tokenised)
+    split = tokenised.validation
+    with torch.no_grad():
+        logits = predict(lambda rows: forward(backbone.model, collate(split, rows, 0)[0]), split.lengths, np.arange(32))
     ids = torch.as_tensor(np.asarray(tokenised.validation.input_ids[5]), dtype=torch.long)[None]
     with torch.no_grad():
         alone = backbone.model(input_ids=ids).logits[0]

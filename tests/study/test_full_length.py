@@ -5,8 +5,9 @@ from sizes import bert_shapes
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
+from autopeft.proxy.job import Done
 from autopeft.study.folder import StudyFolder
-from autopeft.study.full_length import TUNING, baselines, finalist, runs_left, train_contender, uniform_lora
+from autopeft.study.full_length import TUNING, baselines, finalist, runs_left, train_contenders, uniform_lora
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 
@@ -15,22 +16,25 @@ SPEC = StudySpec(seeds=3)
 
 
 class Trainer:
-    """Counts the runs; the loss is lowest at the middle of the grid, and chosen seeds diverge."""
+    """Counts the jobs; the loss is lowest at the middle of the grid, and chosen seeds diverge."""
 
     def __init__(self, diverges=()):
         self.runs, self.diverges = [], diverges
 
-    def __call__(self, configuration, *, seed, full, test):
-        self.runs.append((configuration, seed, full, test))
-        if full and seed in self.diverges:
-            raise ArithmeticError("the loss was nan")
-        loss = abs(configuration.learning_rate - 1.4e-3)
-        return Curve(seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, 0.7 if test else None, 0.5 if test else None)
+    def __call__(self, jobs):
+        self.runs += jobs
+        for number, job in enumerate(jobs):
+            if job.test and job.seed in self.diverges:
+                yield number, Done(None, failure="the loss was nan")
+                continue
+            loss = abs(job.configuration.learning_rate - 1.4e-3)
+            tested = (0.7, 0.5) if job.test else (None, None)
+            yield number, Done(Curve(job.seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, *tested))
 
 
 def run(folder, contender, trainer):
     said = []
-    train_contender(contender, folder, SPEC, SHAPES, trainer, lambda name, curve: said.append(name))
+    train_contenders([contender], folder, SPEC, SHAPES, trainer, lambda name, curve: said.append(name))
     return said
 
 
@@ -54,12 +58,14 @@ def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     uniform = baselines(SHAPES, 2000, False)[1]
     assert runs_left([uniform], folder, SPEC) == len(TUNING) + 3
     run(folder, uniform, trainer)
-    assert [full for _, _, full, _ in trainer.runs] == [False] * len(TUNING) + [True] * 3
+    assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 300, False)] * len(TUNING) + [
+        (s, 300, True) for s in (1, 2, 3)
+    ]
     (outcome,) = folder.outcomes()
     assert (
         outcome.configuration.learning_rate == sorted(uniform.rates(), key=lambda c: c.learning_rate)[1].learning_rate
     )
-    assert [c.seed for c in outcome.curves] == [0, 1, 2] and runs_left([uniform], folder, SPEC) == 0
+    assert [c.seed for c in outcome.curves] == [1, 2, 3] and runs_left([uniform], folder, SPEC) == 0
     run(folder, uniform, trainer)
     assert len(trainer.runs) == len(TUNING) + 3
 
@@ -70,7 +76,7 @@ def test_a_finalist_keeps_its_rate_and_a_diverging_seed_is_tried_again(tmp_path)
     folder = StudyFolder(tmp_path)
     said = run(folder, contender, Trainer(diverges={1}))
     assert any("seed 1 failed: the loss was nan" in line for line in said)
-    assert [c.seed for c in folder.outcomes()[0].curves] == [0, 2]
+    assert [c.seed for c in folder.outcomes()[0].curves] == [2, 3]
     again = Trainer()
     run(folder, contender, again)
-    assert [seed for _, seed, _, _ in again.runs] == [1] and folder.outcomes()[0].configuration == configuration
+    assert [j.seed for j in again.runs] == [1] and folder.outcomes()[0].configuration == configuration

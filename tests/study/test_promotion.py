@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autopeft.errors import AutopeftError
-from autopeft.study.promotion import promoted
+from autopeft.study.promotion import promoted, ranks
 
 FRONT = [[10, 0.6], [20, 0.5], [30, 0.4]]
 
@@ -57,3 +57,8 @@ def test_an_empty_cohort_is_empty():
 def test_eta_below_two_is_refused():
     with pytest.raises(AutopeftError, match="eta is 1"):
         promoted(np.array(FRONT), [0, 1, 2], 1)
+
+
+def test_ranks_peel_the_fronts():
+    points = np.array([[0, 2], [1, 1], [2, 0], [1, 2], [2, 2], [1, 1]])
+    assert ranks(points).tolist() == [0, 0, 0, 1, 2, 0]

@@ -1,18 +1,25 @@
 """The Optuna side: resume, failures, budget; the training is a function of the configuration, so runs can be compared."""
 
+from dataclasses import replace
+
+import numpy as np
 import optuna
 import pytest
 from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
+from autopeft.front.dominance import non_dominated
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space import build_space, load_space
 from autopeft.study.folder import StudyFolder
 from autopeft.study.sampler import SAMPLERS
 from autopeft.study.spec import StudySpec
-from autopeft.study.trials import ended, open_study, records, run_trials
+from autopeft.proxy.job import Done
+from autopeft.study.rungs import ladder
+from autopeft.study.trials import ended, open_study, records
+from autopeft.study.trials import run_trials as run_on_folder
 
 SHAPES = bert_shapes(layers=4)
 BUDGET = 1500
@@ -27,8 +34,27 @@ def measured(configuration: Configuration) -> Curve:
 def start(tmp_path, **fields):
     folder = StudyFolder(tmp_path / "study")
     folder.create()
-    spec = StudySpec(**{"trials": 12, "space": "default", **fields})
-    return open_study(folder, spec), build_space("default", load_space("default"), SHAPES, BUDGET), spec
+    spec = StudySpec(**{"trials": 12, "space": "default", "rungs": "none", "cohort": 4, **fields})
+    return open_study(folder, spec), build_space("default", load_space("default"), SHAPES, BUDGET), (spec, folder)
+
+
+def run_trials(study, space, spec_and_folder, measure, report):
+    """The trials with a measurement in place of the training; a job's state is the steps it has been trained for."""
+    spec, folder = spec_and_folder
+
+    def train(jobs):
+        for number, job in enumerate(jobs):
+            begun = int(job.state or 0)
+            assert begun < job.until
+            try:
+                curve = measure(job.configuration)
+            except ArithmeticError as error:
+                yield number, Done(None, failure=str(error))
+                continue
+            curve = replace(curve, steps=(job.until,), seconds=job.until - begun)
+            yield number, Done(curve, str(job.until).encode() if job.keep_state else None)
+
+    run_on_folder(study, space, spec, folder, ladder(spec.rungs, spec.full_steps, 90), train, report)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -66,13 +92,14 @@ class Killed(BaseException):
     """Stands for a signal: nothing between here and the top may catch it as a failed trial."""
 
 
-@pytest.mark.parametrize("after", [0, 3, 7])
-def test_an_interrupted_study_goes_on_as_if_nothing_had_happened(tmp_path, after):
-    study, space, spec = start(tmp_path / "whole")
+@pytest.mark.parametrize("rungs", ["none", "1/8,1/2"])
+@pytest.mark.parametrize("after", [0, 3, 7, 12])
+def test_an_interrupted_study_goes_on_as_if_nothing_had_happened(tmp_path, after, rungs):
+    study, space, spec = start(tmp_path / "whole", rungs=rungs)
     run_trials(study, space, spec, measured, lambda *_: None)
-    whole = [t.configuration for t in records(study)]
+    whole = [(t.configuration, t.state, t.curve) for t in records(study)]
 
-    study, space, spec = start(tmp_path / "parts")
+    study, space, spec = start(tmp_path / "parts", rungs=rungs)
     calls = []
 
     def dies(configuration):
@@ -81,12 +108,44 @@ def test_an_interrupted_study_goes_on_as_if_nothing_had_happened(tmp_path, after
             raise Killed
         return measured(configuration)
 
-    with pytest.raises(Killed):
+    try:
         run_trials(study, space, spec, dies, lambda *_: None)
-    study, space, spec = start(tmp_path / "parts")
+    except Killed:
+        pass
+    study, space, spec = start(tmp_path / "parts", rungs=rungs)
     run_trials(study, space, spec, measured, lambda *_: None)
-    complete = [t.configuration for t in records(study) if t.state == "complete"]
-    assert complete == whole
+    assert [(t.configuration, t.state, t.curve) for t in records(study)] == whole
+    assert not (tmp_path / "parts" / "study" / "states").exists()
+
+
+def test_rungs_stop_most_trials_and_the_front_goes_on(tmp_path):
+    study, space, spec = start(tmp_path, rungs="1/8,1/2", trials=18, cohort=9)
+    run_trials(study, space, spec, measured, lambda *_: None)
+    found = records(study)
+    steps = [t.curve.steps[-1] for t in found]
+    assert len(found) == 18 and {t.state for t in found} == {"complete", "pruned"}
+    assert all((t.state == "complete") == (s == 300) for t, s in zip(found, steps)) and 38 in steps
+    mask = non_dominated(np.array([(t.trainable, t.loss) for t in found]))
+    assert all(t.state == "complete" for t, on_front in zip(found, mask) if on_front)
+    assert all(t.curve.seconds == s for t, s in zip(found, steps))  # each stretch once: promoted trials went on
+
+
+def test_a_lost_state_is_trained_again_from_the_beginning(tmp_path):
+    study, space, (spec, folder) = start(tmp_path, rungs="1/2", trials=4)
+    calls = []
+
+    def dies(configuration):
+        calls.append(configuration)
+        if len(calls) == 6:
+            raise Killed
+        return measured(configuration)
+
+    with pytest.raises(Killed):
+        run_trials(study, space, (spec, folder), dies, lambda *_: None)
+    folder.drop_states()
+    study, space, whole = start(tmp_path, rungs="1/2", trials=4)
+    run_trials(study, space, whole, measured, lambda *_: None)
+    assert all(t.state in ("complete", "pruned") for t in records(study)) and len(records(study)) == 4
 
 
 def test_a_trial_left_running_by_a_kill_is_asked_again_first(tmp_path):

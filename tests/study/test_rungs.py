@@ -1,0 +1,22 @@
+"""Shares of the full length -> steps and validation rows."""
+
+import pytest
+
+from autopeft.errors import AutopeftError
+from autopeft.study.rungs import Rung, ladder
+
+
+def test_shares_become_steps_and_rows_and_the_full_length_is_always_last():
+    assert ladder("1/8,1/2", 64, 600) == (Rung(8, 200), Rung(32, 300), Rung(64, 600))
+    assert ladder("none", 64, 600) == (Rung(64, 600),)
+    assert ladder("0.5, 0.25, 1", 100, 100) == (Rung(25, 34), Rung(50, 50), Rung(100, 100))
+
+
+def test_rungs_that_fall_together_are_one():
+    assert [r.steps for r in ladder("1/9,1/8,1/2", 4, 10)] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("text", ["0", "2", "-1/2", "half", "1/0", ""])
+def test_what_is_no_share_is_one_sentence(text):
+    with pytest.raises(AutopeftError, match="rungs is no share between 0 and 1"):
+        ladder(text, 64, 600)
