@@ -1,6 +1,6 @@
 """Curves and outcomes -> Front: dominance, hypervolume, knee, best under a budget, intervals. Imports no torch."""
 
-from autopeft.front.dominance import hypervolume, knee, non_dominated, ranks
+from autopeft.front.dominance import hypervolume, knee, non_dominated
 from autopeft.front.front import Front, FrontPoint, Verdict, finalists, front_of, point_of, point_of_trial, verdict
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "non_dominated",
     "point_of",
     "point_of_trial",
-    "ranks",
     "verdict",
 ]

@@ -1,4 +1,4 @@
-"""Points -> non-dominated points, ranks, hypervolume, knee. Every objective is minimised. Imports no torch."""
+"""Points -> non-dominated points, hypervolume, knee. Every objective is minimised. Imports no torch."""
 
 import numpy as np
 
@@ -12,19 +12,6 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
         earlier_twin = (points[:i] == point).all(axis=1).any()
         keep[i] = not (as_good & better).any() and not earlier_twin
     return keep
-
-
-def ranks(points: np.ndarray) -> np.ndarray:
-    """(N, M) -> (N,): 0 for the front, 1 for the front of the rest, and so on (equal points share a rank)."""
-    points = np.asarray(points, dtype=float)
-    one, other = points[:, None], points[None]
-    dominates = (one <= other).all(axis=2) & (one < other).any(axis=2)
-    found = np.full(len(points), -1)
-    rank = 0
-    while (left := found < 0).any():
-        found[left & ~dominates[left].any(axis=0)] = rank
-        rank += 1
-    return found
 
 
 def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:

@@ -24,6 +24,10 @@ RETRIES = 8  # proposals asked of the inner sampler before an allowed value is d
 
 SAMPLERS = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False, n_startup_trials=STARTUP),
+    "tpe-multivariate": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP),
+    "tpe-group": lambda seed: optuna.samplers.TPESampler(
+        seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP
+    ),
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=STARTUP),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP),

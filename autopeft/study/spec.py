@@ -45,7 +45,7 @@ class StudySpec(BaseModel):
     importance: str = Field(
         "trace", description="Layer scores that weight the layers: trace, gradient, variance, uniform, random or none."
     )
-    sampler: str = Field("tpe", description="tpe, nsga2, random or gp.")
+    sampler: str = Field("tpe", description="tpe, tpe-multivariate, tpe-group, nsga2, random or gp.")
     trials: int = Field(40, ge=1, description="Configurations to try.")
     timeout: float | None = Field(None, gt=0, description="Stop starting trials after this many seconds.")
     seed: int = Field(0, ge=0, description="Seed of the sampler and of every trial; finalists take the seeds after it.")

@@ -1,4 +1,4 @@
-"""Runs -> how well a short run's signal foretells the full-length truth: ranking, front, hypervolume. Imports no torch."""
+"""Runs -> how well a short run's signal foretells the truth: ranking, front, hypervolume. Imports no torch."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def read_and_judge(path: str | Path, budget: str | None = None) -> dict:
     """A table's or a published table's figures, JSON-ready (null for what cannot be said). Raises AutopeftError."""
     if is_published(path):
         if budget:
-            raise AutopeftError(f"{path} is a published table, which has no backbone to take a share of: leave out --budget.")
+            raise AutopeftError(f"{path} is a published table without a budget: leave out --budget.")
         runs, final = read_published(path), "valid_accuracy"
     else:
         runs, final = runs_of(TruthTable.read(path), budget), "validation_score"
@@ -54,17 +54,17 @@ def figures(runs: Runs, cost: np.ndarray, known: np.ndarray, signal: str, truth:
     everyone = np.flatnonzero(known)
     whole = runs.volume(everyone)
     return {
-        "configurations": int(known.sum()),
+        "of": int(known.sum()),
         "tau_own": tau(cost, own),
         "tau": tau(cost, true),
         "tau_low": low,
         "tau_high": high,
         "spearman": spearman(cost, true),
-        "spearman_best_third": spearman(cost[best_third], true[best_third]),
+        "spearman_top": spearman(cost[best_third], true[best_third]),
         "front": len(true_front),
-        "front_recall": float(np.isin(true_front, chosen).mean()),
-        "front_recall_near": nearly_kept(runs.parameters[known], true, true_front, chosen),
-        "hypervolume": runs.volume(everyone[chosen]) / whole if whole else float("nan"),
+        "recall": float(np.isin(true_front, chosen).mean()),
+        "recall_near": nearly_kept(runs.parameters[known], true, true_front, chosen),
+        "kept": runs.volume(everyone[chosen]) / whole if whole else float("nan"),
         "regret": float(true[cost.argmin()] - true.min()),
     }
 

@@ -1,5 +1,7 @@
 """Runs + a ladder of rungs -> what front-preserving halving would spend and keep. Imports no torch."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from autopeft.errors import AutopeftError
@@ -20,7 +22,7 @@ def ladder_of(text: str) -> tuple[float, ...]:
         shares = tuple(p[0] / p[1] if len(p) == 2 else p[0] for p in parts)
     except (ValueError, ZeroDivisionError):
         shares = ()
-    if not shares or shares[-1] != 1 or shares[0] <= 0 or any(a >= b for a, b in zip(shares, shares[1:])):
+    if not shares or shares[-1] != 1 or shares[0] <= 0 or any(a >= b for a, b in pairwise(shares)):
         raise AutopeftError(f"The rungs '{text}' are not rising shares of the full length up to 1: write 1/8,1/2,1.")
     return shares
 
@@ -61,8 +63,8 @@ def promotion_rows(runs: Runs, final: str = "validation_score") -> list[dict]:
             for signal in (s for s in runs.signals if s != "train_loss" or "validation_loss" not in runs.signals):
                 spent, kept = zip(*(one_order(runs, ladder_of(text), eta, signal, final, o) for o in range(ORDERS)))
                 inside = over_seeds(np.array(kept) / whole if whole else np.full(ORDERS, np.nan))
-                cost = {"rungs": text, "eta": eta, "signal": signal, "steps_spent": float(np.mean(spent))}
-                rows.append({**cost, "hypervolume_kept": inside.mean, "low": inside.low, "high": inside.high})
+                cost = {"rungs": text, "eta": eta, "signal": signal, "spent": float(np.mean(spent))}
+                rows.append({**cost, "kept": inside.mean, "low": inside.low, "high": inside.high})
     return rows
 
 

@@ -30,7 +30,7 @@ class Runs:
 
     @property
     def reference(self) -> np.ndarray:
-        """[log10 parameters, cost] where the hypervolume ends: the budget, and the best linear probe (else the worst)."""
+        """[log10 parameters, cost] where the hypervolume ends: the budget, the best linear probe (else the worst)."""
         probes = self.truths["score"][self.parameters == 0]
         worst = probes.min() if probes.size else self.truths["score"].max()
         return np.array([np.log10(self.limit or 1.1 * self.parameters.max()), worst])
@@ -84,7 +84,7 @@ def limit_of(table: TruthTable, budget: str | None) -> int | None:
         return own
     limit = parse_budget(budget, table.about["shapes"]["backbone_parameters"])
     if own and limit > own:
-        raise AutopeftError(f"The budget {budget} is {limit:,} parameters, but {table.path} ends at {own:,}: give less.")
+        raise AutopeftError(f"The budget {budget} is {limit:,} parameters, {table.path} ends at {own:,}: give less.")
     return limit
 
 

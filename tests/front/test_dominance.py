@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autopeft.front.dominance import contributions, hypervolume, knee, non_dominated, ranks
+from autopeft.front.dominance import contributions, hypervolume, knee, non_dominated
 
 
 def dominates(a, b):
@@ -16,11 +16,6 @@ def test_against_brute_force_with_ties(seed, objectives):
         beaten = any(dominates(other, points[i]) for other in points)
         twin = any((points[j] == points[i]).all() for j in range(i))
         assert kept == (not beaten and not twin)
-
-
-def test_ranks_peel_the_fronts():
-    points = np.array([[0, 2], [1, 1], [2, 0], [1, 2], [2, 2], [1, 1]])
-    assert ranks(points).tolist() == [0, 0, 0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,0 +1,121 @@
+"""Configuration -> the walk's parameters for it, and the nearest untried row of a table. Imports no torch."""
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from autopeft.configuration import Configuration, Scalar
+from autopeft.errors import AutopeftError
+from autopeft.space import SearchSpace
+from autopeft.space.branch import SIZES, Branch
+
+
+class Follow:
+    """A Chooser that takes what a configuration says, and keeps the parameters and Optuna's distributions of them."""
+
+    def __init__(self, branch: str, configuration: Configuration):
+        self.parameters: dict[str, Scalar] = {}
+        self.distributions: dict = {}
+        self._branch, self._configuration = branch, configuration
+
+    def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
+        value = self._wanted(name, allowed)
+        if value not in allowed:
+            raise AutopeftError(f"{self._configuration} is not in this space: {name} is not one of {allowed}.")
+        ordered = name == "frozen_layers"  # as the study asks for it
+        self.distributions[name] = (
+            IntDistribution(choices[0], choices[-1]) if ordered else CategoricalDistribution(choices)
+        )
+        self.parameters[name] = value
+        return value
+
+    def _wanted(self, name: str, allowed: tuple) -> Scalar:
+        if name == "method":
+            return self._branch
+        if name == "frozen_layers":
+            return self._configuration.frozen_layers
+        if name.startswith("layer."):
+            return int(name.split(".")[1]) in self._configuration.layers
+        part, setting = name.split(".", 1)
+        if part in self._configuration.methods:
+            return self._configuration.settings_of(part).get(setting)
+        return 0 if setting in SIZES and 0 in allowed else allowed[0]  # a combination's part that is off
+
+    def log_uniform(self, name: str, low: float, high: float) -> float:
+        self.distributions[name] = FloatDistribution(low, high, log=True)
+        self.parameters[name] = float(np.clip(self._configuration.learning_rate, low, high))
+        return self.parameters[name]
+
+
+def branch_of(space: SearchSpace, configuration: Configuration) -> Branch:
+    """The branch that makes a configuration. Raises AutopeftError when the space has none."""
+    names = {b.name: b for b in space.branches}
+    found = names.get(configuration.method) or names.get("combination")
+    if found is None or not set(configuration.methods) <= {*found.parts, "head_only"}:
+        raise AutopeftError(f"{configuration} is not in space '{space.name}': it has no method {configuration.method}.")
+    return found
+
+
+def follow(space: SearchSpace, configuration: Configuration) -> Follow:
+    """The inverse of the walk. Raises AutopeftError when the walk cannot make this configuration."""
+    chooser = Follow(branch_of(space, configuration).name, configuration)
+    made = space.walk(chooser)
+    if (made.method, made.settings, made.layers) != configuration_parts(configuration):
+        raise AutopeftError(f"{configuration} is not in space '{space.name}': the nearest it has is {made}.")
+    return chooser
+
+
+def configuration_parts(configuration: Configuration) -> tuple:
+    return configuration.method, configuration.settings, configuration.layers
+
+
+def position(branch: Branch, configuration: Configuration) -> np.ndarray:
+    """Where a configuration lies, so that the L1 distance of two is layers + settings + learning rate, each 0 to 1.
+
+    Layers: Hamming / L. Settings, their mean: a size by the ratio of (1 + value), as a share of its range's logarithm;
+    anything else 0 or 1. Learning rate: the ratio, as a share of its range's logarithm.
+    """
+    top = branch.shapes.num_layers
+    found = [float(i in configuration.layers) / top for i in range(top)]
+    for name, values in branch.choices:
+        part, setting = name.split(".", 1) if "." in name else (branch.name, name)
+        on = part in configuration.methods
+        value = configuration.settings_of(part).get(setting) if on else 0
+        found += [x / len(branch.choices) for x in place(value, values)]
+    low, high = branch.learning_rate
+    return np.array([*found, np.log(configuration.learning_rate / low) / np.log(high / low)])
+
+
+def place(value: Scalar, values: tuple) -> list[float]:
+    """A value among its choices: one number for a size, half a one-hot vector for anything else."""
+    if all(isinstance(v, int | float) and not isinstance(v, bool) and v >= 0 for v in values):
+        span = np.log1p(max(values)) - np.log1p(min(values))
+        return [float((np.log1p(value) - np.log1p(min(values))) / span) if span else 0.0]
+    return [0.5 * (v == value) for v in values]
+
+
+class Rows:
+    """The rows of a table in a space: their parameters, and which is nearest to a proposal."""
+
+    def __init__(self, space: SearchSpace, configurations: list[Configuration]):
+        self.space, self.configurations = space, configurations
+        self.followed = [follow(space, c) for c in configurations]
+        self._branches = [branch_of(space, c) for c in configurations]
+        names = [b.name for b in self._branches]
+        self._of = {n: np.flatnonzero(np.array(names) == n) for n in dict.fromkeys(names)}
+        self._positions = {
+            n: np.array([position(self._branches[i], configurations[i]) for i in of]) for n, of in self._of.items()
+        }
+
+    def used_up(self, tried: set[int]) -> set[str]:
+        """The space's methods that have no row left."""
+        return {b.name for b in self.space.branches if set(self._of.get(b.name, ())) <= tried}
+
+    def nearest(self, configuration: Configuration, tried: set[int]) -> int | None:
+        """The nearest row of the same method that is not tried; None if there is none."""
+        branch = branch_of(self.space, configuration)
+        of = self._of.get(branch.name, np.array([], dtype=int))
+        free = np.array([i not in tried for i in of], dtype=bool)
+        if not free.any():
+            return None
+        far = np.abs(self._positions[branch.name][free] - position(branch, configuration)).sum(axis=1)
+        return int(of[free][far.argmin()])

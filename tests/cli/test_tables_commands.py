@@ -1,0 +1,56 @@
+"""The commands that look into tables of truths."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from made_up_tables import made_up_table
+
+from autopeft.cli import commands
+from autopeft.errors import AutopeftError
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> str:
+    return str(made_up_table(tmp_path_factory.mktemp("tables"), size=20).path)
+
+
+def ask(*arguments) -> str:
+    return CliRunner().invoke(commands, [str(a) for a in arguments], catch_exceptions=False, standalone_mode=False).output
+
+
+def test_fidelity_prints_tables_or_json(path):
+    assert "promotion by rungs" in ask("fidelity", path)
+    judged = json.loads(ask("fidelity", path, "--json"))
+    assert {r["step"] for r in judged["fidelity"]} == {6, 12, 24, 48, 96} and judged["promotion"]
+
+
+def test_replay_prints_writes_and_compares(path, tmp_path):
+    out = tmp_path / "replay.html"
+    options = ("--sampler", "random", "--importance", "none", "--importance", "trace", "--seeds", 2, "--trials", 12)
+    assert "with and without" in ask("replay", path, *options, "--out", out)
+    assert "hypervolume" in out.read_text()
+    found = json.loads(ask("replay", path, *options, "--json"))
+    assert [r["search"] for r in found["searches"]] == ["random", "random + trace prior"] and len(found["pairs"]) == 1
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (("--sampler", "tpee"), "Did you mean 'tpe'"),
+        (("--rungs", "1/2"), "rising shares"),
+        (("--importance", "magic"), "no layer scores 'magic'"),
+        (("--transfer", "nowhere.csv"), "There is no table nowhere.csv"),
+        (("--out", "figure.txt"), "no place for a figure"),
+        (("--budget", "x"), "not a number"),
+    ],
+)
+def test_bad_input_is_one_sentence(path, options, sentence):
+    with pytest.raises(AutopeftError, match=sentence):
+        ask("replay", path, *options)
+
+
+def test_what_is_no_table_is_said(tmp_path):
+    for command in ("fidelity", "replay"):
+        with pytest.raises(AutopeftError, match="There is no table"):
+            ask(command, tmp_path / "x.csv")
