@@ -1,13 +1,42 @@
-"""The commands that look into a table of full-length truths: fidelity, replay."""
+"""The commands of tables of full-length truths: table builds one, fidelity and replay look into it."""
 
 import json
 from pathlib import Path
 
 import click
 
-from autopeft.cli import as_json, commands
+from autopeft.cli import as_json, commands, quiet, study_options
 from autopeft.cli_looks import print_rows
 from autopeft.errors import AutopeftError
+from autopeft.progress import Progress
+
+
+@commands.command()
+@click.option("--study", default="truths", show_default=True, help="A study in studies/ or a YAML file.")
+@click.option("--out", required=True, type=click.Path(), help="The table: NAME.csv, with NAME.json beside it.")
+@click.option(
+    "--configurations", default=128, show_default=True, type=click.IntRange(min=1), help="Size of the sample."
+)
+@quiet
+@study_options
+def table(study, out, configurations, quiet, **overrides) -> None:
+    """Train a spread sample of a space at full length and keep every rung; the same command again goes on with it.
+
+    \b
+    Example: autopeft table --data vader-movies --configurations 128 --out studies/tables/vader-movies.csv
+    """
+    from autopeft.prepare import prepare
+    from autopeft.study.spec import load_spec
+
+    progress = Progress(quiet=quiet)
+    if Path(out).suffix != ".csv":
+        raise AutopeftError(f"--out {out} is no name for a table: give NAME.csv.")
+    prepared = prepare(load_spec(study, overrides), progress.note)
+
+    from autopeft.tables.build import build_table  # loads torch: only now that nothing is wrong with the input
+
+    built = build_table(prepared, Path(out), configurations, progress)
+    click.echo(f"{built.rows['configuration'].nunique()} configurations, {len(built.finished())} runs in {out}")
 
 
 @commands.command()

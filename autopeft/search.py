@@ -67,7 +67,9 @@ def plan(study: str | None = None, out: str | Path | None = None, **overrides) -
         "refused": space.refused,
         "over_budget": sorted({b.name for b in space.branches} - set(affordable)),
         "trials": spec.trials,
-        "rungs": [{"steps": r.steps, "rows": r.rows} for r in ladder(spec.rungs, spec.full_steps, len(task.validation))],
+        "rungs": [
+            {"steps": r.steps, "rows": r.rows} for r in ladder(spec.rungs, spec.full_steps, len(task.validation))
+        ],
         "full_steps": spec.full_steps,
         "seeds": spec.seeds,
         "finalists": spec.finalists,

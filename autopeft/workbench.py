@@ -23,6 +23,7 @@ from autopeft.proxy.precision import Precision, choose_precision, resident
 from autopeft.proxy.training import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.space import SearchSpace
+from autopeft.space.follow import follow
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import uniform_lora
 from autopeft.study.rungs import Rung, ladder
@@ -46,6 +47,7 @@ class Workbench:
     workers: Workers
     space: SearchSpace
     study: optuna.Study
+    first: list[dict]  # parameters of the configurations to begin with
 
     @property
     def trainer(self) -> Trainer:
@@ -58,11 +60,6 @@ class Workbench:
     @property
     def ladder(self) -> tuple[Rung, ...]:
         return ladder(self.spec.rungs, self.spec.full_steps, len(self.task.validation))
-
-    @property
-    def first(self) -> list[dict]:
-        """Parameters of the configurations that the study begins with: the front of the study it transfers from."""
-        return []
 
     def close(self) -> None:
         self.workers.close()
@@ -103,7 +100,26 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")
-    return Workbench(spec, folder, progress, task, tokenised, workers, space, open_study(folder, spec))
+    first = transferred(spec.transfer, space, progress) if spec.transfer else []
+    return Workbench(spec, folder, progress, task, tokenised, workers, space, open_study(folder, spec), first)
+
+
+def transferred(folder: str, space: SearchSpace, progress: Progress) -> list[dict]:
+    """Parameters of the configurations on an earlier study's front, the best first, that this space can make.
+
+    Raises AutopeftError if the folder holds no study.
+    """
+    from autopeft.result import Result
+
+    found = []
+    points = [p for p in Result.open(folder).front.points if p.configuration.method != "head_only"]
+    for point in sorted(points, key=lambda p: -p.score.mean):
+        try:
+            found.append(follow(space, point.configuration).parameters)
+        except AutopeftError as error:
+            progress.note(f"Not transferred: {error}")
+    progress.note(f"Transfer: the study begins with {len(found)} configurations of the front in {folder}.")
+    return found
 
 
 def load_workers(prepared: Prepared, backbone: Backbone, tokenised: TokenisedTask, progress: Progress) -> Workers:
@@ -117,7 +133,11 @@ def load_workers(prepared: Prepared, backbone: Backbone, tokenised: TokenisedTas
     progress.note(
         f"Training in {workers} process{'es' if workers > 1 else ''}"
         + (f" ({timings} per step)" if timings else "")
-        + (f"; up to {prefix.bytes / 1e6:,.0f} MB of hidden states are kept at layers {prefix.boundaries}." if prefix else ".")
+        + (
+            f"; up to {prefix.bytes / 1e6:,.0f} MB of hidden states are kept at layers {prefix.boundaries}."
+            if prefix
+            else "."
+        )
     )
     return Workers(trainer, workers)
 

@@ -45,10 +45,14 @@ class PrefixCache:
         self.boundaries = spread(len(self.blocks), min(len(self.blocks), limit // max(1, one)))
         self.bytes = one * len(self.boundaries)
         self.folder = None if weight.is_cuda else folder or prepared_folder(backbone, tokenised)
-        self.states = {k: self._map(f"boundary-{k}", int(self.starts[-1]) * self.width, self.dtype) for k in self.boundaries}
+        self.states = {
+            k: self._map(f"boundary-{k}", int(self.starts[-1]) * self.width, self.dtype) for k in self.boundaries
+        }
         self.filled = self._map("filled", len(self.boundaries) * len(rows), torch.uint8).view(-1, len(rows))
         self.tuples = self._tuple_sizes(backbone) if self.boundaries else ()
-        self.read_rows = self.computed_rows = 0  # rows that a run with a frozen prefix took from here, or had to compute
+        self.read_rows = self.computed_rows = (
+            0  # rows that a run with a frozen prefix took from here, or had to compute
+        )
 
     def _map(self, name: str, size: int, dtype: torch.dtype) -> torch.Tensor:
         """Zeros: a sparse file mapped into memory, or device memory."""
@@ -186,4 +190,3 @@ def identity(backbone: Backbone, tokenised: TokenisedTask) -> str:
             digest.update(np.concatenate(rows).tobytes() if rows else b"")
         digest.update(split.lengths.tobytes())
     return digest.hexdigest()[:20]
-

@@ -132,7 +132,9 @@ class Session:
         """Step every run to its job's `until`; yield at each mark. A run that fails stands still."""
         job, begin = self.runs[0].job, self.runs[0].step
         marks = {*job.marks, job.until}
-        order = islice(endless(self.trainer.tokenised.train.lengths, self.trainer.batch_size, job.seed), begin, job.until)
+        order = islice(
+            endless(self.trainer.tokenised.train.lengths, self.trainer.batch_size, job.seed), begin, job.until
+        )
         with torch.random.fork_rng(devices=cuda_devices(self.model)):
             torch.set_rng_state(self.runs[0].rng)
             for step, rows in enumerate(order, start=begin + 1):

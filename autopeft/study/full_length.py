@@ -100,12 +100,18 @@ def train_contenders(
         contender, configuration = rates[number]
         name = f"{contender.name}, learning rate {configuration.learning_rate:.1g}"
         keep_run(done, name, contender, "tuning", configuration, folder, shapes, report)
-    left = [(c, c.configuration if not c.tuned else tuned(c, folder), seed) for c in contenders for seed in _seeds_left(c, folder, spec)]
+    left = [
+        (c, c.configuration if not c.tuned else tuned(c, folder), seed)
+        for c in contenders
+        for seed in _seeds_left(c, folder, spec)
+    ]
     half = (max(1, spec.full_steps // 2),)
     jobs = [Job(c, seed, spec.full_steps, spec.full_steps, half, test=True) for _, c, seed in left]
     for number, done in train(jobs):
         contender, configuration, seed = left[number]
-        keep_run(done, f"{contender.name}, seed {seed}", contender, contender.role, configuration, folder, shapes, report)
+        keep_run(
+            done, f"{contender.name}, seed {seed}", contender, contender.role, configuration, folder, shapes, report
+        )
 
 
 def keep_run(done: Done, name, contender, role, configuration, folder, shapes, report) -> None:

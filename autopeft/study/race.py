@@ -53,7 +53,9 @@ def race(
     folder.drop_states()
 
 
-def climb(study, cohort: list[Entrant], rung: Rung, spec: StudySpec, folder: StudyFolder, train: Train) -> Iterator[int]:
+def climb(
+    study, cohort: list[Entrant], rung: Rung, spec: StudySpec, folder: StudyFolder, train: Train
+) -> Iterator[int]:
     """Train those that are below the rung up to it; whoever fails leaves the cohort."""
     below = [e for e in cohort if e.curve is None or e.curve.steps[-1] < rung.steps]
     for number, done in train([job_of(e, rung, spec, folder) for e in below]):

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from autopeft.errors import AutopeftError
 from autopeft.space.space_file import read_yaml, validated
 
-FREE = ("trials", "timeout", "ceiling", "workers", "packing", "prefix_cache")  # may change between two runs of the same study
+FREE = (
+    "trials",
+    "timeout",
+    "ceiling",
+    "workers",
+    "packing",
+    "prefix_cache",
+)  # may change between two runs of the same study
 
 
 class StudySpec(BaseModel):
@@ -68,7 +75,9 @@ class StudySpec(BaseModel):
     workers: int | None = Field(
         None, ge=1, description="Processes that train side by side on a CPU (measured if not given)."
     )
-    packing: bool = Field(True, description="Train runs that differ in the learning rate only in one batch, if that is faster.")
+    packing: bool = Field(
+        True, description="Train runs that differ in the learning rate only in one batch, if that is faster."
+    )
     prefix_cache: str = Field("2GB", description="Most space for stored hidden states of frozen layers, or 0.")
     transfer: str | None = Field(None, description="An earlier study's folder: its front is tried first.")
     storage: str | None = Field(None, description="Optuna storage URL; by default a journal file in the study folder.")

@@ -105,6 +105,8 @@ def drop_partial_run(path: Path) -> None:
     """Take back what a kill left of a run: the lines after the last one that carries a test score."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     place = COLUMNS.index("peak_memory_bytes") - COLUMNS.index("test_score")
-    whole = [i for i, x in enumerate(lines) if i == 0 or (x.endswith("\n") and x.rstrip("\n").rsplit(",", place + 1)[1])]
+    whole = [
+        i for i, x in enumerate(lines) if i == 0 or (x.endswith("\n") and x.rstrip("\n").rsplit(",", place + 1)[1])
+    ]
     if whole[-1] + 1 < len(lines):
         write_whole(path, "".join(lines[: whole[-1] + 1]))

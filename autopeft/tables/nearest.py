@@ -1,71 +1,11 @@
 """Configuration -> the walk's parameters for it, and the nearest untried row of a table. Imports no torch."""
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from autopeft.configuration import Configuration, Scalar
-from autopeft.errors import AutopeftError
 from autopeft.space import SearchSpace
-from autopeft.space.branch import SIZES, Branch
-
-
-class Follow:
-    """A Chooser that takes what a configuration says, and keeps the parameters and Optuna's distributions of them."""
-
-    def __init__(self, branch: str, configuration: Configuration):
-        self.parameters: dict[str, Scalar] = {}
-        self.distributions: dict = {}
-        self._branch, self._configuration = branch, configuration
-
-    def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
-        value = self._wanted(name, allowed)
-        if value not in allowed:
-            raise AutopeftError(f"{self._configuration} is not in this space: {name} is not one of {allowed}.")
-        ordered = name == "frozen_layers"  # as the study asks for it
-        self.distributions[name] = (
-            IntDistribution(choices[0], choices[-1]) if ordered else CategoricalDistribution(choices)
-        )
-        self.parameters[name] = value
-        return value
-
-    def _wanted(self, name: str, allowed: tuple) -> Scalar:
-        if name == "method":
-            return self._branch
-        if name == "frozen_layers":
-            return self._configuration.frozen_layers
-        if name.startswith("layer."):
-            return int(name.split(".")[1]) in self._configuration.layers
-        part, setting = name.split(".", 1)
-        if part in self._configuration.methods:
-            return self._configuration.settings_of(part).get(setting)
-        return 0 if setting in SIZES and 0 in allowed else allowed[0]  # a combination's part that is off
-
-    def log_uniform(self, name: str, low: float, high: float) -> float:
-        self.distributions[name] = FloatDistribution(low, high, log=True)
-        self.parameters[name] = float(np.clip(self._configuration.learning_rate, low, high))
-        return self.parameters[name]
-
-
-def branch_of(space: SearchSpace, configuration: Configuration) -> Branch:
-    """The branch that makes a configuration. Raises AutopeftError when the space has none."""
-    names = {b.name: b for b in space.branches}
-    found = names.get(configuration.method) or names.get("combination")
-    if found is None or not set(configuration.methods) <= {*found.parts, "head_only"}:
-        raise AutopeftError(f"{configuration} is not in space '{space.name}': it has no method {configuration.method}.")
-    return found
-
-
-def follow(space: SearchSpace, configuration: Configuration) -> Follow:
-    """The inverse of the walk. Raises AutopeftError when the walk cannot make this configuration."""
-    chooser = Follow(branch_of(space, configuration).name, configuration)
-    made = space.walk(chooser)
-    if (made.method, made.settings, made.layers) != configuration_parts(configuration):
-        raise AutopeftError(f"{configuration} is not in space '{space.name}': the nearest it has is {made}.")
-    return chooser
-
-
-def configuration_parts(configuration: Configuration) -> tuple:
-    return configuration.method, configuration.settings, configuration.layers
+from autopeft.space.branch import Branch
+from autopeft.space.follow import branch_of, follow
 
 
 def position(branch: Branch, configuration: Configuration) -> np.ndarray:

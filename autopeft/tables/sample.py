@@ -25,7 +25,9 @@ class Spread:
             return self._method
         taken = self._taken.setdefault(name, Counter())
         fewest = min(taken[v] for v in allowed)
-        value = [v for v in allowed if taken[v] == fewest][self._generator.integers(sum(taken[v] == fewest for v in allowed))]
+        value = [v for v in allowed if taken[v] == fewest][
+            self._generator.integers(sum(taken[v] == fewest for v in allowed))
+        ]
         taken[value] += 1
         return value
 

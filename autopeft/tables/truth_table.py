@@ -98,7 +98,9 @@ def lines_of(configuration: Configuration, trainable: int, curve: Curve) -> str:
     for i, step in enumerate(curve.steps):
         last = i == len(curve.steps) - 1
         measured = (curve.train_loss[i], curve.validation_loss[i], curve.validation_score[i])
-        tested = (f"{curve.test_loss:.6f}", f"{curve.test_score:.6f}") if last and curve.test_loss is not None else ("", "")
+        tested = (
+            (f"{curve.test_loss:.6f}", f"{curve.test_score:.6f}") if last and curve.test_loss is not None else ("", "")
+        )
         writer.writerow(
             (*fixed, step, *(f"{x:.6f}" for x in measured), *tested, f"{curve.seconds:.2f}", curve.peak_memory_bytes)
         )

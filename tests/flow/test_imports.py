@@ -10,7 +10,19 @@ import pytest
 import autopeft
 
 PACKAGE = Path(autopeft.__file__).parent
-STATIONS = ["tasks", "backbone", "importance", "methods", "space", "proxy", "study", "front", "report", "export", "tables"]
+STATIONS = [
+    "tasks",
+    "backbone",
+    "importance",
+    "methods",
+    "space",
+    "proxy",
+    "study",
+    "front",
+    "report",
+    "export",
+    "tables",
+]
 ABOVE = {"tables": {"prepare", "workbench"}}  # what stands above the stations and prepares a run for one
 SHARED = {"configuration", "errors", "packages", "progress"}
 

@@ -16,8 +16,8 @@ from autopeft.configuration import Configuration
 from autopeft.importance import score_layers
 from autopeft.importance.cut import saving
 from autopeft.methods import get_method
-from autopeft.proxy.precision import choose_precision, resident
 from autopeft.proxy.job import Job
+from autopeft.proxy.precision import choose_precision, resident
 from autopeft.proxy.training import Trainer, train
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise

@@ -1,0 +1,272 @@
+"""How much faster is the engine than the loop a user would write, at the same front?
+
+    python tests/speed/engine.py [--study quickstart] [--data NAME] [--trials 27] [--slow-trials 5] [--levers 9]
+
+Every system is given the same configurations, in the same order, one system after the other in this one call:
+engine (as `autopeft search` runs its trials), fair (one process, dynamic padding, fp32, full length), naive (Optuna +
+Trainer, padded to 128) and published (a process per trial). naive and published are run on --slow-trials of the
+configurations and scaled by what fair took on the same ones; 0 runs all. --levers N then adds the engine's levers one
+by one on N configurations. Quality is the hypervolume of the front that each search picks by its own validation
+losses, its members re-trained at full length by the fair loop and scored on the test split.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+import torch
+from loops import LOOPS, Looped, sample
+
+from autopeft.backbone.prefix import PrefixCache
+from autopeft.configuration import Configuration
+from autopeft.front.dominance import hypervolume, non_dominated
+from autopeft.methods import count
+from autopeft.prepare import Prepared, prepare
+from autopeft.progress import Progress
+from autopeft.proxy.job import Job
+from autopeft.proxy.precision import Precision, resident
+from autopeft.proxy.training import Trainer
+from autopeft.proxy.workers import Workers, choose_workers
+from autopeft.study.folder import StudyFolder
+from autopeft.study.full_length import uniform_lora
+from autopeft.study.race import Entrant, race
+from autopeft.study.rungs import ladder
+from autopeft.study.spec import load_spec
+from autopeft.tasks.batches import batches
+from autopeft.tasks.tokens import tokenise
+from autopeft.workbench import load_resident
+
+
+@dataclass
+class Raced:
+    """Seconds of a search, of which set-up; per configuration its validation loss at full length, None if stopped."""
+
+    seconds: float
+    setup_seconds: float
+    losses: list[float | None]
+    steps: int  # training steps done
+    inside: dict[str, float]  # seconds inside forward, backward, optimiser ... summed over processes, when profiled
+
+
+@dataclass(frozen=True)
+class Levers:
+    """What of the engine is switched on."""
+
+    precision: bool = True
+    buckets: bool = True
+    prefix: bool = True
+    rungs: bool = True
+    packing: bool = True
+    workers: bool = True
+
+
+LADDER = {
+    "resident backbone, no dropout in it (fp32)": Levers(False, False, False, False, False, False),
+    "+ precision and attention by timing": Levers(True, False, False, False, False, False),
+    "+ length buckets": Levers(True, True, False, False, False, False),
+    "+ stored frozen prefix": Levers(True, True, True, False, False, False),
+    "+ rungs": Levers(True, True, True, True, False, False),
+    "+ packing": Levers(True, True, True, True, True, False),
+    "+ worker processes": Levers(),
+}
+
+
+def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: Levers = Levers()) -> Raced:
+    """The engine's own cohorts on given configurations, its start-up timings and an empty prefix store included."""
+    began = time.monotonic()
+    spec = prepared.spec
+    with tempfile.TemporaryDirectory() as temporary, unbucketed(not levers.buckets):
+        if levers.precision:
+            backbone, tokenised, _ = load_resident(prepared, None, Progress(quiet=True))
+        else:
+            backbone = resident(spec.model, len(prepared.task.label_names), Precision("fp32", "sdpa", {}))
+            tokenised = tokenise(prepared.task, backbone.tokenizer, spec.max_length)
+        prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, Path(temporary)) if levers.prefix else None
+        trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, levers.packing)
+        probe = Job(uniform_lora(prepared.shapes, prepared.budget), spec.seed, 1, 1)
+        workers = Workers(trainer, choose_workers(trainer, probe, None if levers.workers else 1)[0])
+        folder = StudyFolder(Path(temporary) / "study")
+        folder.create()
+        setup = time.monotonic() - began
+        rungs = ladder(spec.rungs if levers.rungs else "none", spec.full_steps, len(prepared.task.validation))
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(directions=["minimize", "maximize"])
+        for start in range(0, len(configurations), spec.cohort):
+            cohort = [entrant(study, c, prepared) for c in configurations[start : start + spec.cohort]]
+            list(race(study, cohort, rungs, spec, folder, workers.run))
+        workers.close()
+    curves = [t.user_attrs.get("curve") for t in study.trials]
+    steps = sum(c["steps"][-1] for c in curves if c)
+    losses = [c["validation_loss"][-1] if c and c["steps"][-1] == spec.full_steps else None for c in curves]
+    return Raced(time.monotonic() - began, setup, losses, steps, {})
+
+
+def entrant(study: optuna.Study, configuration: Configuration, prepared: Prepared) -> Entrant:
+    """A given configuration as a trial."""
+    trial, trainable = study.ask(), count(configuration, prepared.shapes)
+    trial.set_user_attr("trainable", trainable)
+    trial.set_user_attr("configuration", configuration.to_json())
+    return Entrant(trial, configuration, trainable)
+
+
+class unbucketed:
+    """For the length of a with block batches are in random order, not of similar length, if asked for."""
+
+    def __init__(self, asked: bool):
+        self.asked = asked
+
+    def __enter__(self):
+        if self.asked:
+            from autopeft.proxy import training
+
+            training.batches = in_order
+
+    def __exit__(self, *_):
+        from autopeft.proxy import training
+
+        training.batches = batches
+
+
+def in_order(lengths: np.ndarray, batch_size: int, generator: np.random.Generator | None = None) -> list[np.ndarray]:
+    """Batches of rows as they come (evaluation) or shuffled (training)."""
+    order = np.arange(len(lengths)) if generator is None else generator.permutation(len(lengths))
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def front_of(prepared: Prepared, configurations: Sequence[Configuration], losses: Sequence[float | None]) -> list[int]:
+    """Numbers of the configurations on the front of (parameters, validation loss), stopped ones left out."""
+    whole = [i for i, x in enumerate(losses) if x is not None]
+    points = np.array([(count(configurations[i], prepared.shapes), losses[i]) for i in whole])
+    return [whole[i] for i in np.flatnonzero(non_dominated(points))]
+
+
+def volume(prepared: Prepared, configurations: Sequence[Configuration], truth: Looped, members: Sequence[int]) -> float:
+    """Hypervolume of (log10 parameters, test score) over the budget and the worst test score of all configurations."""
+    size = [np.log10(max(1, count(configurations[i], prepared.shapes))) for i in members]
+    score = [truth.results[i]["test_score"] for i in range(len(configurations))]
+    points = np.array([(s, -score[i]) for s, i in zip(size, members)])
+    return hypervolume(points, np.array([np.log10(prepared.budget) + 1e-9, -min(score)]))
+
+
+def compare(prepared: Prepared, configurations: list[Configuration], slow_trials: int) -> dict:
+    """Run all systems, print the table of ratios, and return the figures."""
+    raced = engine(prepared, configurations)
+    print(f"engine: {raced.seconds:.1f} s, {raced.setup_seconds:.1f} s of it set-up, {raced.steps} steps", flush=True)
+    fair = LOOPS["fair"](prepared, configurations, quiet)
+    print(f"fair: {fair.seconds:.1f} s", flush=True)
+    chosen = list(range(len(configurations))) if not slow_trials else spaced(len(configurations), slow_trials)
+    part = sum(fair.results[i]["seconds"] for i in chosen) / sum(r["seconds"] for r in fair.results)
+    slow = {}
+    for name in ("naive", "published"):
+        looped = LOOPS[name](prepared, [configurations[i] for i in chosen], quiet)
+        slow[name] = looped.seconds / part
+        print(f"{name}: {looped.seconds:.1f} s on {len(chosen)} configurations, {slow[name]:.0f} s for all", flush=True)
+    mine = front_of(prepared, configurations, raced.losses)
+    theirs = front_of(prepared, configurations, [r["validation_loss"] for r in fair.results])
+    kept = volume(prepared, configurations, fair, mine) / volume(prepared, configurations, fair, theirs)
+    print(
+        f"{prepared.task.name}, {len(configurations)} trials of {prepared.spec.full_steps} steps of {prepared.spec.batch_size}:"
+    )
+    for name, seconds in {"fair": fair.seconds, **slow}.items():
+        print(f"  {name:10s} {seconds:7.0f} s   {seconds / raced.seconds:6.1f} x engine")
+    print(
+        f"  hypervolume of the engine's front ({len(mine)} members), of the full-length search's ({len(theirs)}): {kept:.3f}"
+    )
+    return {"engine": asdict(raced), "fair": asdict(fair), **slow, "hypervolume": kept, "mine": mine, "theirs": theirs}
+
+
+def spaced(total: int, number: int) -> list[int]:
+    return sorted({round(i) for i in np.linspace(0, total - 1, number)})
+
+
+def quiet(_: str) -> None:
+    """No line per trial."""
+
+
+def each_lever(prepared: Prepared, configurations: list[Configuration]) -> dict:
+    """The fair loop, then the engine with one more lever each time, on the same configurations."""
+    seconds = {"fair": LOOPS["fair"](prepared, configurations, quiet).seconds}
+    for name, levers in LADDER.items():
+        seconds[name] = engine(prepared, configurations, levers).seconds
+        before = list(seconds.values())[-2]
+        print(
+            f"  {name:45s} {seconds[name]:6.1f} s   {before / seconds[name]:5.2f} x the line above, "
+            f"{seconds['fair'] / seconds[name]:5.1f} x fair",
+            flush=True,
+        )
+    return seconds
+
+
+def equation(prepared: Prepared) -> None:
+    """A step against the cut, measured and predicted; the matrix products' share of the machine's peak."""
+    backbone, tokenised, precision = load_resident(prepared, None, Progress(quiet=True))
+    layers, spec = backbone.shapes.num_layers, prepared.spec
+    print(f"{precision}; a step of LoRA r=8 on query and value above the cut, ms:")
+    print("  cut  recomputed  stored  ratio  (2L-k)/(2(L-k))")
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, Path(folder))
+        for cut in range(layers):
+            lora = Configuration.of(
+                "lora", {"rank": 8, "target_modules": "query+value", "rslora": False}, range(cut, layers), 1e-3
+            )
+            plain, stored = (
+                steps_of(Trainer(backbone, tokenised, spec.batch_size, prefix=p), lora) for p in (None, prefix)
+            )
+            print(
+                f"  {cut:3d}  {1000 * plain:10.1f}  {1000 * stored:6.1f}  {plain / stored:5.2f}  "
+                f"{(2 * layers - cut) / (2 * (layers - cut)):5.2f}",
+                flush=True,
+            )
+        built = time.monotonic()
+        probe = Configuration.of("head_only", {}, (), 1e-3)
+        Trainer(backbone, tokenised, spec.batch_size, prefix=prefix).run(
+            [Job(probe, 0, 1, -(-len(tokenised.train) // spec.batch_size), test=True)]
+        )
+        print(f"  every row's states at every boundary: {prefix.bytes / 1e6:.0f} MB, {time.monotonic() - built:.1f} s")
+
+
+def steps_of(trainer: Trainer, configuration: Configuration) -> float:
+    """Median seconds of a whole training step over an epoch's first batches, read from the store where there is one."""
+    job = Job(configuration, 0, 40, 40, rows=2)
+    trainer.run([job])
+    began = time.perf_counter()
+    trainer.run([job])
+    return (time.perf_counter() - began) / 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--study", default="quickstart")
+    parser.add_argument("--data")
+    parser.add_argument("--trials", type=int, default=27)
+    parser.add_argument("--slow-trials", type=int, default=5)
+    parser.add_argument("--levers", type=int, default=0)
+    parser.add_argument("--equation", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    prepared = prepare(load_spec(arguments.study, {"data": arguments.data, "budget": "0.5%"}))
+    configurations = sample(prepared, max(arguments.trials, arguments.levers), arguments.seed)
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    if arguments.equation:
+        equation(prepared)
+    found = compare(prepared, configurations[: arguments.trials], arguments.slow_trials) if arguments.trials else {}
+    if arguments.levers:
+        print(f"levers, {arguments.levers} configurations:")
+        found["levers"] = each_lever(prepared, configurations[: arguments.levers])
+    if arguments.out:
+        arguments.out.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
