@@ -5,7 +5,6 @@ The files of this folder register themselves; nothing here lists them. Importing
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration

@@ -56,7 +56,7 @@ class Method:
 
     def extra_loss(self, model, settings: Mapping):
         """A regulariser added to the task loss at every step (a scalar tensor), or None."""
-        return
+        return None
 
 
 def get_method(name: str) -> Method:

@@ -7,7 +7,7 @@ from autopeft.errors import AutopeftError
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 
-def parse_budget(text: str | float | None, backbone_parameters: int) -> int | None:
+def parse_budget(text: str | int | float | None, backbone_parameters: int) -> int | None:
     """ "0.5%" of the backbone's parameters, "300k", "1.5M" or a plain number; None means no limit.
 
     Raises AutopeftError for zero, a negative number or anything that is not a number.

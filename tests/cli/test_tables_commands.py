@@ -16,7 +16,9 @@ def path(tmp_path_factory) -> str:
 
 
 def ask(*arguments) -> str:
-    return CliRunner().invoke(commands, [str(a) for a in arguments], catch_exceptions=False, standalone_mode=False).output
+    return (
+        CliRunner().invoke(commands, [str(a) for a in arguments], catch_exceptions=False, standalone_mode=False).output
+    )
 
 
 def test_fidelity_prints_tables_or_json(path):

@@ -40,7 +40,7 @@ def test_every_local_link_leads_somewhere():
 def test_the_search_command_in_a_fresh_environment(tmp_path):
     """Line 1 exactly as it stands, in a copy of the checkout, with fewer trials and steps."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(tmp_path / "clone")], check=True)
-    less = " --trials 3 --proxy-steps 5 --full-steps 6 --finalists 1 --no-ceiling"
+    less = " --trials 3 --full-steps 8 --finalists 1 --no-ceiling"
     done = subprocess.run(
         ["bash", "-c", command("search") + less], cwd=tmp_path / "clone", capture_output=True, text=True
     )

@@ -85,7 +85,9 @@ def test_another_weight_or_token_is_another_task():
 
 
 def test_a_small_limit_keeps_evenly_spread_boundaries(tmp_path):
-    assert spread(6, 6) == (1, 2, 3, 4, 5, 6) and spread(6, 3) == (2, 4, 6) and spread(6, 1) == (6,) and spread(6, 0) == ()
+    assert (
+        spread(6, 6) == (1, 2, 3, 4, 5, 6) and spread(6, 3) == (2, 4, 6) and spread(6, 1) == (6,) and spread(6, 0) == ()
+    )
     backbone, task = tiny_backbone("bert"), tiny_task()
     one = PrefixCache(backbone, task, 10**8, tmp_path / "a" if (tmp_path / "a").mkdir() is None else None).bytes // 3
     (tmp_path / "b").mkdir()
@@ -117,7 +119,13 @@ def test_a_step_from_a_deep_boundary_computes_the_upper_blocks_only(minilm, tmp_
     for number, block in enumerate(backbone.model.bert.encoder.layer):
         block.attention.register_forward_hook(lambda *_, n=number: calls.append(n))
     deep = Configuration.of("lora", get_method("lora").defaults, (5,), 1e-3)
-    trainer = Trainer(backbone, TokenisedTask(task.train, task.validation, task.test, 0, Task("t", ("a", "b"), "accuracy", *[Split((), ())] * 3)), 8)
+    trainer = Trainer(
+        backbone,
+        TokenisedTask(
+            task.train, task.validation, task.test, 0, Task("t", ("a", "b"), "accuracy", *[Split((), ())] * 3)
+        ),
+        8,
+    )
     trainer.prefix = PrefixCache(backbone, trainer.tokenised, 10**8, tmp_path)
     for split in (task.train, task.validation, task.test):
         split.labels[:] %= 2

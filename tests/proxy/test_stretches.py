@@ -73,13 +73,19 @@ def test_a_run_that_diverges_leaves_the_others_of_its_pack_alone(trainer, monkey
 def test_packing_is_measured_once_and_never_with_a_loss_of_the_methods_own(trainer):
     lora = [Job(configuration("lora", rate), 0, 4, 4) for rate in RATES]
     assert trainer._pays(lora) in (True, False) and len(trainer._packing_pays) == 1
-    own = replace(configuration("dcft"), settings=tuple({**dict(configuration("dcft").settings), "orthogonality": 0.1}.items()))
+    own = replace(
+        configuration("dcft"), settings=tuple({**dict(configuration("dcft").settings), "orthogonality": 0.1}.items())
+    )
     assert trainer._pays([Job(replace(own, learning_rate=r), 0, 4, 4) for r in RATES]) is False
 
 
 def test_a_pack_holds_what_differs_in_the_rate_only():
     jobs = [Job(configuration("lora", r), 0, 4, 4) for r in RATES]
-    jobs += [Job(configuration("lora"), 1, 4, 4), Job(configuration("head_only"), 0, 4, 4), Job(configuration("dcft"), 0, 4, 4)]
+    jobs += [
+        Job(configuration("lora"), 1, 4, 4),
+        Job(configuration("head_only"), 0, 4, 4),
+        Job(configuration("dcft"), 0, 4, 4),
+    ]
     found = packs(jobs)
     assert found[0] == [4] and sorted(map(len, found)) == [1, 1, 1, 3]
 
@@ -104,7 +110,9 @@ def test_two_processes_give_what_one_gives_and_end_when_told(trainer):
         pool.close()
     finally:
         torch.set_num_threads(threads)
-    assert {n: d.curve.validation_loss for n, d in here.items()} == {n: d.curve.validation_loss for n, d in there.items()}
+    assert {n: d.curve.validation_loss for n, d in here.items()} == {
+        n: d.curve.validation_loss for n, d in there.items()
+    }
     assert not any(p.is_alive() for p in processes)
 
 

@@ -13,8 +13,8 @@ from autopeft.methods.attach import attached, trainable_parameters
 from autopeft.proxy.precision import FORMATS, choose_precision, resident
 from autopeft.proxy.run import learning_rate_factor
 from autopeft.proxy.training import Diverged, evaluate, forward, parameter_groups, predict, train
-from autopeft.tasks.batches import collate
 from autopeft.tasks import load_task
+from autopeft.tasks.batches import collate
 from autopeft.tasks.tokens import tokenise
 
 LORA = Configuration.of("lora", get_method("lora").defaults, range(6), 2e-3)

@@ -12,12 +12,12 @@ from autopeft.errors import AutopeftError
 from autopeft.front.dominance import non_dominated
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
+from autopeft.proxy.job import Done
 from autopeft.space import build_space, load_space
 from autopeft.study.folder import StudyFolder
+from autopeft.study.rungs import ladder
 from autopeft.study.sampler import SAMPLERS
 from autopeft.study.spec import StudySpec
-from autopeft.proxy.job import Done
-from autopeft.study.rungs import ladder
 from autopeft.study.trials import ended, open_study, records
 from autopeft.study.trials import run_trials as run_on_folder
 

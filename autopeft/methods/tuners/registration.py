@@ -9,7 +9,7 @@ import pkgutil
 
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
-from autopeft.methods import tuners
+import autopeft.methods.tuners as tuners
 
 WITHOUT_A_TUNER = ("hook", "registration", "wrapping")
 
