@@ -55,7 +55,6 @@ class Raced:
     setup_seconds: float
     losses: list[float | None]
     steps: int  # training steps done
-    inside: dict[str, float]  # seconds inside forward, backward, optimiser ... summed over processes, when profiled
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: 
     curves = [t.user_attrs.get("curve") for t in study.trials]
     steps = sum(c["steps"][-1] for c in curves if c)
     losses = [c["validation_loss"][-1] if c and c["steps"][-1] == spec.full_steps else None for c in curves]
-    return Raced(time.monotonic() - began, setup, losses, steps, {})
+    return Raced(time.monotonic() - began, setup, losses, steps)
 
 
 def entrant(study: optuna.Study, configuration: Configuration, prepared: Prepared) -> Entrant:
@@ -235,6 +234,60 @@ def equation(prepared: Prepared) -> None:
         print(f"  every row's states at every boundary: {prefix.bytes / 1e6:.0f} MB, {time.monotonic() - built:.1f} s")
 
 
+def inside(prepared: Prepared) -> None:
+    """Where a run's wall time goes, and how near the matrix products come to what this machine can do."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from autopeft.proxy import training
+    from autopeft.proxy.run import Run
+
+    backbone, tokenised, precision = load_resident(prepared, None, Progress(quiet=True))
+    trainer = Trainer(backbone, tokenised, prepared.spec.batch_size)
+    lora = uniform_lora(prepared.shapes, prepared.budget)
+    job = Job(lora, 0, 64, 64, rows=200, keep_state=True)
+    trainer.run([job])
+    spent = {"forward": 0.0, "backward": 0.0, "optimiser": 0.0}
+    plain = training.forward, torch.Tensor.backward, Run.learn
+
+    def timed(name: str, function):
+        def run(*arguments, **keywords):
+            began = time.perf_counter()
+            result = function(*arguments, **keywords)
+            spent[name] += time.perf_counter() - began
+            return result
+
+        return run
+
+    training.forward, torch.Tensor.backward, Run.learn = (timed(n, f) for n, f in zip(spent, plain))
+    began = time.perf_counter()
+    trainer.run([job])
+    whole = time.perf_counter() - began
+    training.forward, torch.Tensor.backward, Run.learn = plain
+    shares = ", ".join(f"{k} {100 * v / whole:.1f} %" for k, v in spent.items())
+    print(f"  a run of 64 steps and one evaluation: {whole:.2f} s: {shares}, outside {100 * (1 - sum(spent.values()) / whole):.1f} %")
+    with FlopCounterMode(display=False) as counter:
+        trainer.seconds_per_step(job)
+    flops = counter.get_total_flops() / (training.TIMED + 1)
+    step = min(trainer.seconds_per_step(job) for _ in range(5))
+    peak = {d: matmul_peak(d) for d in (torch.float32, torch.bfloat16)}
+    print(
+        f"  forward and backward of uniform LoRA: {flops / 1e9:.1f} GFLOP in {1000 * step:.0f} ms = {flops / step / 1e9:.0f} GFLOP/s, "
+        f"{100 * flops / step / peak[torch.bfloat16]:.0f} % of the bf16 matmul peak of {peak[torch.bfloat16] / 1e9:.0f} "
+        f"(fp32: {peak[torch.float32] / 1e9:.0f})"
+    )
+
+
+def matmul_peak(dtype: torch.dtype, size: int = 2048) -> float:
+    """FLOP/s of a large square matrix product."""
+    a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    seconds = []
+    for _ in range(8):
+        began = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)
+
+
 def steps_of(trainer: Trainer, configuration: Configuration) -> float:
     """Median seconds of a whole training step over an epoch's first batches, read from the store where there is one."""
     job = Job(configuration, 0, 40, 40, rows=2)
@@ -251,7 +304,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=27)
     parser.add_argument("--slow-trials", type=int, default=5)
     parser.add_argument("--levers", type=int, default=0)
-    parser.add_argument("--equation", action="store_true")
+    parser.add_argument("--equation", action="store_true", help="also a step against the cut, and where the time goes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -260,6 +313,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     if arguments.equation:
         equation(prepared)
+        inside(prepared)
     found = compare(prepared, configurations[: arguments.trials], arguments.slow_trials) if arguments.trials else {}
     if arguments.levers:
         print(f"levers, {arguments.levers} configurations:")
