@@ -9,6 +9,7 @@ from autopeft.tasks.tokens import TokenisedSplit
 if TYPE_CHECKING:
     import torch
 
+WIDTH_STEP = 8  # widths of batches are multiples: a processor's matrix kernels are made anew for every new shape
 WINDOW = 32  # batches that are sorted by length together: little padding, and the order stays random
 
 
@@ -36,10 +37,13 @@ def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
 def collate(
     split: TokenisedSplit, indices: np.ndarray, pad_token_id: int
 ) -> "tuple[dict[str, torch.Tensor], torch.Tensor]":
-    """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and the labels (B,)."""
+    """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and the labels (B,).
+
+    S is the longest row's length, rounded up to a multiple of WIDTH_STEP where the split has rows that long.
+    """
     import torch
 
-    width = int(split.lengths[indices].max())
+    width = min(-(-int(split.lengths[indices].max()) // WIDTH_STEP) * WIDTH_STEP, int(split.lengths.max()))
     inputs = {
         "input_ids": _pad(split.input_ids, indices, width, pad_token_id),
         "attention_mask": (np.arange(width) < split.lengths[indices, None]).astype(np.int64),

@@ -264,7 +264,9 @@ def inside(prepared: Prepared) -> None:
     whole = time.perf_counter() - began
     training.forward, torch.Tensor.backward, Run.learn = plain
     shares = ", ".join(f"{k} {100 * v / whole:.1f} %" for k, v in spent.items())
-    print(f"  a run of 64 steps and one evaluation: {whole:.2f} s: {shares}, outside {100 * (1 - sum(spent.values()) / whole):.1f} %")
+    print(
+        f"  a run of 64 steps and one evaluation: {whole:.2f} s: {shares}, outside {100 * (1 - sum(spent.values()) / whole):.1f} %"
+    )
     with FlopCounterMode(display=False) as counter:
         trainer.seconds_per_step(job)
     flops = counter.get_total_flops() / (training.TIMED + 1)

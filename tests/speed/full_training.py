@@ -33,12 +33,13 @@ from autopeft.methods import peft_fields
 from autopeft.methods.attach import trainable_parameters
 from autopeft.prepare import Prepared
 from autopeft.proxy.run import CLIP, learning_rate_factor
-from autopeft.proxy.training import EVALUATION_BATCH, evaluate, parameter_groups, scored
+from autopeft.proxy.training import evaluate, parameter_groups, scored
 from autopeft.tasks.batches import collate
 from autopeft.tasks.metrics import score
 from autopeft.tasks.task import Split
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask, tokenise
 
+EVALUATION_BATCH = 128  # of the loop by hand
 PADDED = 128  # tokens of every row where rows are padded to a cap
 
 
