@@ -55,7 +55,7 @@ def fidelity(table, budget, json_) -> None:
     if json_:
         return click.echo(json.dumps(judged, indent=1))
     print_rows(rounded(judged["fidelity"]), f"{table}: signals of a run against its test score at full length")
-    print_rows(rounded(judged["promotion"]), "promotion by rungs, 20 random orders, 95 % intervals")
+    print_rows(rounded(judged["promotion"]), "promotion by rungs in searches of 27, 95 % intervals over 40 samples")
 
 
 @commands.command()
@@ -81,7 +81,7 @@ def fidelity(table, budget, json_) -> None:
     multiple=True,
     default=("none",),
     show_default=True,
-    help="none, or shares such as 1/8,1/2,1; several allowed.",
+    help="none, or shares such as 1/4,1/2,1; several allowed.",
 )
 @click.option("--transfer", type=click.Path(), help="Another table: begin with its front, and compare.")
 @click.option("--seeds", default=20, show_default=True, type=click.IntRange(min=1), help="Searches of each kind.")
@@ -93,7 +93,7 @@ def replay(table, samplers, importances, rungs, transfer, seeds, trials, budget,
     """Search a table instead of training: which sampler finds its front, and what a prior, rungs or a transfer add.
 
     \b
-    Example: autopeft replay studies/tables/vader-movies.csv --sampler tpe --sampler random --rungs 1/8,1/2,1
+    Example: autopeft replay studies/tables/vader-movies.csv --sampler tpe --sampler random --rungs 1/4,1/2,1
     """
     from autopeft.study.sampler import check_sampler
     from autopeft.tables.contest import arm_rows, arms_of, contest, figure, pair_rows

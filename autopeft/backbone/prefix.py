@@ -45,22 +45,31 @@ class PrefixCache:
         self.boundaries = spread(len(self.blocks), min(len(self.blocks), limit // max(1, one)))
         self.bytes = one * len(self.boundaries)
         self.folder = None if weight.is_cuda else folder or prepared_folder(backbone, tokenised)
-        self.states = {
-            k: self._map(f"boundary-{k}", int(self.starts[-1]) * self.width, self.dtype) for k in self.boundaries
-        }
-        self.filled = self._map("filled", len(self.boundaries) * len(rows), torch.uint8).view(-1, len(rows))
+        try:
+            self._open(len(rows))
+        except OSError:  # no room for the files: nothing is stored, everything is computed
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.boundaries, self.bytes, self.folder = (), 0, None
+            self._open(len(rows))
         self.tuples = self._tuple_sizes(backbone) if self.boundaries else ()
         self.read_rows = self.computed_rows = (
             0  # rows that a run with a frozen prefix took from here, or had to compute
         )
 
+    def _open(self, rows: int) -> None:
+        tokens = int(self.starts[-1]) * self.width
+        self.states = {k: self._map(f"boundary-{k}", tokens, self.dtype) for k in self.boundaries}
+        self.filled = self._map("filled", len(self.boundaries) * rows, torch.uint8).view(-1, rows)
+
     def _map(self, name: str, size: int, dtype: torch.dtype) -> torch.Tensor:
-        """Zeros: a sparse file mapped into memory, or device memory."""
-        if self.folder is None:
+        """Zeros: device memory, or a file mapped into memory, its room on the disk reserved."""
+        if self.folder is None or not size:
             return torch.zeros(size, dtype=dtype, device=self.device)
         path = self.folder / name
-        if size and (not path.is_file() or path.stat().st_size != size * dtype.itemsize):
+        if not path.is_file() or path.stat().st_size != size * dtype.itemsize:
             with open(path, "wb") as file:
+                if hasattr(os, "posix_fallocate"):  # else a disk that fills up later would kill the process
+                    os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)
                 file.truncate(size * dtype.itemsize)
         return torch.from_file(str(path), shared=True, size=size, dtype=dtype)
 

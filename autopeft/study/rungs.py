@@ -18,7 +18,7 @@ class Rung:
 
 
 def ladder(rungs: str, full_steps: int, validation_rows: int) -> tuple[Rung, ...]:
-    """ "1/8,1/2" of 64 steps -> rungs at 8, 32 and 64 steps; "none" -> the full length only.
+    """ "1/4,1/2" of 64 steps -> rungs at 16, 32 and 64 steps; "none" -> the full length only.
 
     Raises AutopeftError for a share that is not between 0 and 1.
     """
@@ -34,6 +34,6 @@ def _share(text: str) -> Fraction:
         share = Fraction(0)
     if not 0 < share <= 1:
         raise AutopeftError(
-            f"'{text.strip()}' in rungs is no share between 0 and 1: write shares of full_steps such as 1/8,1/2, or none."
+            f"'{text.strip()}' in rungs is no share between 0 and 1: write shares of full_steps such as 1/4,1/2, or none."
         )
     return share

@@ -58,7 +58,7 @@ class StudySpec(BaseModel):
     seed: int = Field(0, ge=0, description="Seed of the sampler and of every trial; finalists take the seeds after it.")
     full_steps: int = Field(300, ge=1, description="Training steps of a whole run.")
     rungs: str = Field(
-        "1/8,1/2", description="Shares of full_steps at which trials are compared and most of them stopped, or none."
+        "1/4,1/2", description="Shares of full_steps at which trials are compared and most of them stopped, or none."
     )
     eta: int = Field(3, ge=2, description="At a rung the front goes on, and at least one of this many trials.")
     cohort: int = Field(9, ge=1, description="Trials that are asked for and climb the rungs together.")

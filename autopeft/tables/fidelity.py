@@ -23,7 +23,7 @@ def read_and_judge(path: str | Path, budget: str | None = None) -> dict:
             raise AutopeftError(f"{path} is a published table without a budget: leave out --budget.")
         runs, final = read_published(path), "valid_accuracy"
     else:
-        runs, final = runs_of(TruthTable.read(path), budget), "validation_score"
+        runs, final = runs_of(TruthTable.read(path), budget), "validation_loss"
     found = {"fidelity": fidelity(runs), "promotion": promotion_rows(runs, final)}
     return {part: [{k: None if v != v else v for k, v in row.items()} for row in rows] for part, rows in found.items()}
 

@@ -77,10 +77,10 @@ def study(tmp_path_factory):
 
 
 def trials_in(folder):
-    """(configuration, score) of every complete trial."""
+    """(configuration, curve) of every trial that was trained to its end or stopped at a rung."""
     from autopeft import Result
 
-    return [(t.configuration, t.score) for t in Result.open(folder).data.complete]
+    return [(t.configuration, t.curve) for t in Result.open(folder).data.trials if t.state in ("complete", "pruned")]
 
 
 def test_a_killed_search_resumes_and_finishes(study):
@@ -167,6 +167,16 @@ print(json.dumps(evaluate(model, tokens.test, tokens)))
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     )
     assert score == scores["test_score"] and loss == pytest.approx(scores["test_loss"], rel=1e-6)
+
+
+def test_a_search_begins_with_the_front_of_the_study_it_transfers_from(study, tmp_path):
+    out = tmp_path / "transferred"
+    autopeft("search", *SMALL, "--trials", "3", "--no-ceiling", "--transfer", study, "--out", out)
+    from autopeft import Result
+
+    front = [p.configuration for p in Result.open(study).front.points if p.configuration.method != "head_only"]
+    begun = [t.configuration for t in Result.open(out).data.trials]
+    assert {(c.method, c.settings, c.layers) for c in front} <= {(c.method, c.settings, c.layers) for c in begun}
 
 
 def test_ctrl_c_stops_cleanly_and_writes_the_report(tmp_path):

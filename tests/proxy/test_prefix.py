@@ -30,6 +30,11 @@ def tiny_task() -> TokenisedTask:
     return TokenisedTask(tokens(40, 0), tokens(16, 1), tokens(16, 2), 1, task)
 
 
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 def runs(backbone, task, configuration, folder: Path):
     """The same job without a cache, while it is filled, and when everything is read."""
     job = Job(configuration, 0, 4, 4, (2,), test=True, keep_state=True)
@@ -89,17 +94,27 @@ def test_a_small_limit_keeps_evenly_spread_boundaries(tmp_path):
         spread(6, 6) == (1, 2, 3, 4, 5, 6) and spread(6, 3) == (2, 4, 6) and spread(6, 1) == (6,) and spread(6, 0) == ()
     )
     backbone, task = tiny_backbone("bert"), tiny_task()
-    one = PrefixCache(backbone, task, 10**8, tmp_path / "a" if (tmp_path / "a").mkdir() is None else None).bytes // 3
-    (tmp_path / "b").mkdir()
-    (tmp_path / "c").mkdir()
-    assert PrefixCache(backbone, task, one, tmp_path / "b").boundaries == (3,)
-    none = PrefixCache(backbone, task, one - 1, tmp_path / "c")
+    one = PrefixCache(backbone, task, 10**8, made(tmp_path / "a")).bytes // 3
+    assert PrefixCache(backbone, task, one, made(tmp_path / "b")).boundaries == (3,)
+    none = PrefixCache(backbone, task, one - 1, made(tmp_path / "c"))
     assert none.boundaries == () and none.bytes == 0
     with none.below(3) as place:
         assert place is None
 
 
-def test_real_weights_in_the_user_cache(tmp_path, monkeypatch):
+def test_a_full_disk_stores_nothing_and_everything_is_computed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    backbone, task = tiny_backbone("bert"), tiny_task()
+    cache = PrefixCache(backbone, task, 10**8, made(tmp_path / "prefix"))
+    assert cache.boundaries == () and cache.bytes == 0 and not (tmp_path / "prefix").exists()
+    probe = Configuration.of("head_only", {}, (), 1e-2)
+    assert Trainer(backbone, task, 8, prefix=cache).run([Job(probe, 0, 2, 2)])[0].curve
+
+
+def test_the_folder_is_in_the_users_cache(tmp_path, monkeypatch):
     """The folder is made in the user's cache, and only the last few tasks are kept there."""
     from autopeft.backbone import prefix
 

@@ -113,6 +113,8 @@ def test_two_processes_give_what_one_gives_and_end_when_told(trainer):
     assert {n: d.curve.validation_loss for n, d in here.items()} == {
         n: d.curve.validation_loss for n, d in there.items()
     }
+    for process in processes:
+        process.join(5)  # the pool's own thread may be the one that collects it
     assert not any(p.is_alive() for p in processes)
 
 

@@ -1,13 +1,16 @@
 """How much faster is the engine than the loop a user would write, at the same front?
 
-    python tests/speed/engine.py [--study quickstart] [--data NAME] [--trials 27] [--slow-trials 5] [--levers 9]
+    python tests/speed/engine.py [--data NAME] [--trials 27] [--fair-trials 27] [--slow-trials 3] [--levers 7] [--equation]
 
 Every system is given the same configurations, in the same order, one system after the other in this one call:
-engine (as `autopeft search` runs its trials), fair (one process, dynamic padding, fp32, full length), naive (Optuna +
-Trainer, padded to 128) and published (a process per trial). naive and published are run on --slow-trials of the
-configurations and scaled by what fair took on the same ones; 0 runs all. --levers N then adds the engine's levers one
-by one on N configurations. Quality is the hypervolume of the front that each search picks by its own validation
-losses, its members re-trained at full length by the fair loop and scored on the test split.
+engine (as `autopeft search` runs its trials), full length (the engine with --rungs none), fair (one process, dynamic
+padding, fp32, full length), naive (Optuna + Trainer, padded to 128) and published (a process per trial). Fewer
+--fair-trials and --slow-trials than --trials are spread over the configurations and scaled by what these took in the
+full-length search; 0 leaves a loop out. --levers N adds the engine's levers one by one on N configurations.
+
+Quality: the hypervolume of (log10 parameters, test score) of the front that the engine picks by validation loss, over
+that of the front that the full-length search picks; the members of both are re-trained at full length with seeds that
+neither search has seen, and the reference is the budget and the linear probe.
 """
 
 import os
@@ -25,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import torch
-from loops import LOOPS, Looped, sample
+from loops import LOOPS, sample
 
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.configuration import Configuration
@@ -44,7 +47,9 @@ from autopeft.study.rungs import ladder
 from autopeft.study.spec import load_spec
 from autopeft.tasks.batches import batches
 from autopeft.tasks.tokens import tokenise
-from autopeft.workbench import load_resident
+from autopeft.workbench import load_resident, load_workers
+
+SEEDS = 3  # with which the members of a front are re-trained
 
 
 @dataclass
@@ -55,6 +60,7 @@ class Raced:
     setup_seconds: float
     losses: list[float | None]
     steps: int  # training steps done
+    each: list[float]  # seconds of each configuration's own training and evaluation
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: 
     curves = [t.user_attrs.get("curve") for t in study.trials]
     steps = sum(c["steps"][-1] for c in curves if c)
     losses = [c["validation_loss"][-1] if c and c["steps"][-1] == spec.full_steps else None for c in curves]
-    return Raced(time.monotonic() - began, setup, losses, steps)
+    return Raced(time.monotonic() - began, setup, losses, steps, [c["seconds"] if c else 0.0 for c in curves])
 
 
 def entrant(study: optuna.Study, configuration: Configuration, prepared: Prepared) -> Entrant:
@@ -149,39 +155,56 @@ def front_of(prepared: Prepared, configurations: Sequence[Configuration], losses
     return [whole[i] for i in np.flatnonzero(non_dominated(points))]
 
 
-def volume(prepared: Prepared, configurations: Sequence[Configuration], truth: Looped, members: Sequence[int]) -> float:
-    """Hypervolume of (log10 parameters, test score) over the budget and the worst test score of all configurations."""
-    size = [np.log10(max(1, count(configurations[i], prepared.shapes))) for i in members]
-    score = [truth.results[i]["test_score"] for i in range(len(configurations))]
-    points = np.array([(s, -score[i]) for s, i in zip(size, members)])
-    return hypervolume(points, np.array([np.log10(prepared.budget) + 1e-9, -min(score)]))
+def retrained(prepared: Prepared, configurations: Sequence[Configuration], seeds: int) -> list[float]:
+    """The mean test score of each configuration, trained at full length with seeds that no search has seen."""
+    spec = prepared.spec
+    backbone, tokenised, _ = load_resident(prepared, None, Progress(quiet=True))
+    workers = load_workers(prepared, backbone, tokenised, Progress(quiet=True))
+    unseen = range(spec.seed + 1, spec.seed + 1 + seeds)
+    jobs = [Job(c, s, spec.full_steps, spec.full_steps, rows=2, test=True) for c in configurations for s in unseen]
+    score = {n: done.curve.test_score for n, done in workers.run(jobs)}
+    workers.close()
+    return [float(np.mean([score[i * seeds + s] for s in range(seeds)])) for i in range(len(configurations))]
 
 
-def compare(prepared: Prepared, configurations: list[Configuration], slow_trials: int) -> dict:
+def quality(prepared: Prepared, configurations: list[Configuration], mine: list[int], theirs: list[int]) -> dict:
+    """Hypervolume of both fronts, their members re-trained."""
+    probe = Configuration.of("head_only", {}, (), 3e-3)
+    members = sorted({*mine, *theirs})
+    *scores, base = retrained(prepared, [*(configurations[i] for i in members), probe], SEEDS)
+    size = {i: np.log10(max(1, count(configurations[i], prepared.shapes))) for i in members}
+    score = dict(zip(members, scores))
+    reference = np.array([np.log10(prepared.budget) + 1e-9, -base])
+    volumes = [hypervolume(np.array([(size[i], -score[i]) for i in front]), reference) for front in (mine, theirs)]
+    best = [max(score[i] for i in front) for front in (mine, theirs)]
+    return {"engine": volumes[0], "full": volumes[1], "kept": volumes[0] / volumes[1], "best": best}
+
+
+def compare(prepared: Prepared, configurations: list[Configuration], fair_trials: int, slow_trials: int) -> dict:
     """Run all systems, print the table of ratios, and return the figures."""
     raced = engine(prepared, configurations)
     print(f"engine: {raced.seconds:.1f} s, {raced.setup_seconds:.1f} s of it set-up, {raced.steps} steps", flush=True)
-    fair = LOOPS["fair"](prepared, configurations, quiet)
-    print(f"fair: {fair.seconds:.1f} s", flush=True)
-    chosen = list(range(len(configurations))) if not slow_trials else spaced(len(configurations), slow_trials)
-    part = sum(fair.results[i]["seconds"] for i in chosen) / sum(r["seconds"] for r in fair.results)
-    slow = {}
-    for name in ("naive", "published"):
-        looped = LOOPS[name](prepared, [configurations[i] for i in chosen], quiet)
-        slow[name] = looped.seconds / part
-        print(f"{name}: {looped.seconds:.1f} s on {len(chosen)} configurations, {slow[name]:.0f} s for all", flush=True)
-    mine = front_of(prepared, configurations, raced.losses)
-    theirs = front_of(prepared, configurations, [r["validation_loss"] for r in fair.results])
-    kept = volume(prepared, configurations, fair, mine) / volume(prepared, configurations, fair, theirs)
+    full = engine(prepared, configurations, Levers(rungs=False))
+    print(f"full length: {full.seconds:.1f} s, {full.steps} steps", flush=True)
+    loops = {}
+    for name, number in {"fair": fair_trials, "naive": slow_trials, "published": slow_trials}.items():
+        if number:
+            chosen = spaced(len(configurations), number)
+            looped = LOOPS[name](prepared, [configurations[i] for i in chosen], quiet)
+            loops[name] = looped.seconds * sum(full.each) / sum(full.each[i] for i in chosen)
+            print(f"{name}: {looped.seconds:.1f} s on {number} configurations, {loops[name]:.0f} s for all", flush=True)
+    mine, theirs = (front_of(prepared, configurations, x.losses) for x in (raced, full))
+    kept = quality(prepared, configurations, mine, theirs)
+    spec = prepared.spec
+    print(f"{prepared.task.name}, {len(configurations)} trials of {spec.full_steps} steps of {spec.batch_size}:")
+    for name, seconds in {"full length": full.seconds, **loops}.items():
+        print(f"  {name:12s} {seconds:7.0f} s   {seconds / raced.seconds:6.1f} x engine")
     print(
-        f"{prepared.task.name}, {len(configurations)} trials of {prepared.spec.full_steps} steps of {prepared.spec.batch_size}:"
+        f"  hypervolume of the engine's front ({len(mine)} members), re-trained with {SEEDS} seeds, of the full-length "
+        f"search's ({len(theirs)}): {kept['kept']:.3f}; best score {kept['best'][0]:.4f} and {kept['best'][1]:.4f}",
+        flush=True,
     )
-    for name, seconds in {"fair": fair.seconds, **slow}.items():
-        print(f"  {name:10s} {seconds:7.0f} s   {seconds / raced.seconds:6.1f} x engine")
-    print(
-        f"  hypervolume of the engine's front ({len(mine)} members), of the full-length search's ({len(theirs)}): {kept:.3f}"
-    )
-    return {"engine": asdict(raced), "fair": asdict(fair), **slow, "hypervolume": kept, "mine": mine, "theirs": theirs}
+    return {"engine": asdict(raced), "full": asdict(full), **loops, "quality": kept, "mine": mine, "theirs": theirs}
 
 
 def spaced(total: int, number: int) -> list[int]:
@@ -304,19 +327,26 @@ def main() -> None:
     parser.add_argument("--study", default="quickstart")
     parser.add_argument("--data")
     parser.add_argument("--trials", type=int, default=27)
-    parser.add_argument("--slow-trials", type=int, default=5)
+    parser.add_argument("--fair-trials", type=int, default=27)
+    parser.add_argument("--slow-trials", type=int, default=3)
     parser.add_argument("--levers", type=int, default=0)
     parser.add_argument("--equation", action="store_true", help="also a step against the cut, and where the time goes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--test-rows", type=int, help="for the quality only: no clock runs while they are scored")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    prepared = prepare(load_spec(arguments.study, {"data": arguments.data, "budget": "0.5%"}))
+    prepared = prepare(
+        load_spec(arguments.study, {"data": arguments.data, "test_rows": arguments.test_rows, "budget": "0.5%"})
+    )
     configurations = sample(prepared, max(arguments.trials, arguments.levers), arguments.seed)
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     if arguments.equation:
         equation(prepared)
         inside(prepared)
-    found = compare(prepared, configurations[: arguments.trials], arguments.slow_trials) if arguments.trials else {}
+    found = {}
+    if arguments.trials:
+        asked = arguments.fair_trials, arguments.slow_trials
+        found = compare(prepared, configurations[: arguments.trials], *asked)
     if arguments.levers:
         print(f"levers, {arguments.levers} configurations:")
         found["levers"] = each_lever(prepared, configurations[: arguments.levers])

@@ -5,7 +5,7 @@ import pytest
 
 from autopeft.errors import AutopeftError
 from autopeft.packages import PACKAGES, fetch
-from autopeft.tasks.batches import WINDOW, batches, collate
+from autopeft.tasks.batches import WIDTH_STEP, WINDOW, batches, collate
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import tokenise
 
@@ -46,10 +46,11 @@ def test_a_tokenizer_without_any_padding_is_one_sentence():
         tokenise(toy("x"), Bare())
 
 
-def test_collate_pads_on_the_right_and_masks(tokenizer):
-    tokenised = tokenise(toy("a fine film", "dull", "a very fine film indeed"), tokenizer)
+def test_collate_pads_on_the_right_to_a_multiple_of_the_width_step_but_not_beyond_the_split(tokenizer):
+    texts = "a fine film", "dull", "a very fine film indeed with more words than eight"
+    tokenised = tokenise(toy(*texts), tokenizer)
     inputs, labels = collate(tokenised.train, np.array([1, 0]), tokenised.pad_token_id)
-    reference = tokenizer(["dull", "a fine film"], padding=True, return_tensors="pt")
+    reference = tokenizer(["dull", "a fine film"], padding=True, pad_to_multiple_of=WIDTH_STEP, return_tensors="pt")
     for name, tensor in inputs.items():
         assert tensor.tolist() == reference[name].tolist(), name
     assert set(inputs) == set(reference) and labels.tolist() == [1, 0]

@@ -1,0 +1,55 @@
+"""The walk's inverse: every configuration that the walk makes is followed back to the parameters that make it."""
+
+import numpy as np
+import pytest
+from sizes import bert_shapes
+
+from autopeft.configuration import Configuration
+from autopeft.errors import AutopeftError
+from autopeft.space import build_space, load_space
+from autopeft.space.follow import follow
+
+
+class Dice:
+    """A Chooser that draws."""
+
+    def __init__(self, seed: int):
+        self.generator = np.random.default_rng(seed)
+
+    def choice(self, name, choices, allowed, weights=None):
+        return allowed[self.generator.integers(len(allowed))]
+
+    def log_uniform(self, name, low, high):
+        return float(low * (high / low) ** self.generator.random())
+
+
+class Fixed:
+    """A Chooser that takes what it was given."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def choice(self, name, choices, allowed, weights=None):
+        assert self.parameters[name] in allowed
+        return self.parameters[name]
+
+    def log_uniform(self, name, low, high):
+        return self.parameters[name]
+
+
+@pytest.mark.parametrize("name", ["default", "lora", "freeze", "autopeft"])
+def test_what_the_walk_makes_is_followed_back(name):
+    space = build_space(name, load_space(name), bert_shapes(layers=4), 3000)
+    for seed in range(60):
+        made = space.walk(Dice(seed))
+        if made.method == "head_only" and name == "autopeft":
+            continue  # a combination with every part off: many ways, one configuration
+        assert space.walk(Fixed(follow(space, made).parameters)) == made
+
+
+def test_what_the_space_does_not_hold_is_one_sentence():
+    space = build_space("lora", load_space("lora"), bert_shapes(layers=4), 3000)
+    with pytest.raises(AutopeftError, match="is not in space 'lora'"):
+        follow(space, Configuration.of("bitfit", {}, (1,), 1e-3))
+    with pytest.raises(AutopeftError, match="not in this space: lora.rank"):
+        follow(space, Configuration.of("lora", {"rank": 3, "target_modules": "ffn", "rslora": False}, (1,), 1e-3))
