@@ -46,5 +46,5 @@ def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
 
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("attach", "method", "tuners"):
+    if _module.name not in ("attach", "dynamics", "method", "tuners"):
         importlib.import_module(f"{__name__}.{_module.name}")

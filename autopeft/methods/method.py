@@ -28,6 +28,8 @@ class Method:
     layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | all | none
     zero_start: ClassVar[bool] = True  # bit-equal to the base model before the first step
     mergeable: ClassVar[bool] = False  # the adapters can be merged into the weights
+    rewrites_base: ClassVar[bool] = False  # attaching changes frozen weights (PiSSA and its like); detach undoes it
+    needs_statistics: ClassVar[bool] = False  # reads `Statistics` (gradients, covariances) when it is attached
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -53,6 +55,16 @@ class Method:
     def part_fields(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
         """The same, when the method is one part of a combination."""
         return self.peft_fields(settings, layers, shapes)
+
+    def before_attach(self, model, config, settings: Mapping, layers: tuple[int, ...], statistics) -> None:
+        """Prepare the resident model for its peft config (CorDA's covariances); undone by detach."""
+
+    def after_attach(self, model, settings: Mapping, layers: tuple[int, ...], statistics, seed: int) -> None:
+        """Give the built adapters what no constructor can know (which weights of a matrix are trained)."""
+
+    def dynamics(self, session, settings: Mapping):
+        """What happens around the steps of a run (a `Dynamics`), or None."""
+        return None
 
     def extra_loss(self, model, settings: Mapping):
         """A regulariser added to the task loss at every step (a scalar tensor), or None."""
