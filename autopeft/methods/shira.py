@@ -30,6 +30,11 @@ class Shira(LinearsOnly):
             "target_modules": [x.path for x in chosen],
         }
 
+    def after_attach(self, model, settings, layers, statistics, seed):
+        import torch
+
+        torch.sparse.check_sparse_tensor_invariants.disable()  # the default; torch warns unless it is said
+
 
 def entries(settings, layers, shapes) -> tuple:
     """The rank, such that no chosen linear has fewer entries than r (in + out); and these linears."""
