@@ -1,5 +1,6 @@
 """SHiRA: as many randomly chosen entries of each weight are trained as LoRA would train numbers. Imports no torch."""
 
+from autopeft.methods.hook_check import without_memory
 from autopeft.methods.linears_only import LinearsOnly
 from autopeft.methods.method import TARGETS
 
@@ -32,7 +33,9 @@ class Shira(LinearsOnly):
 
     def after_attach(self, model, settings, layers, statistics, seed):
         import torch
+        from peft.tuners.shira import layer
 
+        without_memory(layer)
         torch.sparse.check_sparse_tensor_invariants.disable()  # the default; torch warns unless it is said
 
 

@@ -1,5 +1,6 @@
 """Super-Tuning: the largest or the smallest entries of each weight are trained. Imports no torch."""
 
+from autopeft.methods.hook_check import without_memory
 from autopeft.methods.linears_only import LinearsOnly
 from autopeft.methods.method import TARGETS
 
@@ -33,6 +34,11 @@ class Supertuning(LinearsOnly):
             "select_top": settings["entries"] == "largest",
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    def after_attach(self, model, settings, layers, statistics, seed):
+        from peft.tuners.supertuning import layer
+
+        without_memory(layer)
 
 
 def sparsity(settings) -> float:

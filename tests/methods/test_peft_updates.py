@@ -1,6 +1,9 @@
 """What peft's methods outside the low-rank family do to a weight, and what they cost, by their papers."""
 
+import gc
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.methods import REGISTRY, count, peft_fields, refusal
+from autopeft.methods.attach import attached
 from autopeft.methods.block_size import admissible
 
 SHAPES = bert_shapes(layers=3, hidden=32, ffn=64)
@@ -157,3 +161,15 @@ def test_what_belongs_to_the_whole_model_stands_alone(method):
     settings = {f"{m}.{k}": v for m in ("lora", method) for k, v in REGISTRY[m].defaults.items()}
     with pytest.raises(AutopeftError, match=f"leave {method} out"):
         peft_fields(Configuration.of(f"lora+{method}", settings, (0, 1, 2), 1e-3), SHAPES)
+
+
+@pytest.mark.parametrize("method", ["shira", "supertuning"])
+def test_a_layer_is_not_remembered_for_good(method):
+    fields = fields_and_count(method, "bert", layers=(1,))[0]
+    found = SimpleNamespace(model=tiny_model("bert"), shapes=describe(tiny_model("bert"), "bert"), new_parameters=())
+    with attached(configuration(method, layers=(1,)), found, seed=0) as model:
+        model(**tiny_batch())
+        layer = weakref.ref(model.get_base_model().get_submodule(fields["target_modules"][0]))
+    del model
+    gc.collect()
+    assert layer() is None
