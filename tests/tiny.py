@@ -1,5 +1,6 @@
 """Tiny random sequence-classification models, one per architecture family, the same weights at every call."""
 
+import numpy as np
 import torch
 
 TINY = [
@@ -106,3 +107,13 @@ def tiny_backbone(model_type: str):
     head = tuple(f"{path}." for path in shapes.head_modules)
     new = tuple(n for n, _ in model.named_parameters() if n.startswith(head))
     return Backbone(model_type, model, None, shapes, new)
+
+
+def tiny_statistics(backbone):
+    """The task's statistics on eight made-up rows of ten words, of two classes, which every model has."""
+    from autopeft.importance.statistics import Statistics
+    from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
+
+    ids = tuple(np.random.default_rng(0).integers(4, VOCABULARY, (8, 10)).astype(np.int32))
+    split = TokenisedSplit(ids, None, np.arange(8) % 2, np.full(8, 10))
+    return Statistics(backbone, TokenisedTask(split, split, split, PAD, None))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BATCH = 32
 ROWS = 512  # of the training split
+EPOCHS, RATE, HEAD_RATE = 2, 5e-5, 1e-3  # of the short full fine-tuning
 
 
 class Statistics:
@@ -29,6 +30,7 @@ class Statistics:
         self._gradients: dict[str, torch.Tensor] = {}
         self._squares: dict[str, torch.Tensor] = {}
         self._covariances: dict[str, torch.Tensor] = {}
+        self._changes: dict[str, torch.Tensor] = {}
 
     def gradient(self, name: str) -> torch.Tensor:
         """Sum over batches of the gradient of a parameter, in its own shape."""
@@ -45,6 +47,12 @@ class Statistics:
         if not self._covariances:
             self._observe()
         return self._covariances[path]
+
+    def change(self, name: str) -> torch.Tensor:
+        """How far a linear's weight goes in a short full fine-tuning (phase 1 of Ansell et al. 2021, arXiv 2110.07560)."""
+        if not self._changes:
+            self._fine_tune()
+        return self._changes[name]
 
     def batches(self):
         """Inputs and labels of the calibration rows, on the backbone's device."""
@@ -75,6 +83,33 @@ class Statistics:
         finally:
             for name, p in named.items():
                 p.requires_grad_(asked[name])
+
+    def _fine_tune(self) -> None:
+        """Train copies of the linears' weights and of the head: the backbone itself keeps its values."""
+        import torch
+
+        shapes, model = self.backbone.shapes, self.backbone.model
+        weights, heads = {f"{x.path}.weight" for x in shapes.linears}, tuple(f"{path}." for path in shapes.head_modules)
+        copies = {
+            n: torch.nn.Parameter(p.detach().float().clone())
+            for n, p in model.named_parameters()
+            if n in weights or n.startswith(heads)
+        }
+        groups = [
+            {"params": [p for n, p in copies.items() if n in weights], "lr": RATE},
+            {"params": [p for n, p in copies.items() if n not in weights], "lr": HEAD_RATE},
+        ]
+        optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
+        first = next(model.parameters())
+        half = torch.autocast(first.device.type, torch.bfloat16, enabled=first.dtype == torch.bfloat16)
+        for _ in range(EPOCHS):
+            for inputs, labels in self.batches():
+                with torch.enable_grad(), half:
+                    logits = torch.func.functional_call(model, copies, (), inputs).logits
+                    torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+        self._changes = {n: copies[n].detach() - model.get_parameter(n).detach().float() for n in weights}
 
     def _observe(self) -> None:
         import torch

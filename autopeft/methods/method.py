@@ -25,7 +25,7 @@ class Method:
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
     learning_rate: ClassVar[tuple[float, float]]
-    layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | all | none
+    layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | one | all | none
     zero_start: ClassVar[bool] = True  # bit-equal to the base model before the first step
     mergeable: ClassVar[bool] = False  # the adapters can be merged into the weights
     rewrites_base: ClassVar[bool] = False  # attaching changes frozen weights (PiSSA and its like); detach undoes it

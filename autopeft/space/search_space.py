@@ -116,7 +116,7 @@ class SearchSpace:
         adapted = (lambda f: tuple(range(f, top))) if branch.layers == "suffix" else (lambda f: (f,))
         allowed = tuple(f for f in branch.depths if self.fits(branch.cheapest(adapted(f))))
         frozen = chooser.choice("frozen_layers", tuple(range(top)), allowed, weights)
-        if branch.layers == "suffix":
+        if branch.layers in ("suffix", "one"):
             return adapted(frozen)
         return self._bits(branch, (frozen,), range(frozen + 1, top), chooser)
 
@@ -147,8 +147,8 @@ class SearchSpace:
         """What the walk asks for, one row per parameter: name, method it belongs to, kind, choices or range."""
         rows = [{"name": "method", "of": "every configuration", "choices": [b.name for b in self.branches]}]
         kinds = {b.layers for b in self.branches}
-        if kinds & {"any", "suffix"}:
-            depths = sorted({f for b in self.branches if b.layers in ("any", "suffix") for f in b.depths})
+        if kinds & {"any", "suffix", "one"}:
+            depths = sorted({f for b in self.branches if b.layers in ("any", "suffix", "one") for f in b.depths})
             rows.append({"name": "frozen_layers", "of": "methods with a choice of layers", "choices": depths})
         if kinds & {"any", "bits"}:
             rows.append(
@@ -186,7 +186,8 @@ def build_space(
     branches, refused = [], {}
     depths = tuple(f for f in (file.frozen_layers or range(shapes.num_layers)) if 0 <= f < shapes.num_layers)
     for method, narrowed in file.methods.items():
-        kind = {"none": "none", "all": "all", "suffix": "suffix"}.get(get_method(method).layers, file.layers)
+        own = get_method(method).layers
+        kind = file.layers if own == "any" else own
         if why := refusal(method, shapes):
             refused[method] = why
             continue

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from contract_cases import EVERY, METHODS, backbone, configurations, default, fitting, partial
+from contract_cases import EVERY, METHODS, attached, backbone, configurations, default, fitting, partial
 from peft import PeftModel
 from tiny import TINY, tiny_batch, tiny_model
 
 from autopeft.methods import REGISTRY, count, refusal
-from autopeft.methods.attach import attached, count_built, trainable_parameters
+from autopeft.methods.attach import count_built, trainable_parameters
 
 LAYERS = 3
 on_every_backbone = pytest.mark.parametrize("model_type", TINY)
@@ -58,7 +58,7 @@ def test_states_its_facts(method):
     assert stated.title and re.search(r"\d{4}", stated.paper) and 0 < low < high
     assert set(stated.defaults) == set(stated.hyperparameters)
     assert all(stated.defaults[name] in choices for name, choices in stated.hyperparameters.items())
-    assert stated.layers in ("any", "suffix", "all", "none")
+    assert stated.layers in ("any", "suffix", "one", "all", "none")
 
 
 @on_every_backbone

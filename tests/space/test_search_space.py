@@ -69,6 +69,7 @@ SPACES = {
         methods={"dcft": {"kernel_size": [2, 4], "rank": [1], "target_modules": ["all-linear"]}, "full": {}},
         layers="suffix",
     ),
+    "one": SpaceFile(methods={"locft": {"target_modules": ["ffn_in", "ffn_out"]}}, frozen_layers=[0, 2]),
     "all": SpaceFile(methods={"vera": {"rank": [4, 8]}}, layers="all"),
 }
 
