@@ -4,11 +4,13 @@ from functools import cache
 from types import SimpleNamespace
 
 import pytest
-from tiny import tiny_model
+from tiny import tiny_model, tiny_task
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
+from autopeft.importance.statistics import Statistics
 from autopeft.methods import REGISTRY, refusal
+from autopeft.methods.attach import attached as attach_for
 
 METHODS = sorted(REGISTRY)
 EVERY = [
@@ -70,3 +72,10 @@ def default(method: str, num_layers: int) -> Configuration:
 def partial(method: str, num_layers: int) -> Configuration:
     """The defaults on the smallest layer set that is tested."""
     return configurations(method, num_layers)[len(layer_sets(method, num_layers)) - 1]
+
+
+def attached(configuration: Configuration, found, seed: int):
+    """Attach as a Trainer does: with statistics of a small task for the methods that ask for them."""
+    asked = any(REGISTRY[name].needs_statistics for name in configuration.methods)
+    task = tiny_task(labels=found.model.config.num_labels)
+    return attach_for(configuration, found, seed, Statistics(found, task) if asked else None)
