@@ -3,12 +3,15 @@
 from functools import cache
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from tiny import tiny_model
+from tiny import PAD, VOCABULARY, tiny_model
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
-from autopeft.methods import REGISTRY, refusal
+from autopeft.importance.statistics import Statistics
+from autopeft.methods import REGISTRY, attach, refusal
+from autopeft.tasks.tokens import TokenisedSplit
 
 METHODS = sorted(REGISTRY)
 EVERY = [
@@ -24,6 +27,25 @@ def backbone(model_type: str):
     """A frozen tiny model with its sizes, as a search holds it; one for all tests, since each has to restore it."""
     model = tiny_model(model_type).requires_grad_(False)
     return SimpleNamespace(model=model, shapes=describe(model, model_type), new_parameters=())
+
+
+@cache
+def statistics(model_type: str) -> Statistics:
+    """What the methods that look at the data are given: of random tokens, on the model that all tests share."""
+    return Statistics(backbone(model_type), tokenised())
+
+
+def tokenised(rows: int = 8, labels: int = 2):
+    """Random texts of ids that every vocabulary has, as a tokenised task's training split."""
+    generator = np.random.default_rng(0)
+    ids = tuple(generator.integers(4, VOCABULARY, 12).astype(np.int32) for _ in range(rows))
+    split = TokenisedSplit(ids, None, np.arange(rows) % labels, np.full(rows, 12))
+    return SimpleNamespace(train=split, pad_token_id=PAD)
+
+
+def attached(configuration: Configuration, found, seed: int):
+    """`attach.attached` with the statistics of the backbone that has the same sizes."""
+    return attach.attached(configuration, found, seed, statistics(found.shapes.name))
 
 
 def fitting(method: str, model_type: str):

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from contract_cases import EVERY, METHODS, backbone, configurations, default, fitting, partial
+from contract_cases import EVERY, METHODS, attached, backbone, configurations, default, fitting, partial
 from peft import PeftModel
 from tiny import TINY, tiny_batch, tiny_model
 
 from autopeft.methods import REGISTRY, count, refusal
-from autopeft.methods.attach import attached, count_built, trainable_parameters
+from autopeft.methods.attach import count_built, trainable_parameters
 
 LAYERS = 3
 on_every_backbone = pytest.mark.parametrize("model_type", TINY)

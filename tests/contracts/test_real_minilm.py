@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from contract_cases import METHODS, default
+from contract_cases import METHODS, default, tokenised
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from autopeft.backbone.blocks import describe
+from autopeft.importance.statistics import Statistics
 from autopeft.methods import REGISTRY, count
 from autopeft.methods.attach import attached, count_built, trainable_parameters
 
@@ -52,7 +53,7 @@ def batch(minilm):
 def test_learns_a_real_batch(method, resident, batch):
     configuration = default(method, resident.shapes.num_layers)
     low, high = REGISTRY[method].learning_rate
-    with attached(configuration, resident, seed=0) as model:
+    with attached(configuration, resident, 0, Statistics(resident, tokenised())) as model:
         assert count_built(model, resident.shapes.head_modules) == count(configuration, resident.shapes)
         optimiser = torch.optim.Adam([p for _, p in trainable_parameters(model)], lr=(low * high) ** 0.5)
         losses = []
