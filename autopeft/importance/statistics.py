@@ -1,10 +1,16 @@
 """Statistics: what methods read off the task's data before they train, computed once and shared by all trials."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from autopeft.importance.calibration import calibration_rows
 from autopeft.tasks.batches import batches, collate
+
+if TYPE_CHECKING:
+    import torch
 
 BATCH = 32
 ROWS = 512  # of the training split
@@ -50,6 +56,8 @@ class Statistics:
     def _differentiate(self) -> None:
         if self._gradients:
             return
+        import torch
+
         model = self.backbone.model
         named = {n: p for n, p in model.named_parameters() if n.startswith(self.backbone.shapes.blocks_path + ".")}
         asked = {n: p.requires_grad for n, p in named.items()}
@@ -68,8 +76,9 @@ class Statistics:
             for name, p in named.items():
                 p.requires_grad_(asked[name])
 
-    @torch.no_grad()
     def _observe(self) -> None:
+        import torch
+
         model, mask, counts = self.backbone.model, None, {}
         paths = [x.path for x in self.backbone.shapes.linears]
 
@@ -83,9 +92,10 @@ class Statistics:
 
         hooks = [model.get_submodule(p).register_forward_pre_hook(hook(p)) for p in paths]
         try:
-            for inputs, _ in self.batches():
-                mask = inputs["attention_mask"].bool()
-                model(**inputs)
+            with torch.no_grad():
+                for inputs, _ in self.batches():
+                    mask = inputs["attention_mask"].bool()
+                    model(**inputs)
         finally:
             for handle in hooks:
                 handle.remove()
@@ -99,5 +109,7 @@ class Statistics:
 
 def largest(scores: torch.Tensor, number: int) -> torch.Tensor:
     """Flat indices (number,) of the largest entries, ascending; ties go to the lower index."""
+    import torch
+
     order = np.argsort(-scores.flatten().cpu().numpy(), kind="stable")[:number]
     return torch.from_numpy(np.sort(order))
