@@ -89,6 +89,7 @@ def test_ends_with_what_was_declared(session, tmp_path):
         torch.testing.assert_close(loaded.merge_and_unload()(**tiny_batch()).logits, said, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("trainer", ["bert"], indirect=True)
 def test_resumed_in_the_middle_of_growth_is_bit_equal(trainer):
     whole = trainer.run([Job(CONFIGURATION, 3, STEPS, STEPS, keep_state=True)])[0]
     job, state = Job(CONFIGURATION, 3, STEPS, STEPS, keep_state=True), None
