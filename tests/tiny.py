@@ -1,6 +1,5 @@
 """Tiny random sequence-classification models, one per architecture family, the same weights at every call."""
 
-import numpy as np
 import torch
 
 TINY = [

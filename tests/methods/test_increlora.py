@@ -10,7 +10,7 @@ from torch import nn
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
-from autopeft.methods.attach import attached, count_built
+from autopeft.methods.attach import count_built
 from autopeft.methods.increlora import ADAPTER, GROWTHS, Growth, growths_due
 from autopeft.methods.rank_pattern import rank_pattern
 from autopeft.methods.tuners.increlora import (
