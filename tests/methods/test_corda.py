@@ -76,8 +76,9 @@ def test_the_weights_stay_and_the_decomposition_is_shared():
 
 
 def test_needs_the_data():
-    with pytest.raises(AutopeftError, match="attach was given none"), attached(
-        configuration("ipm"), tiny_backbone("bert"), 0
+    with (
+        pytest.raises(AutopeftError, match="attach was given none"),
+        attached(configuration("ipm"), tiny_backbone("bert"), 0),
     ):
         pass
 
