@@ -157,6 +157,8 @@ class WrappingTuner(BaseTuner):
 
     def _replace_module(self, parent, child_name, new_module, child) -> None:
         # peft's own also copies `weight` from child to new_module, and blocks have none.
+        while isinstance(parent, WrappingLayer) and child_name not in parent._modules:
+            parent = parent.base_layer  # a wrapped block only delegates to the module that owns the child
         setattr(parent, child_name, new_module)
 
     def _check_merge_allowed(self) -> None:
