@@ -104,7 +104,7 @@ def test_the_bundled_autopeft_space_on_bert_base_is_the_published_one():
     assert dict(space.branches[0].choices)["serial_adapter.bottleneck"] == (0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768)
 
 
-@pytest.mark.parametrize("name", ["default", "lora", "dcft", "adapters", "freeze", "autopeft"])
+@pytest.mark.parametrize("name", ["default", "lora", "dcft", "adapters", "freeze", "autopeft", "mam", "unipelt"])
 def test_no_path_leads_over_the_budget(name):
     shapes = bert_shapes(layers=4)
     space = build_space(name, load_space(name), shapes, budget=1500)
