@@ -19,7 +19,6 @@ class Lozo(Procedure):
     paper = "Chen et al. 2024, arXiv 2410.07698"
     hyperparameters = {"rank": (1, 2, 4), "interval": (10, 50)}
     defaults = {"rank": 2, "interval": 50}
-    learning_rate_factor = 0.1
 
     def refuses(self, methods, shapes):
         return needs_gradients(methods)

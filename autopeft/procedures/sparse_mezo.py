@@ -17,7 +17,6 @@ class SparseMezo(Procedure):
     paper = "Liu et al. 2024, arXiv 2402.15751"
     hyperparameters = {"sparsity": (0.0, 0.5, 0.75)}
     defaults = {"sparsity": 0.75}
-    learning_rate_factor = 0.1
 
     def refuses(self, methods, shapes):
         return needs_gradients(methods)

@@ -70,6 +70,14 @@ SPACES = {
         layers="suffix",
     ),
     "all": SpaceFile(methods={"vera": {"rank": [4, 8]}}, layers="all"),
+    "procedures": SpaceFile(
+        methods={"lora": {"rank": [1, 2], "target_modules": ["ffn"], "rslora": [False]}, "full": {}, "head_only": {}},
+        procedures={
+            "plain": {},
+            "lisa": {"gamma": [1, 2], "interval": [5, 20]},
+            "pace": {"variant": ["exact"], "sigma": [0.5, 1.0], "weight": [1.0]},  # not with full
+        },
+    ),
 }
 
 
@@ -94,6 +102,29 @@ def test_the_published_space_counts_configurations_and_assignments():
     assert space.assignments == 3 * 2 * 2 * 2**3
     assert space.configurations == (3 * 2 * 2 - 1) * (2**3 - 1) + 1
     assert len(found | {space.branches[0].configuration({}, (), 1e-3)}) == space.configurations
+
+
+def test_a_combination_is_trained_in_every_way_that_each_of_its_parts_can_be():
+    file = SpaceFile(
+        combination={
+            "serial_adapter": {"bottleneck": [0, 1], "placement": ["pfeiffer"]},
+            "parallel_adapter": {"bottleneck": [0, 4], "scaling": [4.0]},
+        },
+        procedures={"lisa": {"gamma": [1], "interval": [5, 20]}},
+    )
+    space = build_space("mine", file, bert_shapes())
+    found = set(every_configuration(space))
+    assert space.configurations == 3 * 7 * 3 + 1
+    assert len(found | {space.branches[0].configuration({}, (), 1e-3)}) == space.configurations
+
+
+def test_an_unknown_procedure_or_setting_is_one_sentence():
+    for procedures, sentence in (
+        ({"lsia": {}}, "Unknown procedure 'lsia'. Did you mean 'lisa'"),
+        ({"lisa": {"gama": [1]}}, "Unknown setting 'gama' of lisa.*Did you mean 'gamma'"),
+    ):
+        with pytest.raises(AutopeftError, match=sentence):
+            build_space("mine", SpaceFile(methods={"lora": {}}, procedures=procedures), bert_shapes())
 
 
 def test_the_bundled_autopeft_space_on_bert_base_is_the_published_one():
