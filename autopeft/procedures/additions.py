@@ -18,7 +18,7 @@ def changed_additions(model, shapes: BackboneShapes, change: Callable) -> Iterat
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     handles = []
-    for path, layer in model.named_modules():
+    for path, layer in reversed(list(model.named_modules())):  # of nested ones the inner is changed first
         number = layer_of(path, shapes)
         if isinstance(layer, BaseTunerLayer) and layer.adapter_layer_names and number is not None:
             handles += hooks(layer, lambda addition, number=number: change(number, addition))

@@ -1,17 +1,19 @@
 """What the procedures' contract runs over: a tiny backbone and task, and short texts for the real one."""
 
 from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
-from tiny import LABELS, LAYERS, PAD, VOCABULARY, tiny_backbone
+from tiny import LABELS, PAD, VOCABULARY, tiny_backbone
 
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.methods import refusal as method_refusal
 from autopeft.procedures import REGISTRY, get_procedure
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.job import Job
+from autopeft.proxy.training import Session, Trainer
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
 PROCEDURES = sorted(REGISTRY)
@@ -57,3 +59,12 @@ def configuration(name: str, shapes, method: str | None = None, layers=None, how
     return Configuration.of(
         method, get_method(method).defaults, every, rate, name, settings(name) if how is None else how
     )
+
+
+@contextmanager
+def opened(wanted: Configuration, steps: int = 10, seed: int = 0, model_type: str = "bert"):
+    """A session whose advance() stops after every step."""
+    found = trainer(model_type)
+    job = Job(wanted, seed, steps, steps, tuple(range(1, steps)))
+    with found._attached(job) as (model, place):
+        yield Session(found, model, place, [found._run_of(model, job, own=True)])
