@@ -1,6 +1,5 @@
 """What the procedures' contract runs over: a tiny backbone and task, and short texts for the real one."""
 
-from dataclasses import dataclass
 from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace

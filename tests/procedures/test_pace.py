@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from procedure_cases import configuration, opened, trainer
+from tiny import tiny_batch
 from torch.nn.functional import cross_entropy
 
 from autopeft.configuration import Configuration
@@ -12,7 +13,6 @@ from autopeft.methods import refusal
 from autopeft.methods.attach import attached, trainable_parameters
 from autopeft.procedures import REGISTRY
 from autopeft.procedures.additions import changed_additions, not_additive
-from tiny import tiny_batch
 
 ROWS = np.arange(8)
 

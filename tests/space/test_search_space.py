@@ -4,38 +4,12 @@ import random
 
 import pytest
 from sizes import bert_shapes
+from walks import every_configuration
 
 from autopeft.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import count
 from autopeft.space import SpaceFile, anchors, build_space, load_space
-
-
-class Exhaustive:
-    """Takes every path through a walk, one walk after the other."""
-
-    def __init__(self):
-        self._path, self._at, self.done = [], 0, False
-
-    def choice(self, name, choices, allowed, weights=None):
-        assert allowed and set(allowed) <= set(choices)
-        if self._at == len(self._path):
-            self._path.append([0, len(allowed)])
-        chosen = self._path[self._at][0]
-        self._at += 1
-        return allowed[chosen]
-
-    def log_uniform(self, name, low, high):
-        assert 0 < low < high
-        return low
-
-    def advance(self):
-        self._at = 0
-        while self._path and self._path[-1][0] + 1 == self._path[-1][1]:
-            self._path.pop()
-        if self._path:
-            self._path[-1][0] += 1
-        self.done = not self._path
 
 
 class Random:
@@ -47,14 +21,6 @@ class Random:
 
     def log_uniform(self, name, low, high):
         return low
-
-
-def every_configuration(space):
-    chooser, found = Exhaustive(), []
-    while not chooser.done:
-        found.append(space.walk(chooser))
-        chooser.advance()
-    return found
 
 
 SPACES = {
