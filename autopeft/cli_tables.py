@@ -74,7 +74,7 @@ def fidelity(table, budget, json_) -> None:
     multiple=True,
     default=("none",),
     show_default=True,
-    help="Layer prior: none, trace or gradient; several allowed.",
+    help="Layer prior: none, trace, gradient or saving; several allowed.",
 )
 @click.option(
     "--rungs",

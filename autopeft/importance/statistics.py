@@ -1,13 +1,20 @@
 """Statistics: what methods read off the task's data before they train, computed once and shared by all trials."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from autopeft.importance.calibration import calibration_rows
 from autopeft.tasks.batches import batches, collate
 
+if TYPE_CHECKING:
+    import torch
+
 BATCH = 32
 ROWS = 512  # of the training split
+EPOCHS, RATE, HEAD_RATE = 2, 5e-5, 1e-3  # of the short full fine-tuning
 
 
 class Statistics:
@@ -23,6 +30,7 @@ class Statistics:
         self._gradients: dict[str, torch.Tensor] = {}
         self._squares: dict[str, torch.Tensor] = {}
         self._covariances: dict[str, torch.Tensor] = {}
+        self._changes: dict[str, torch.Tensor] = {}
 
     def gradient(self, name: str) -> torch.Tensor:
         """Sum over batches of the gradient of a parameter, in its own shape."""
@@ -40,6 +48,12 @@ class Statistics:
             self._observe()
         return self._covariances[path]
 
+    def change(self, name: str) -> torch.Tensor:
+        """How far a linear's weight goes in a short full fine-tuning (phase 1 of Ansell et al. 2021, arXiv 2110.07560)."""
+        if not self._changes:
+            self._fine_tune()
+        return self._changes[name]
+
     def batches(self):
         """Inputs and labels of the calibration rows, on the backbone's device."""
         device = next(self.backbone.model.parameters()).device
@@ -50,6 +64,8 @@ class Statistics:
     def _differentiate(self) -> None:
         if self._gradients:
             return
+        import torch
+
         model = self.backbone.model
         named = {n: p for n, p in model.named_parameters() if n.startswith(self.backbone.shapes.blocks_path + ".")}
         asked = {n: p.requires_grad for n, p in named.items()}
@@ -68,8 +84,36 @@ class Statistics:
             for name, p in named.items():
                 p.requires_grad_(asked[name])
 
-    @torch.no_grad()
+    def _fine_tune(self) -> None:
+        """Train copies of the linears' weights and of the head: the backbone itself keeps its values."""
+        import torch
+
+        shapes, model = self.backbone.shapes, self.backbone.model
+        weights, heads = {f"{x.path}.weight" for x in shapes.linears}, tuple(f"{path}." for path in shapes.head_modules)
+        copies = {
+            n: torch.nn.Parameter(p.detach().float().clone())
+            for n, p in model.named_parameters()
+            if n in weights or n.startswith(heads)
+        }
+        groups = [
+            {"params": [p for n, p in copies.items() if n in weights], "lr": RATE},
+            {"params": [p for n, p in copies.items() if n not in weights], "lr": HEAD_RATE},
+        ]
+        optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
+        first = next(model.parameters())
+        half = torch.autocast(first.device.type, torch.bfloat16, enabled=first.dtype == torch.bfloat16)
+        for _ in range(EPOCHS):
+            for inputs, labels in self.batches():
+                with torch.enable_grad(), half:
+                    logits = torch.func.functional_call(model, copies, (), inputs).logits
+                    torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+        self._changes = {n: copies[n].detach() - model.get_parameter(n).detach().float() for n in weights}
+
     def _observe(self) -> None:
+        import torch
+
         model, mask, counts = self.backbone.model, None, {}
         paths = [x.path for x in self.backbone.shapes.linears]
 
@@ -83,9 +127,10 @@ class Statistics:
 
         hooks = [model.get_submodule(p).register_forward_pre_hook(hook(p)) for p in paths]
         try:
-            for inputs, _ in self.batches():
-                mask = inputs["attention_mask"].bool()
-                model(**inputs)
+            with torch.no_grad():
+                for inputs, _ in self.batches():
+                    mask = inputs["attention_mask"].bool()
+                    model(**inputs)
         finally:
             for handle in hooks:
                 handle.remove()
@@ -99,5 +144,7 @@ class Statistics:
 
 def largest(scores: torch.Tensor, number: int) -> torch.Tensor:
     """Flat indices (number,) of the largest entries, ascending; ties go to the lower index."""
+    import torch
+
     order = np.argsort(-scores.flatten().cpu().numpy(), kind="stable")[:number]
     return torch.from_numpy(np.sort(order))

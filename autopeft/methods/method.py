@@ -25,7 +25,7 @@ class Method:
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
     learning_rate: ClassVar[tuple[float, float]]
-    layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | all | none
+    layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | one | all | none
     zero_start: ClassVar[bool] = True  # bit-equal to the base model before the first step
     mergeable: ClassVar[bool] = False  # the adapters can be merged into the weights
     rewrites_base: ClassVar[bool] = False  # attaching changes frozen weights (PiSSA and its like); detach undoes it
@@ -39,6 +39,10 @@ class Method:
 
     def refuses(self, shapes: BackboneShapes) -> str | None:
         """Why this method does not fit this backbone (one clause), or None if it does."""
+        return None
+
+    def refuses_company(self, other: str) -> str | None:
+        """Why this method cannot be combined with the method of that name (one clause), or None if it can."""
         return None
 
     def count(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:

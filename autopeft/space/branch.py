@@ -20,7 +20,8 @@ class Branch:
 
     parts: the methods that a configuration of this branch may hold; more than one for a combination.
     choices: setting -> values; a combination's settings carry their part's name: "prefix_tuning.prefix_length".
-    layers: any (a frozen prefix, then one bit per layer above it), bits (one bit per layer), suffix, all or none.
+    layers: any (a frozen prefix, then one bit per layer above it), bits (one bit per layer), suffix, one (a single
+    layer, the first above the frozen prefix), all or none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Branch:
             "any": sum(2 ** (top - 1 - f) for f in self.depths),
             "bits": 2**top - 1,
             "suffix": len(self.depths),
+            "one": len(self.depths),
             "all": 1,
             "none": 1,
         }[self.layers]

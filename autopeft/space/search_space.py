@@ -41,7 +41,7 @@ class SearchSpace:
     def configurations(self) -> int:
         """The exact number of different configurations, the learning rate (continuous) and the budget aside."""
         probe_listed = any(b.name == "head_only" for b in self.branches)
-        searched = sum(b.configurations * self._trainings(b) for b in self.branches)
+        searched = sum(b.configurations * self.trainings(b) for b in self.branches)
         return searched + int(not probe_listed and any(b.adapts_nothing_too for b in self.branches))
 
     @property
@@ -52,7 +52,7 @@ class SearchSpace:
             sets = 2**self.shapes.num_layers if branch.layers == "bits" else branch.layer_sets
             for _, values in branch.choices:
                 sets *= len(values)
-            total += sets * self._trainings(branch)
+            total += sets * self.trainings(branch)
         return total
 
     def procedures_for(self, branch: Branch) -> tuple[str, ...]:
@@ -62,7 +62,13 @@ class SearchSpace:
         fitting = [p for p in self.procedures if not get_procedure(p).refuses(branch.parts, self.shapes)]
         return ("plain", *fitting)
 
-    def _trainings(self, branch: Branch) -> int:
+    def refused_procedures(self) -> dict[str, dict[str, str]]:
+        """Procedure -> method that it cannot train -> why."""
+        adapting = [b for b in self.branches if b.layers != "none"]
+        why = {p: {b.name: get_procedure(p).refuses(b.parts, self.shapes) for b in adapting} for p in self.procedures}
+        return {p: kept for p, found in why.items() if (kept := {m: w for m, w in found.items() if w})}
+
+    def trainings(self, branch: Branch) -> int:
         """In how many ways a configuration of this branch can be trained."""
         named = [p for p in self.procedures_for(branch) if p != "plain"]
         return 1 + sum(prod(len(v) for v in self.procedures[p].values()) for p in named)
@@ -116,7 +122,7 @@ class SearchSpace:
         adapted = (lambda f: tuple(range(f, top))) if branch.layers == "suffix" else (lambda f: (f,))
         allowed = tuple(f for f in branch.depths if self.fits(branch.cheapest(adapted(f))))
         frozen = chooser.choice("frozen_layers", tuple(range(top)), allowed, weights)
-        if branch.layers == "suffix":
+        if branch.layers in ("suffix", "one"):
             return adapted(frozen)
         return self._bits(branch, (frozen,), range(frozen + 1, top), chooser)
 
@@ -147,8 +153,8 @@ class SearchSpace:
         """What the walk asks for, one row per parameter: name, method it belongs to, kind, choices or range."""
         rows = [{"name": "method", "of": "every configuration", "choices": [b.name for b in self.branches]}]
         kinds = {b.layers for b in self.branches}
-        if kinds & {"any", "suffix"}:
-            depths = sorted({f for b in self.branches if b.layers in ("any", "suffix") for f in b.depths})
+        if kinds & {"any", "suffix", "one"}:
+            depths = sorted({f for b in self.branches if b.layers in ("any", "suffix", "one") for f in b.depths})
             rows.append({"name": "frozen_layers", "of": "methods with a choice of layers", "choices": depths})
         if kinds & {"any", "bits"}:
             rows.append(
@@ -159,7 +165,9 @@ class SearchSpace:
                 }
             )
         if self.procedures:
-            rows.append({"name": "procedure", "of": "every method", "choices": ["plain", *self.procedures]})
+            rows.append(
+                {"name": "procedure", "of": "methods that adapt layers", "choices": ["plain", *self.procedures]}
+            )
             rows += [
                 {"name": f"{p}.{k}", "of": p, "choices": list(v)}
                 for p, choices in self.procedures.items()
@@ -186,7 +194,8 @@ def build_space(
     branches, refused = [], {}
     depths = tuple(f for f in (file.frozen_layers or range(shapes.num_layers)) if 0 <= f < shapes.num_layers)
     for method, narrowed in file.methods.items():
-        kind = {"none": "none", "all": "all", "suffix": "suffix"}.get(get_method(method).layers, file.layers)
+        own = get_method(method).layers
+        kind = file.layers if own == "any" else own
         if why := refusal(method, shapes):
             refused[method] = why
             continue

@@ -10,6 +10,7 @@ from optuna.trial import TrialState, create_trial
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
+from autopeft.importance.saving import saving_of
 from autopeft.importance.scores import LayerScores
 from autopeft.space import SearchSpace, build_space, load_space
 from autopeft.space.anchor import Anchor
@@ -125,13 +126,13 @@ class Replay:
 
 def space_of(table: TruthTable, importance: str, runs: Runs) -> SearchSpace:
     """The table's own space. Raises AutopeftError when it has no scores of that name."""
-    about = table.about
-    if importance != "none" and importance not in about.get("scores", {}):
-        have = ", ".join(["none", *about.get("scores", {})])
-        raise AutopeftError(f"{table.path} has no layer scores '{importance}': it has {have}.")
-    scores = None if importance == "none" else LayerScores.from_json(about["scores"][importance])
+    about, shapes = table.about, BackboneShapes.from_json(table.about["shapes"])
+    stored = {name: LayerScores.from_json(scores) for name, scores in about.get("scores", {}).items()}
+    priors = {"none": None, **stored, "saving": saving_of(shapes.num_layers)}
+    if importance not in priors:
+        raise AutopeftError(f"{table.path} has no layer scores '{importance}': it has {', '.join(priors)}.")
     name = about["spec"]["space"]
-    return build_space(name, load_space(name), BackboneShapes.from_json(about["shapes"]), runs.limit, scores)
+    return build_space(name, load_space(name), shapes, runs.limit, priors[importance])
 
 
 def anchor_configurations(space: SearchSpace) -> list[Configuration]:

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from contract_cases import METHODS, default
+from contract_cases import METHODS, attached, default
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from autopeft.backbone.blocks import describe
 from autopeft.methods import REGISTRY, count
-from autopeft.methods.attach import attached, count_built, trainable_parameters
+from autopeft.methods.attach import count_built, trainable_parameters
 
 SUBJECTS = (
     "The film",

@@ -3,6 +3,7 @@
 import pytest
 
 from autopeft.importance.prior import frozen_layers_weights, layer_on_probability
+from autopeft.importance.saving import saving_of
 from autopeft.importance.scores import LayerScores
 
 SCORES = LayerScores("trace", (0.1, 0.0, 1.5, 1.2), 2)
@@ -22,7 +23,18 @@ def test_layers_are_ranked_by_score():
 
 
 def test_ties_share_a_mean():
-    assert layer_on_probability(LayerScores("uniform", (1.0,) * 4, 0), 4) == pytest.approx((0.65,) * 4)
+    scores = LayerScores("made up", (1.0, 2.0, 2.0, 3.0), 0)
+    assert layer_on_probability(scores, 4) == pytest.approx((0.35, 0.65, 0.65, 0.95))
+
+
+def test_scores_that_tell_no_layer_from_another_are_no_scores():
+    assert layer_on_probability(LayerScores("uniform", (1.0,) * 4, 0), 4) == layer_on_probability(None, 4)
+
+
+def test_saving_weighs_depths_by_the_steps_they_save():
+    weights = frozen_layers_weights(saving_of(6), 6)
+    assert sum(weights) == pytest.approx(1) and weights[3] == pytest.approx(2 * weights[0])
+    assert weights[5] == pytest.approx(6 * weights[0])
 
 
 def test_no_scores_is_uniform():

@@ -1,0 +1,17 @@
+"""The prior of cost alone: a deeper cut is a cheaper trial once the states below it are stored. Imports no torch."""
+
+from autopeft.importance.registry import register
+from autopeft.importance.scores import LayerScores
+
+
+@register("saving")
+def saving(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+    """Every block equal; depths weighted by how many of their steps fit into one step that trains every block."""
+    return saving_of(backbone.shapes.num_layers)
+
+
+def saving_of(num_layers: int) -> LayerScores:
+    """L -> weights of frozen_layers = k in proportion to L / (L - k), the steps' ratio with the prefix read from store."""
+    weights = [num_layers / (num_layers - k) for k in range(num_layers)]
+    details = {"saving": 0.0, "frozen_layers_weights": [w / sum(weights) for w in weights]}
+    return LayerScores("saving", (1.0,) * num_layers, 0, None, details)

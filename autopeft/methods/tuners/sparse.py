@@ -1,0 +1,148 @@
+"""SPARSE: k trained numbers, each with its place in a linear's weight, added to it; nothing is kept of the weight's size.
+
+y = x (W + D)^T, D zero but for k entries. The backward pass makes D's dense gradient, takes the k entries out and lets
+it go, so parameters, gradients and optimiser grow with k. Values fp32, indices int32 into the weight's own layout.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from peft.tuners._buffer_dict import BufferDict
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from autopeft.errors import AutopeftError
+from autopeft.methods.sparse import trained_entries
+from autopeft.methods.tuners.registration import register
+from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+
+ADAPTER = "default"  # the adapter that a search trains
+
+
+@dataclass
+class SparseConfig(WrappingConfig):
+    """density: share of each weight that is trained; numbers: module path -> how many, where it is another number."""
+
+    name: ClassVar[str] = "SPARSE"
+    density: float = 0.01
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.require("density", 0 < self.density <= 1, "above 0 and at most 1")
+
+
+def dense(values: torch.Tensor, indices: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Values (k,) at flat indices (k,) -> a matrix of that shape, zero elsewhere."""
+    return values.new_zeros(shape[0] * shape[1]).index_add(0, indices, values).view(shape)
+
+
+def top(scores: torch.Tensor, number: int) -> torch.Tensor:
+    """Flat indices (number,) of the largest entries, ascending."""
+    return scores.flatten().topk(number).indices.sort().values
+
+
+class SparseProduct(torch.autograd.Function):
+    """x (..., i) -> x D^T (..., o) of a D (o, i) given by values and indices, or x D of a transposed D (i, o).
+
+    observe: called in the backward pass with D's dense gradient, which no one else sees.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, values, indices, shape, transposed, observe):
+        delta = dense(values, indices, shape).to(x.dtype)
+        return x @ (delta if transposed else delta.T)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, values, indices, ctx.shape, ctx.transposed, ctx.observe = inputs
+        ctx.save_for_backward(x, values, indices)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        x, values, indices = ctx.saved_tensors
+        along = taken = None
+        if ctx.needs_input_grad[0]:
+            delta = dense(values, indices, ctx.shape).to(x.dtype)
+            along = upstream @ (delta.T if ctx.transposed else delta)
+        if ctx.needs_input_grad[1]:
+            given, wanted = x.flatten(0, -2), upstream.flatten(0, -2)
+            gradient = given.T @ wanted if ctx.transposed else wanted.T @ given
+            if ctx.observe:
+                ctx.observe(gradient)
+            taken = gradient.flatten().index_select(0, indices).to(values.dtype)
+        return along, taken, None, None, None, None
+
+
+class SparseLayer(MergingLayer):
+    """Wraps a Linear or a GPT-2 Conv1D (whose weight lies transposed)."""
+
+    adapter_layer_names = ("sparse_values",)
+    other_param_names = ("sparse_indices",)
+    observe: Callable | None = None
+
+    def shape(self) -> torch.Size:
+        """Of the wrapped weight. Raises AutopeftError for another kind of module."""
+        base = self.get_base_layer()
+        if not isinstance(base, (nn.Linear, Conv1D)):
+            kind = type(base).__name__
+            raise AutopeftError(f"{kind} is no linear module: name linears in target_modules of a sparse adapter.")
+        return base.weight.shape
+
+    def update_layer(self, adapter_name, config):
+        if "sparse_indices" not in self._modules:
+            self.sparse_indices = BufferDict(persistent=True)
+        super().update_layer(adapter_name, config)
+        values, size = self.sparse_values[adapter_name], self.shape().numel()
+        places = torch.arange(values.numel(), device=values.device) * size // max(1, values.numel())
+        self.sparse_indices[adapter_name] = places.int()  # evenly spaced until they are chosen or loaded
+
+    def new_parameters(self, config: SparseConfig) -> dict[str, torch.Tensor]:
+        number = getattr(config, "number", None)
+        size = self.shape().numel()
+        return {"sparse_values": torch.zeros(trained_entries(config.density, size) if number is None else number)}
+
+    def select(self, adapter_name: str, indices: torch.Tensor) -> None:
+        """Train the entries at these flat indices (k,), all different."""
+        self.sparse_indices[adapter_name].copy_(indices)
+
+    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        result = self.base_layer(x, *args, **kwargs)
+        total, transposed = result, isinstance(self.get_base_layer(), Conv1D)
+        for name in self.live_adapters:
+            values, indices = self.sparse_values[name], self.sparse_indices[name]
+            total = total + SparseProduct.apply(
+                x.to(result.dtype), values, indices, self.shape(), transposed, self.observe
+            )
+        return total.to(result.dtype)
+
+    @torch.no_grad()
+    def get_delta(self, adapter_name: str) -> torch.Tensor:
+        return dense(self.sparse_values[adapter_name], self.sparse_indices[adapter_name], self.shape())
+
+
+class SparseModel(WrappingTuner):
+    prefix = "sparse_"
+    tuner_layer_cls = SparseLayer
+
+    def _create_and_replace(self, peft_config, adapter_name, target, target_name, parent, current_key, **kwargs):
+        peft_config = copy.copy(peft_config)
+        peft_config.number = peft_config.numbers.get(current_key)
+        super()._create_and_replace(peft_config, adapter_name, target, target_name, parent, current_key, **kwargs)
+
+
+def sparse_layers(model: nn.Module) -> dict[str, SparseLayer]:
+    """Path of the adapted linear in the bare model -> its layer."""
+    return {
+        path.removeprefix("base_model.model.").replace(".base_layer", ""): module
+        for path, module in model.named_modules()
+        if isinstance(module, SparseLayer)
+    }
+
+
+register(SparseConfig.name, SparseConfig, SparseModel, SparseModel.prefix)
