@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.method import get_method
-from autopeft.procedures.selection import layer_of, modules
+from autopeft.procedures.selection import fields_of, layer_of
 
 
 @contextmanager
@@ -64,13 +64,10 @@ def not_additive(methods: tuple[str, ...], shapes: BackboneShapes) -> str | None
     known |= {f"{shapes.blocks_path}.{layer}" for layer in range(shapes.num_layers)}
     for name in methods:
         method = get_method(name)
-        fields = modules(method, shapes)
-        if not fields or not set(fields) <= known or set(fields) <= saved(method, shapes):
+        if method.rewrites_base:
+            return f"{name} moves a part of the backbone's own weights into its adapters"
+        fields = fields_of(method, shapes)
+        targets = set(fields.get("target_modules", ()))
+        if not targets or not targets <= known or fields.get("modules_to_save"):
             return f"{name} adds nothing to the output of a module"
     return None
-
-
-def saved(method, shapes: BackboneShapes) -> set[str]:
-    """The modules that a method trains in a copy instead of adapting them."""
-    fields = method.peft_fields(method.defaults, tuple(range(shapes.num_layers)), shapes)
-    return set(fields.get("modules_to_save", ()))

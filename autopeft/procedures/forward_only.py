@@ -11,8 +11,8 @@ def estimate_gradients(session, rows, direction: Callable):
     """Write into .grad the slope of the loss along a direction z, times z (Malladi et al. 2023, 2305.17333, def. 1).
 
     direction: parameters by name -> z by name, in their shapes. The estimate is divided by |z|: it is then about as
-    long as the gradient itself and not sqrt(number of parameters) times that, which the run would clip. Returns the mean of the
-    two losses (1,). The weights come back bit for bit.
+    long as the gradient itself and not sqrt(number of parameters) times that, which the run would clip. Returns the
+    mean of the two losses (1,). The weights come back bit for bit.
     """
     import torch
 

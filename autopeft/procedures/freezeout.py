@@ -9,7 +9,7 @@ WARMUP = 0.06  # share of the run in which rates rise, as in plain training
 
 
 class FreezeOut(Procedure):
-    """Block i of n trains until the share t_i of the run, its rate falling as a cosine to zero at t_i (Brock 2017, eq. 1).
+    """Block i of n trains until the share t_i of the run, its rate falling as a cosine to zero at t_i.
 
     t_i rises linearly from t_0 to 1, and `saving` is the share of the adapted blocks' backward passes that is left
     out: the mean of 1 - t_i, so t_0 = 1 - 2 saving. Rates begin at 1 / t_i, so that every block travels equally far

@@ -15,7 +15,7 @@ DRAWN, TRIED = 0, 1  # what a generator is for
 
 
 class Ist(Procedure):
-    """Every `interval` steps the scores I learn from the losses with some layers' adapters turned down (Yao 2024, alg. 1).
+    """Every `interval` steps the scores I learn from the losses with some layers' adapters turned down.
 
     A high I means that a layer can be suppressed, so layers are drawn for training with weights sigmoid(-I).
     """

@@ -6,7 +6,7 @@ from autopeft.procedures.selection import Selection, unselectable
 
 
 class Lisa(Procedure):
-    """gamma blocks, each as likely as any other; what is beside the blocks and the head always train (Pan 2024, alg. 1)."""
+    """gamma blocks, each as likely as any other; what is beside the blocks and the head always train."""
 
     name = "lisa"
     title = "LISA"

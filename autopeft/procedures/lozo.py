@@ -8,7 +8,7 @@ LEFT, RIGHT = 0, 1  # what a generator is for
 
 
 class Lozo(Procedure):
-    """z = U V^T / r for a matrix (m, n): U (m, r) is new at every step, V (n, r) every `interval` steps (Chen 2024, alg. 1).
+    """z = U V^T / r for a matrix (m, n): U (m, r) is new at every step, V (n, r) every `interval` steps.
 
     V is drawn again from the job's seed and the number of its period wherever it is needed, so there is no state.
     Vectors get a full z ~ N(0, 1).

@@ -7,7 +7,7 @@ from autopeft.procedures.procedure import Procedure
 
 
 class Mixup(Procedure):
-    """h = s h_i + (1 - s) h_j and the same mixture of the two losses, s ~ Beta(alpha, alpha) for a batch (Zhang 2017, eq. 1).
+    """h = s h_i + (1 - s) h_j and the same mixture of the two losses, s ~ Beta(alpha, alpha) for a batch.
 
     Mixed is what enters the first adapted block (Verma et al. 2018, arXiv 1806.05236), at the tokens that both rows
     have; j runs through a permutation of the batch, whose rows are of similar length. s is the larger share, so that

@@ -11,7 +11,7 @@ LAZY = 4  # steps between two that compare
 
 
 class Pace(Procedure):
-    """loss = CE(f1) + weight * |f1 - f2|^2, f1 and f2 the logits under two draws of z ~ N(1, sigma^2) (Ni 2024, eq. 9).
+    """loss = CE(f1) + weight * |f1 - f2|^2, f1 and f2 the logits under two draws of z ~ N(1, sigma^2).
 
     z: one value per row and channel of every adapter's addition; sigma falls linearly from the lowest block to the
     highest. variant: "exact" runs each batch twice, in one pass; "lazy" does so at every fourth step, with half of

@@ -55,14 +55,15 @@ def unselectable(methods: tuple[str, ...], shapes: BackboneShapes) -> str | None
         method = get_method(name)
         if type(method).dynamics is not Method.dynamics:
             return f"{name} chooses itself what trains when"
-        if not any(layer_of(path, shapes) is not None for path in modules(method, shapes)):
+        fields = fields_of(method, shapes)
+        paths = [*fields.get("target_modules", ()), *fields.get("modules_to_save", ())]
+        if not any(layer_of(path, shapes) is not None for path in paths):
             return f"{name} has no parameters of its own in each layer"
     return None
 
 
-def modules(method: Method, shapes: BackboneShapes) -> list[str]:
-    """Paths of the modules that a method adapts or trains with its defaults on every layer; [] if it does not fit."""
+def fields_of(method: Method, shapes: BackboneShapes) -> dict:
+    """A method's peft fields with its defaults on every layer; {} if it adapts none or does not fit."""
     if method.layers == "none" or method.refuses(shapes):
-        return []
-    fields = method.peft_fields(method.defaults, tuple(range(shapes.num_layers)), shapes)
-    return [*fields.get("target_modules", ()), *fields.get("modules_to_save", ())]
+        return {}
+    return method.peft_fields(method.defaults, tuple(range(shapes.num_layers)), shapes)

@@ -6,7 +6,7 @@ from autopeft.procedures.procedure import Procedure
 
 
 class SparseMezo(Procedure):
-    """z ~ N(0, 1) where |weight| is among the smallest 1 - sparsity of its tensor, else 0; dense in the head (Liu 2024, eq. 4).
+    """z ~ N(0, 1) where |weight| is among the smallest 1 - sparsity of its tensor, else 0; dense in the head.
 
     The paper fixes each threshold at the start. Here it is the quantile of the tensor as it is: adapters begin with
     matrices of zeros, whose threshold would stay 0, and none of their weights would ever move again.

@@ -12,10 +12,11 @@ SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")
 
 
 class TokenAugmentation(Procedure):
-    """EDA's two operations that need no thesaurus, on tokens instead of words (Wei and Zou 2019, section 2).
+    """EDA's two operations that need no thesaurus, on tokens instead of words (Wei and Zou 2019).
 
-    "swap" exchanges two random tokens, rate * tokens times; "delete" leaves each token out with probability rate. Special tokens
-    stay, tokens change places only between the same two of them (a pair's texts stay apart), and one token is always left.
+    "swap" exchanges two random tokens, rate * tokens times; "delete" leaves each token out with probability rate.
+    Special tokens stay, tokens change places only between the same two of them (a pair's texts stay apart), and one
+    token is always left.
     Like mixup it has no switch of its own: the search compares it with plain training on validation data.
     """
 

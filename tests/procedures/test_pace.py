@@ -1,4 +1,4 @@
-"""Adapters' additions can be read off and changed for every additive method; PACE's three variants are their formulas."""
+"""Adapters' additions can be read off and changed for every additive method; PACE's variants are their formulas."""
 
 import numpy as np
 import pytest
@@ -49,10 +49,12 @@ def test_additions_times_one_are_the_model_and_times_zero_the_backbone(model_typ
             torch.testing.assert_close(without, start, rtol=1e-4, atol=1e-5, msg=str(case))
 
 
-def test_what_adds_nothing_to_a_module_is_refused():
+def test_what_adds_nothing_to_a_module_is_refused(monkeypatch):
     shapes = trainer().backbone.shapes
     for method in ("full", "head_only", "prefix_tuning"):
         assert REGISTRY["pace"].refuses((method,), shapes) == f"{method} adds nothing to the output of a module"
+    monkeypatch.setattr(type(METHODS["dora"]), "rewrites_base", True)
+    assert "own weights" in REGISTRY["pace"].refuses(("lora", "dora"), shapes)
     assert {"lora", "dcft", "serial_adapter", "parallel_adapter", "ia3", "vera", "bitfit"} <= set(additive("bert"))
 
 
