@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from peft.tuners._buffer_dict import BufferDict
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -35,9 +36,10 @@ class SparseConfig(WrappingConfig):
         self.require("density", 0 < self.density <= 1, "above 0 and at most 1")
 
 
-def dense(values: torch.Tensor, indices: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Values (k,) at flat indices (k,) -> a matrix of that shape, zero elsewhere."""
-    return values.new_zeros(shape[0] * shape[1]).index_add(0, indices, values).view(shape)
+def dense(values: torch.Tensor, indices: torch.Tensor, shape: torch.Size, onto=None) -> torch.Tensor:
+    """Values (k,) at flat indices (k,), added to a matrix of that shape, or to none -> the sum."""
+    onto = values.new_zeros(shape[0] * shape[1]) if onto is None else onto.flatten()
+    return onto.index_add(0, indices, values).view(shape)
 
 
 def top(scores: torch.Tensor, number: int) -> torch.Tensor:
@@ -45,38 +47,38 @@ def top(scores: torch.Tensor, number: int) -> torch.Tensor:
     return scores.flatten().topk(number).indices.sort().values
 
 
-class SparseProduct(torch.autograd.Function):
-    """x (..., i) -> x D^T (..., o) of a D (o, i) given by values and indices, or x D of a transposed D (i, o).
+class SparseLinear(torch.autograd.Function):
+    """x (..., i) -> x (W + D)^T + b (..., o), D (o, i) given by values and indices; W and D (i, o) if transposed.
 
-    observe: called in the backward pass with D's dense gradient, which no one else sees.
+    W and b may be None. observe: called in the backward pass with D's dense gradient, which no one else sees.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, values, indices, shape, transposed, observe):
-        delta = dense(values, indices, shape).to(x.dtype)
-        return x @ (delta if transposed else delta.T)
+    def forward(x, values, indices, weight, bias, shape, transposed, observe):
+        total = dense(values, indices, shape, weight).to(x.dtype)
+        return F.linear(x, total.T if transposed else total, bias)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, values, indices, ctx.shape, ctx.transposed, ctx.observe = inputs
-        ctx.save_for_backward(x, values, indices)
+        x, values, indices, weight, _, ctx.shape, ctx.transposed, ctx.observe = inputs
+        ctx.save_for_backward(x, values, indices, weight)
 
     @staticmethod
     def backward(ctx, upstream):
-        x, values, indices = ctx.saved_tensors
-        along = taken = None
+        x, values, indices, weight = ctx.saved_tensors
+        upstream, along, taken = upstream.to(x.dtype), None, None
         if ctx.needs_input_grad[0]:
-            delta = dense(values, indices, ctx.shape).to(x.dtype)
-            along = upstream @ (delta.T if ctx.transposed else delta)
+            total = dense(values, indices, ctx.shape, weight).to(x.dtype)
+            along = upstream @ (total.T if ctx.transposed else total)
         if ctx.needs_input_grad[1]:
             given, wanted = x.flatten(0, -2), upstream.flatten(0, -2)
             gradient = given.T @ wanted if ctx.transposed else wanted.T @ given
             if ctx.observe:
                 ctx.observe(gradient)
             taken = gradient.flatten().index_select(0, indices).to(values.dtype)
-        return along, taken, None, None, None, None
+        return along, taken, None, None, None, None, None, None
 
 
 class SparseLayer(MergingLayer):
@@ -112,14 +114,19 @@ class SparseLayer(MergingLayer):
         self.sparse_indices[adapter_name].copy_(indices)
 
     def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
-        result = self.base_layer(x, *args, **kwargs)
-        total, transposed = result, isinstance(self.get_base_layer(), Conv1D)
-        for name in self.live_adapters:
-            values, indices = self.sparse_values[name], self.sparse_indices[name]
-            total = total + SparseProduct.apply(
-                x.to(result.dtype), values, indices, self.shape(), transposed, self.observe
-            )
+        base, live = self.base_layer, self.live_adapters
+        if len(live) == 1 and type(base) in (nn.Linear, Conv1D) and x.dtype == base.weight.dtype == torch.float32:
+            return self.product(x, live[0], base.weight, base.bias)  # one product in the place of two
+        result = base(x, *args, **kwargs)
+        total = result
+        for name in live:
+            total = total + self.product(x.to(result.dtype), name)
         return total.to(result.dtype)
+
+    def product(self, x: torch.Tensor, name: str, weight=None, bias=None) -> torch.Tensor:
+        values, indices = self.sparse_values[name], self.sparse_indices[name]
+        transposed = isinstance(self.get_base_layer(), Conv1D)
+        return SparseLinear.apply(x, values, indices, weight, bias, self.shape(), transposed, self.observe)
 
     @torch.no_grad()
     def get_delta(self, adapter_name: str) -> torch.Tensor:
