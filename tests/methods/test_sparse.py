@@ -14,7 +14,8 @@ from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
 from autopeft.methods.attach import attached
 from autopeft.methods.lift import low_rank
-from autopeft.methods.tuners.sparse import SparseConfig, SparseLayer, SparseLinear, dense, sparse_layers, top
+from autopeft.methods.tuners.sparse import SparseConfig, SparseLayer, sparse_layers
+from autopeft.methods.tuners.sparse_product import SparseLinear, dense, top
 
 
 LAYERS = (0, 1, 2)

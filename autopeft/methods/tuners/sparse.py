@@ -5,12 +5,12 @@ it go, so parameters, gradients and optimiser grow with k. Values fp32, indices 
 """
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from peft.tuners._buffer_dict import BufferDict
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -18,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from autopeft.errors import AutopeftError
 from autopeft.methods.sparse import trained_entries
 from autopeft.methods.tuners.registration import register
+from autopeft.methods.tuners.sparse_product import SparseLinear, dense
 from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 ADAPTER = "default"  # the adapter that a search trains
@@ -36,49 +37,17 @@ class SparseConfig(WrappingConfig):
         self.require("density", 0 < self.density <= 1, "above 0 and at most 1")
 
 
-def dense(values: torch.Tensor, indices: torch.Tensor, shape: torch.Size, onto=None) -> torch.Tensor:
-    """Values (k,) at flat indices (k,), added to a matrix of that shape, or to none -> the sum."""
-    onto = values.new_zeros(shape[0] * shape[1]) if onto is None else onto.flatten()
-    return onto.index_add(0, indices, values).view(shape)
+@dataclass
+class DseeConfig(SparseConfig):
+    """DSEE (Chen et al. 2021, arXiv 2111.00160): beside the sparse update one of rank r, scaled by alpha / r."""
 
+    name: ClassVar[str] = "DSEE"
+    rank: int = 8
+    alpha: float = 16.0
 
-def top(scores: torch.Tensor, number: int) -> torch.Tensor:
-    """Flat indices (number,) of the largest entries, ascending."""
-    return scores.flatten().topk(number).indices.sort().values
-
-
-class SparseLinear(torch.autograd.Function):
-    """x (..., i) -> x (W + D)^T + b (..., o), D (o, i) given by values and indices; W and D (i, o) if transposed.
-
-    W and b may be None. observe: called in the backward pass with D's dense gradient, which no one else sees.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x, values, indices, weight, bias, shape, transposed, observe):
-        total = dense(values, indices, shape, weight).to(x.dtype)
-        return F.linear(x, total.T if transposed else total, bias)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, values, indices, weight, _, ctx.shape, ctx.transposed, ctx.observe = inputs
-        ctx.save_for_backward(x, values, indices, weight)
-
-    @staticmethod
-    def backward(ctx, upstream):
-        x, values, indices, weight = ctx.saved_tensors
-        upstream, along, taken = upstream.to(x.dtype), None, None
-        if ctx.needs_input_grad[0]:
-            total = dense(values, indices, ctx.shape, weight).to(x.dtype)
-            along = upstream @ (total.T if ctx.transposed else total)
-        if ctx.needs_input_grad[1]:
-            given, wanted = x.flatten(0, -2), upstream.flatten(0, -2)
-            gradient = given.T @ wanted if ctx.transposed else wanted.T @ given
-            if ctx.observe:
-                ctx.observe(gradient)
-            taken = gradient.flatten().index_select(0, indices).to(values.dtype)
-        return along, taken, None, None, None, None, None, None
+    def __post_init__(self):
+        super().__post_init__()
+        self.require("rank", self.rank >= 1, "at least 1")
 
 
 class SparseLayer(MergingLayer):
@@ -133,6 +102,34 @@ class SparseLayer(MergingLayer):
         return dense(self.sparse_values[adapter_name], self.sparse_indices[adapter_name], self.shape())
 
 
+class DseeLayer(SparseLayer):
+    adapter_layer_names = ("sparse_values", "sparse_A", "sparse_B")
+
+    def new_parameters(self, config: DseeConfig) -> dict[str, torch.Tensor]:
+        shape = self.shape()
+        out, size = shape[::-1] if isinstance(self.get_base_layer(), Conv1D) else shape
+        a = torch.empty(config.rank, size)
+        nn.init.kaiming_uniform_(a, a=math.sqrt(5))
+        return {**super().new_parameters(config), "sparse_A": a, "sparse_B": torch.zeros(out, config.rank)}
+
+    def scaling(self, adapter_name: str) -> float:
+        return self.configs[adapter_name].alpha / self.configs[adapter_name].rank
+
+    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        result = super().adapted(x, *args, **kwargs)
+        total = result
+        for name in self.live_adapters:
+            a, b = self.sparse_A[name], self.sparse_B[name]
+            total = total + self.scaling(name) * (self._cast_input_dtype(x, a.dtype) @ a.T @ b.T)
+        return total.to(result.dtype)
+
+    @torch.no_grad()
+    def get_delta(self, adapter_name: str) -> torch.Tensor:
+        product = self.scaling(adapter_name) * self.sparse_B[adapter_name] @ self.sparse_A[adapter_name]
+        sparse = super().get_delta(adapter_name)
+        return sparse + (product.T if isinstance(self.get_base_layer(), Conv1D) else product)
+
+
 class SparseModel(WrappingTuner):
     prefix = "sparse_"
     tuner_layer_cls = SparseLayer
@@ -141,6 +138,10 @@ class SparseModel(WrappingTuner):
         peft_config = copy.copy(peft_config)
         peft_config.number = peft_config.numbers.get(current_key)
         super()._create_and_replace(peft_config, adapter_name, target, target_name, parent, current_key, **kwargs)
+
+
+class DseeModel(SparseModel):
+    tuner_layer_cls = DseeLayer
 
 
 def sparse_layers(model: nn.Module) -> dict[str, SparseLayer]:
@@ -153,3 +154,4 @@ def sparse_layers(model: nn.Module) -> dict[str, SparseLayer]:
 
 
 register(SparseConfig.name, SparseConfig, SparseModel, SparseModel.prefix)
+register(DseeConfig.name, DseeConfig, DseeModel, DseeModel.prefix)
