@@ -30,6 +30,7 @@ class Method:
     mergeable: ClassVar[bool] = False  # the adapters can be merged into the weights
     rewrites_base: ClassVar[bool] = False  # attaching changes frozen weights (PiSSA and its like); detach undoes it
     needs_statistics: ClassVar[bool] = False  # reads `Statistics` (gradients, covariances) when it is attached
+    packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or dynamics of its own
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

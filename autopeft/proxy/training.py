@@ -103,7 +103,8 @@ class Trainer:
         procedure acts between steps or takes its gradients in its own way.
         """
         first = jobs[0]
-        if not self.packing or get_procedure(first.configuration.procedure).own_gradients:
+        packable = all(get_method(name).packable for name in first.configuration.methods)
+        if not (self.packing and packable) or get_procedure(first.configuration.procedure).own_gradients:
             return False
         family = replace(first.configuration, learning_rate=0.0), len(jobs)
         if family not in self._packing_pays:

@@ -30,7 +30,13 @@ def backbone(model_type: str):
 def attached(configuration: Configuration, found, seed: int) -> AbstractContextManager:
     """`attach.attached`, with statistics of a few made-up rows for the methods that read them."""
     needed = any(REGISTRY[name].needs_statistics for name in configuration.methods)
-    return attach.attached(configuration, found, seed, tiny_statistics(found) if needed else None)
+    return attach.attached(configuration, found, seed, statistics(found.model, found.shapes) if needed else None)
+
+
+@cache
+def statistics(model, shapes):
+    """What the methods that look at the data are given, computed once for each model."""
+    return tiny_statistics(SimpleNamespace(model=model, shapes=shapes))
 
 
 def fitting(method: str, model_type: str):

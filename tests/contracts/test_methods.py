@@ -39,7 +39,7 @@ def steps(model, configuration, number: int, rate: float = 1e-2) -> list[float]:
 
 @torch.no_grad()
 def logits(model) -> torch.Tensor:
-    return model(**tiny_batch()).logits.float()
+    return model(**tiny_batch(labels=False)).logits.float()
 
 
 def copied(model) -> dict[str, torch.Tensor]:
@@ -128,7 +128,7 @@ def test_saved_adapters_load_in_a_process_that_only_imports_autopeft(tmp_path, r
         "import json, sys, autopeft\nfrom pathlib import Path\nfrom peft import PeftModel\n"
         "from tiny import tiny_batch, tiny_model\n"
         "load = lambda path: PeftModel.from_pretrained(tiny_model('bert'), path).eval()\n"
-        "print(json.dumps({p.name: load(p)(**tiny_batch()).logits.tolist() for p in Path(sys.argv[1]).iterdir()}))"
+        "print(json.dumps({p.name: load(p)(**tiny_batch(labels=False)).logits.tolist() for p in Path(sys.argv[1]).iterdir()}))"
     )
     tests = request.config.rootpath / "tests"
     run = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=tests, capture_output=True, text=True)

@@ -42,7 +42,11 @@ def test_in_stretches_is_bit_equal_to_in_one_piece(trainer, method):
     assert replace(curve, seconds=0, peak_memory_bytes=0) == replace(whole.curve, seconds=0, peak_memory_bytes=0)
 
 
-@pytest.mark.parametrize("method", [m for m in REGISTRY if type(get_method(m)).dynamics is Method.dynamics])
+def packable(method) -> bool:
+    return method.packable and type(method).dynamics is Method.dynamics
+
+
+@pytest.mark.parametrize("method", [m for m in REGISTRY if packable(get_method(m))])
 def test_packed_is_alone_within_rounding(trainer, method, monkeypatch):
     jobs = [Job(configuration(method, rate), 0, 6, 6, (3,), test=True, keep_state=True) for rate in RATES]
     alone = [trainer.run([job])[0] for job in jobs]

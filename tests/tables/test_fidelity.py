@@ -7,7 +7,7 @@ from scipy.stats import kendalltau
 
 from autopeft.errors import AutopeftError
 from autopeft.tables.fidelity import fidelity, figures, tau_interval
-from autopeft.tables.halving import Ladder, chosen_front, ladder_of, one_search
+from autopeft.tables.halving import Ladder, ladder_of, one_search
 from autopeft.tables.runs import Runs, runs_of
 
 
