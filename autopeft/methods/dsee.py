@@ -25,7 +25,7 @@ class Dsee(Sparse):
 
     def scores(self, path, weight, settings, statistics, generator):
         from autopeft.methods.sparse import trained_entries
-        from autopeft.methods.tuners.sparse import dense, top
+        from autopeft.methods.tuners.sparse_product import dense, top
 
         weight, number = weight.float(), trained_entries(settings["density"], weight.numel())
         sparse = weight * 0

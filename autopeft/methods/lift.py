@@ -30,7 +30,7 @@ class Refresh(Reselection):
     """Choose the principal weights anew; what stays chosen keeps its value, moments and age."""
 
     def before_forward(self, step):
-        from autopeft.methods.tuners.sparse import top
+        from autopeft.methods.tuners.sparse_product import top
 
         if step and step % self.settings["refresh"] == 0:
             for entries in self.entries:

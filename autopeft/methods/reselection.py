@@ -54,7 +54,7 @@ class Entries:
         """From the next backward pass on, follow the `number` best entries that are not trained: score(gradient)."""
 
         def see(gradient):
-            from autopeft.methods.tuners.sparse import top
+            from autopeft.methods.tuners.sparse_product import top
 
             flat = gradient.flatten().float()
             if self.candidates is None:

@@ -33,7 +33,8 @@ class Sparse(Method):
     def after_attach(self, model, settings, layers, statistics, seed):
         import torch
 
-        from autopeft.methods.tuners.sparse import ADAPTER, sparse_layers, top
+        from autopeft.methods.tuners.sparse import ADAPTER, sparse_layers
+        from autopeft.methods.tuners.sparse_product import top
 
         generator = torch.Generator().manual_seed(seed)
         for path, layer in sparse_layers(model).items():

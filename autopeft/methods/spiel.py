@@ -80,7 +80,7 @@ class AccumulatedGradients(Growth):
             entries.seen = None
 
     def grow(self, entries, places):
-        from autopeft.methods.tuners.sparse import top
+        from autopeft.methods.tuners.sparse_product import top
 
         if not entries.gradients:
             return
@@ -127,7 +127,7 @@ class MomentumApproximation(Growth):
                 entries.columns.scatter_reduce_(0, column, nu, "amax")
 
     def grow(self, entries, places):
-        from autopeft.methods.tuners.sparse import top
+        from autopeft.methods.tuners.sparse_product import top
 
         scores = entries.rows.outer(entries.columns).flatten()
         entries.replace(places, top(scores.index_fill(0, entries.indices.long(), -1.0), len(places)))

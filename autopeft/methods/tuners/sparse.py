@@ -5,6 +5,7 @@ it go, so parameters, gradients and optimiser grow with k. Values fp32, indices 
 """
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -17,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from autopeft.errors import AutopeftError
 from autopeft.methods.sparse import trained_entries
 from autopeft.methods.tuners.registration import register
+from autopeft.methods.tuners.sparse_product import SparseLinear, dense
 from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 ADAPTER = "default"  # the adapter that a search trains
@@ -35,48 +37,17 @@ class SparseConfig(WrappingConfig):
         self.require("density", 0 < self.density <= 1, "above 0 and at most 1")
 
 
-def dense(values: torch.Tensor, indices: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Values (k,) at flat indices (k,) -> a matrix of that shape, zero elsewhere."""
-    return values.new_zeros(shape[0] * shape[1]).index_add(0, indices, values).view(shape)
+@dataclass
+class DseeConfig(SparseConfig):
+    """DSEE (Chen et al. 2021, arXiv 2111.00160): beside the sparse update one of rank r, scaled by alpha / r."""
 
+    name: ClassVar[str] = "DSEE"
+    rank: int = 8
+    alpha: float = 16.0
 
-def top(scores: torch.Tensor, number: int) -> torch.Tensor:
-    """Flat indices (number,) of the largest entries, ascending."""
-    return scores.flatten().topk(number).indices.sort().values
-
-
-class SparseProduct(torch.autograd.Function):
-    """x (..., i) -> x D^T (..., o) of a D (o, i) given by values and indices, or x D of a transposed D (i, o).
-
-    observe: called in the backward pass with D's dense gradient, which no one else sees.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x, values, indices, shape, transposed, observe):
-        delta = dense(values, indices, shape).to(x.dtype)
-        return x @ (delta if transposed else delta.T)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, values, indices, ctx.shape, ctx.transposed, ctx.observe = inputs
-        ctx.save_for_backward(x, values, indices)
-
-    @staticmethod
-    def backward(ctx, upstream):
-        x, values, indices = ctx.saved_tensors
-        along = taken = None
-        if ctx.needs_input_grad[0]:
-            delta = dense(values, indices, ctx.shape).to(x.dtype)
-            along = upstream @ (delta.T if ctx.transposed else delta)
-        if ctx.needs_input_grad[1]:
-            given, wanted = x.flatten(0, -2), upstream.flatten(0, -2)
-            gradient = given.T @ wanted if ctx.transposed else wanted.T @ given
-            if ctx.observe:
-                ctx.observe(gradient)
-            taken = gradient.flatten().index_select(0, indices).to(values.dtype)
-        return along, taken, None, None, None, None
+    def __post_init__(self):
+        super().__post_init__()
+        self.require("rank", self.rank >= 1, "at least 1")
 
 
 class SparseLayer(MergingLayer):
@@ -112,18 +83,51 @@ class SparseLayer(MergingLayer):
         self.sparse_indices[adapter_name].copy_(indices)
 
     def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
-        result = self.base_layer(x, *args, **kwargs)
-        total, transposed = result, isinstance(self.get_base_layer(), Conv1D)
-        for name in self.live_adapters:
-            values, indices = self.sparse_values[name], self.sparse_indices[name]
-            total = total + SparseProduct.apply(
-                x.to(result.dtype), values, indices, self.shape(), transposed, self.observe
-            )
+        base, live = self.base_layer, self.live_adapters
+        if len(live) == 1 and type(base) in (nn.Linear, Conv1D) and x.dtype == base.weight.dtype == torch.float32:
+            return self.product(x, live[0], base.weight, base.bias)  # one product in the place of two
+        result = base(x, *args, **kwargs)
+        total = result
+        for name in live:
+            total = total + self.product(x.to(result.dtype), name)
         return total.to(result.dtype)
+
+    def product(self, x: torch.Tensor, name: str, weight=None, bias=None) -> torch.Tensor:
+        values, indices = self.sparse_values[name], self.sparse_indices[name]
+        transposed = isinstance(self.get_base_layer(), Conv1D)
+        return SparseLinear.apply(x, values, indices, weight, bias, self.shape(), transposed, self.observe)
 
     @torch.no_grad()
     def get_delta(self, adapter_name: str) -> torch.Tensor:
         return dense(self.sparse_values[adapter_name], self.sparse_indices[adapter_name], self.shape())
+
+
+class DseeLayer(SparseLayer):
+    adapter_layer_names = ("sparse_values", "sparse_A", "sparse_B")
+
+    def new_parameters(self, config: DseeConfig) -> dict[str, torch.Tensor]:
+        shape = self.shape()
+        out, size = shape[::-1] if isinstance(self.get_base_layer(), Conv1D) else shape
+        a = torch.empty(config.rank, size)
+        nn.init.kaiming_uniform_(a, a=math.sqrt(5))
+        return {**super().new_parameters(config), "sparse_A": a, "sparse_B": torch.zeros(out, config.rank)}
+
+    def scaling(self, adapter_name: str) -> float:
+        return self.configs[adapter_name].alpha / self.configs[adapter_name].rank
+
+    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        result = super().adapted(x, *args, **kwargs)
+        total = result
+        for name in self.live_adapters:
+            a, b = self.sparse_A[name], self.sparse_B[name]
+            total = total + self.scaling(name) * (self._cast_input_dtype(x, a.dtype) @ a.T @ b.T)
+        return total.to(result.dtype)
+
+    @torch.no_grad()
+    def get_delta(self, adapter_name: str) -> torch.Tensor:
+        product = self.scaling(adapter_name) * self.sparse_B[adapter_name] @ self.sparse_A[adapter_name]
+        sparse = super().get_delta(adapter_name)
+        return sparse + (product.T if isinstance(self.get_base_layer(), Conv1D) else product)
 
 
 class SparseModel(WrappingTuner):
@@ -136,6 +140,10 @@ class SparseModel(WrappingTuner):
         super()._create_and_replace(peft_config, adapter_name, target, target_name, parent, current_key, **kwargs)
 
 
+class DseeModel(SparseModel):
+    tuner_layer_cls = DseeLayer
+
+
 def sparse_layers(model: nn.Module) -> dict[str, SparseLayer]:
     """Path of the adapted linear in the bare model -> its layer."""
     return {
@@ -146,3 +154,4 @@ def sparse_layers(model: nn.Module) -> dict[str, SparseLayer]:
 
 
 register(SparseConfig.name, SparseConfig, SparseModel, SparseModel.prefix)
+register(DseeConfig.name, DseeConfig, DseeModel, DseeModel.prefix)
