@@ -134,7 +134,7 @@ def test_scores_decide_which_layer_is_asked_for_first():
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("methods: {lroa: }", "Unknown method 'lroa'. Did you mean 'lora'"),
+        ("methods: {loar: }", "Unknown method 'loar'. Did you mean 'lora'"),
         ("methods: {lora: {rnk: [1]}}", "Unknown setting 'rnk' of lora.*Did you mean 'rank'"),
         ("methds: {lora: }", "Unknown key 'methds' in .*Did you mean 'methods'"),
         ("methods: {lora: {rank: 3}}", "methods.lora.rank.*list"),
