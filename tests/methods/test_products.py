@@ -142,3 +142,17 @@ def test_pvera_samples_in_steps_and_not_where_it_is_scored():
         assert torch.equal(first, again) and not torch.equal(first, other)
         sampling.before_update(1)
         assert torch.equal(*[model(**tiny_batch(labels=False)).logits for _ in range(2)])
+
+
+def test_tinylora_mixes_the_largest_directions():
+    with moved("tinylora", u=16) as (layer, change, weight):
+        u, s, vh = torch.linalg.svd(weight)
+        inner = u[:, :8].T @ change @ vh[:8].T
+        close(u[:, :8] @ inner @ vh[:8], change)
+
+
+def test_unilora_keeps_the_length_of_its_vector():
+    with attached(configuration("unilora", theta_d_length=256), tiny_backbone("bert"), 0) as model:
+        layers = [m for m in model.modules() if hasattr(m, "unilora_indices_A")]
+        length = sum(factor.square().sum() for layer in layers for factor in layer._get_lora_matrices("default"))
+        close(length, layers[0].unilora_theta_d["default"].square().sum())
