@@ -1,11 +1,11 @@
-"""TinyLoRA: a weight's largest singular directions are mixed by a small matrix of very few trained numbers. No torch."""
+"""TinyLoRA: a small matrix of few trained numbers mixes a weight's largest singular directions. Imports no torch."""
 
 from autopeft.errors import AutopeftError
 from autopeft.methods.method import TARGETS, Method
 
 
 class Tinylora(Method):
-    """dW = U_r S_r^(1/2) (sum_i v_i P_i) S_r^(1/2) V_r^T with fixed random P_i (r, r) and trained v (u); v starts at 0."""
+    """dW = U_r S_r^(1/2) (sum_i v_i P_i) S_r^(1/2) V_r^T: random P_i (r, r) stay, v (u) is trained and starts at 0."""
 
     name = "tinylora"
     title = "TinyLoRA"
