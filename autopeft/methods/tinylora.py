@@ -12,7 +12,7 @@ class Tinylora(Method):
     paper = "2026, arXiv 2602.04118"
     hyperparameters = {"u": (4, 16, 64, 256), "rank": (2, 8), "target_modules": TARGETS}
     defaults = {"u": 64, "rank": 8, "target_modules": "all-linear"}
-    learning_rate = (1e-3, 1e-1)
+    learning_rate = (1e-3, 5e-2)
     mergeable = True
 
     def count(self, settings, layers, shapes):
