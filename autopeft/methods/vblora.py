@@ -21,7 +21,7 @@ class Vblora(Method):
     paper = "Li et al. 2024, arXiv 2405.15179"
     hyperparameters = {"rank": (2, 4, 8), "num_vectors": (32, 90, 256), "target_modules": TARGETS}
     defaults = {"rank": 4, "num_vectors": 90, "target_modules": "query+value"}
-    learning_rate = (1e-3, 1e-1)  # the paper: 1e-3 for the bank, 1e-2 for the logits
+    learning_rate = (1e-3, 5e-2)  # the paper: 1e-3 for the bank, 1e-2 for the logits
     zero_start = False
     mergeable = True
 

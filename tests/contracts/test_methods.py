@@ -129,7 +129,8 @@ def test_saved_adapters_load_in_a_process_that_only_imports_autopeft(tmp_path, r
         "import json, sys, autopeft\nfrom pathlib import Path\nfrom peft import PeftModel\n"
         "from tiny import tiny_batch, tiny_model\n"
         "load = lambda path: PeftModel.from_pretrained(tiny_model('bert'), path).eval()\n"
-        "print(json.dumps({p.name: load(p)(**tiny_batch(labels=False)).logits.tolist() for p in Path(sys.argv[1]).iterdir()}))"
+        "say = lambda path: load(path)(**tiny_batch(labels=False)).logits.tolist()\n"
+        "print(json.dumps({p.name: say(p) for p in Path(sys.argv[1]).iterdir()}))"
     )
     tests = request.config.rootpath / "tests"
     run = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=tests, capture_output=True, text=True)
