@@ -15,7 +15,18 @@ from autopeft.search import plan, search
 from autopeft.trace import trace
 from autopeft.train import train
 
-__all__ = ["AutopeftError", "Configuration", "Progress", "Result", "compress", "count", "plan", "search", "trace", "train"]
+__all__ = [
+    "AutopeftError",
+    "Configuration",
+    "Progress",
+    "Result",
+    "compress",
+    "count",
+    "plan",
+    "search",
+    "trace",
+    "train",
+]
 __version__ = _version("autopeft")
 
 _hook.install()

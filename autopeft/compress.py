@@ -48,9 +48,13 @@ def compress(
             f"{folder} lies in no study folder, so there is no validation split to tune on: name one with --study, "
             "or leave --tune out."
         )
-    saved = Saved.read(folder, study)
-    before = saved.scores() if study else None
-    chosen = saved.tuned(density, alpha, progress) if tune else (density or DENSITY, alpha or ALPHA)
+    if study:
+        backbone, tokenised, metric = rows_of(study)
+    else:
+        backbone, tokenised, metric = backbone_of(folder), None, None
+    saved = Saved.read(folder, backbone)
+    before = scores(backbone, folder, tokenised)
+    chosen = saved.tuned(density, alpha, tokenised, progress) if tune else (density or DENSITY, alpha or ALPHA)
     signs = saved.signs(*chosen)
     result = {
         "adapter": str(folder),
@@ -58,9 +62,9 @@ def compress(
         "density": chosen[0],
         "alpha": chosen[1],
         **write(saved, signs, out),
-        "metric": saved.metric,
+        "metric": metric,
         "before": before,
-        "after": Saved.read(out, study).scores() if study else None,
+        "after": scores(backbone, out, tokenised),
     }
     (out / "compress.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
@@ -68,11 +72,19 @@ def compress(
 
 def check(folder: Path, out: Path, density: float | None, alpha: float | None) -> None:
     """Raise AutopeftError unless the folder holds an adapter and the numbers make sense."""
+    from safetensors import SafetensorError, safe_open
+
     if not (folder / "adapter_config.json").is_file() or not (folder / "adapter_model.safetensors").is_file():
         raise AutopeftError(
             f"{folder} holds no saved adapter (adapter_config.json and adapter_model.safetensors): give the folder that "
             "'autopeft train' or peft's save_pretrained wrote."
         )
+    try:
+        json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        with safe_open(folder / "adapter_model.safetensors", "numpy"):
+            pass
+    except (ValueError, SafetensorError):
+        raise AutopeftError(f"The adapter in {folder} is damaged: save or copy it again.") from None
     if density is not None and not 0 < density <= 1:
         raise AutopeftError(f"The density is {density:g}: give the share of the update to keep, above 0 and at most 1.")
     if alpha is not None and not 0 < alpha < float("inf"):
@@ -97,26 +109,13 @@ class Saved:
     tensors: dict  # name -> tensor, as peft saved them
     starts: dict  # name -> tensor that its update is measured from
     groups: dict[str, list[str]]  # "method" and "head" -> the names that share a scale; the rest is kept as it is
-    tokenised: object | None = None
-    metric: str | None = None
 
     @classmethod
-    def read(cls, folder: Path, study: Path | None) -> "Saved":
-        """Load everything. Raises AutopeftError if the weights, the config and the backbone do not fit together."""
-        from safetensors import SafetensorError
+    def read(cls, folder: Path, backbone) -> "Saved":
+        """Read the weights. Raises AutopeftError if the weights, the config and the backbone do not fit together."""
         from safetensors.torch import load_file
 
-        from autopeft.backbone.loading import load_backbone
-
-        named = base_model(folder)
-        try:
-            tensors = load_file(folder / "adapter_model.safetensors")
-        except SafetensorError:
-            raise AutopeftError(f"{folder / 'adapter_model.safetensors'} is damaged: save the adapter again.") from None
-        if study is None:
-            backbone, tokenised, metric = load_backbone(named, classes(folder, tensors)), None, None
-        else:
-            backbone, tokenised, metric = rows_of(study)
+        tensors = load_file(folder / "adapter_model.safetensors")
         starts, trained = references(backbone, folder)
         if set(starts) != set(tensors) or any(starts[n].shape != t.shape for n, t in tensors.items()):
             raise AutopeftError(f"The weights in {folder} are not those of its adapter_config.json on {backbone.name}.")
@@ -126,7 +125,7 @@ class Saved:
             "method": [n for n in known if not own_name(n).startswith(head)],
             "head": [n for n in known if own_name(n).startswith(head)],
         }
-        return cls(folder, backbone, tensors, starts, {k: v for k, v in groups.items() if v}, tokenised, metric)
+        return cls(folder, backbone, tensors, starts, {k: v for k, v in groups.items() if v})
 
     def signs(self, density: float, alpha: float) -> dict:
         """The compressed update of each group. Raises AutopeftError when nothing was learnt."""
@@ -139,7 +138,9 @@ class Saved:
             update = torch.cat([(self.tensors[n].float() - self.starts[n].float()).flatten() for n in names]).numpy()
             found[group] = Signs.of(update, density, alpha)
         if not any(s.places.size for s in found.values()):
-            raise AutopeftError(f"The adapter in {self.folder} holds no update to compress: beside a new head it is where it started.")
+            raise AutopeftError(
+                f"The adapter in {self.folder} holds no update to compress: beside a new head it is where it started."
+            )
         return found
 
     def expanded(self, signs: dict) -> dict:
@@ -154,32 +155,7 @@ class Saved:
                 tensors[name] = (start + update.view_as(start)).to(self.tensors[name].dtype)
         return tensors
 
-    @contextmanager
-    def loaded(self) -> Iterator:
-        """The adapter on its backbone as a user loads it, for the length of a with block."""
-        from peft import PeftModel
-
-        from autopeft.methods.attach import Resident
-        from autopeft.proxy.precision import device
-
-        resident = Resident(self.backbone.model, values=True)
-        try:
-            yield PeftModel.from_pretrained(self.backbone.model, str(self.folder)).to(device()).eval()
-        finally:
-            resident.restore()
-
-    def scores(self) -> dict:
-        """Score and loss on the validation and the test split, in fp32."""
-        from autopeft.proxy.training import evaluate
-
-        found = {}
-        with self.loaded() as model:
-            for part in ("validation", "test"):
-                loss, score = evaluate(model, getattr(self.tokenised, part), self.tokenised)
-                found |= {f"{part}_score": score, f"{part}_loss": loss}
-        return found
-
-    def tuned(self, density: float | None, alpha: float | None, progress: Progress) -> tuple[float, float]:
+    def tuned(self, density: float | None, alpha: float | None, tokenised, progress: Progress) -> tuple[float, float]:
         """The (density, alpha) of the grid with the best validation score; ties go to the lower density, then loss."""
         from peft.utils import set_peft_model_state_dict
 
@@ -187,13 +163,42 @@ class Saved:
 
         densities, alphas = [density] if density else DENSITIES, [alpha] if alpha else ALPHAS
         scored = []
-        with self.loaded() as model:
+        with loaded(self.backbone, self.folder) as model:
             for number, (k, a) in enumerate(product(densities, alphas), start=1):
                 set_peft_model_state_dict(model, self.expanded(self.signs(k, a)))
-                loss, score = evaluate(model, self.tokenised.validation, self.tokenised)
+                loss, score = evaluate(model, tokenised.validation, tokenised)
                 scored.append((score, -k, -loss, (k, a)))
                 progress.note(f"[{number}/{len(densities) * len(alphas)}] density {k:g}, alpha {a:g}: {score:.4f}")
         return max(scored)[-1]
+
+
+@contextmanager
+def loaded(backbone, folder: Path) -> Iterator:
+    """A saved adapter on its backbone as a user loads it, for the length of a with block."""
+    from peft import PeftModel
+
+    from autopeft.methods.attach import Resident
+    from autopeft.proxy.precision import device
+
+    resident = Resident(backbone.model, values=True)
+    try:
+        yield PeftModel.from_pretrained(backbone.model, str(folder)).to(device()).eval()
+    finally:
+        resident.restore()
+
+
+def scores(backbone, folder: Path, tokenised) -> dict | None:
+    """Score and loss of a saved adapter on the validation and the test split, in fp32; None without a study."""
+    from autopeft.proxy.training import evaluate
+
+    if tokenised is None:
+        return None
+    found = {}
+    with loaded(backbone, folder) as model:
+        for part in ("validation", "test"):
+            loss, score = evaluate(model, getattr(tokenised, part), tokenised)
+            found |= {f"{part}_score": score, f"{part}_loss": loss}
+    return found
 
 
 def own_name(name: str) -> str:
@@ -245,26 +250,23 @@ def rows_of(study: Path) -> tuple:
     return backbone, tokenise(task, backbone.tokenizer, spec.max_length), spec.metric
 
 
-def base_model(folder: Path) -> str:
-    """The backbone that the adapter's config names."""
-    try:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    except ValueError:
-        raise AutopeftError(f"{folder / 'adapter_config.json'} is damaged (not JSON): save the adapter again.") from None
+def backbone_of(folder: Path):
+    """The backbone that the adapter's config names, with as many classes as the saved head has."""
+    from safetensors.torch import load_file
+
+    from autopeft.backbone.loading import load_backbone
+
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     if config.get("task_type") != "SEQ_CLS" or not config.get("base_model_name_or_path"):
         raise AutopeftError(
             f"The adapter in {folder} is of no named sequence classifier (task_type {config.get('task_type')}, base "
             f"model {config.get('base_model_name_or_path')}): only those are compressed."
         )
-    return config["base_model_name_or_path"]
-
-
-def classes(folder: Path, tensors: dict) -> int:
-    """How many classes the saved head has: the rows of its last matrix or bias."""
+    tensors = load_file(folder / "adapter_model.safetensors")
     found = [n for n in sorted(tensors) if own_name(n).startswith(("score.", "classifier."))]
     if not found:
         raise AutopeftError(f"The adapter in {folder} holds no classification head, so its classes are not known.")
-    return tensors[found[-1]].shape[0]
+    return load_backbone(config["base_model_name_or_path"], tensors[found[-1]].shape[0])
 
 
 def write(saved: Saved, signs: dict, out: Path) -> dict:

@@ -1,20 +1,23 @@
 """ComPEFT on adapters that were really trained: MiniLM on some hundred film reviews."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
 import autopeft
 from autopeft.backbone.loading import load_backbone
+from autopeft.cli import commands
 from autopeft.compress import FILE, expand, references
 from autopeft.configuration import Configuration
+from autopeft.errors import AutopeftError
 from autopeft.export.signs import Signs, entropy
 from autopeft.methods import get_method
+from autopeft.progress import Progress
 from autopeft.proxy.training import train
 from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
@@ -22,24 +25,28 @@ from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 from autopeft.train import save
 
-SPEC = StudySpec(train_rows=256, validation_rows=64, test_rows=64, max_length=24)
+SPEC = StudySpec(train_rows=192, validation_rows=32, test_rows=32, max_length=24)
 RATES = {"lora": 2e-3, "ia3": 3e-2, "full": 2e-4}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def backbone():
+    return load_backbone(SPEC.model, 2)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, backbone):
     """A study folder with three trained adapters in it."""
     folder = tmp_path_factory.mktemp("compress") / "study"
     files = StudyFolder(folder)
     files.create()
     files.write({"spec": SPEC.model_dump()})
     task = load_task(**SPEC.task_arguments())
-    backbone = load_backbone(SPEC.model, len(task.label_names))
     tokenised = tokenise(task, backbone.tokenizer, SPEC.max_length)
     for method, rate in RATES.items():
-        how = Configuration.of(method, get_method(method).defaults, (4, 5), rate)
+        how = Configuration.of(method, get_method(method).defaults, (5,), rate)
         keep = lambda model, to=folder / "adapters" / method: save(model, to)
-        train(backbone, tokenised, how, seed=0, steps=24, batch_size=16, keep=keep)
+        train(backbone, tokenised, how, seed=0, steps=12, batch_size=16, keep=keep)
     return folder
 
 
@@ -49,7 +56,9 @@ def test_a_code_costs_little_more_than_the_entropy(density):
     signs = Signs.of(update, density, 2.0)
     assert signs.places.size == density * update.size and signs.scale == pytest.approx(6, rel=0.01)
     kept = np.sort(np.abs(update))[-signs.places.size]
-    assert np.array_equal(signs.dense(), np.where(np.abs(update) >= kept, np.sign(update) * signs.scale, 0).astype("f4"))
+    assert np.array_equal(
+        signs.dense(), np.where(np.abs(update) >= kept, np.sign(update) * signs.scale, 0).astype("f4")
+    )
     packed = signs.pack()
     bits = 8 * sum(v.nbytes for v in packed.values()) / update.size
     assert entropy(density) - 0.02 <= bits <= 1.1 * entropy(density) + 0.02
@@ -58,11 +67,10 @@ def test_a_code_costs_little_more_than_the_entropy(density):
 
 
 @pytest.mark.parametrize("method", RATES)
-def test_the_adapter_is_its_start_plus_signs_and_the_compact_file_says_the_same(study, method, tmp_path):
-    adapter, out = study / "adapters" / method, tmp_path / "small"
+def test_the_adapter_is_its_start_plus_signs_and_the_compact_file_says_the_same(study, backbone, method, tmp_path):
+    adapter, out = copied(study / "adapters" / method, tmp_path / method), tmp_path / "small"
     done = autopeft.compress(adapter, density=0.3, alpha=1.0, out=out)
     assert done["bytes_after"] < done["bytes_before"] / 8 and done["bits_per_parameter"] < 1.4
-    backbone = load_backbone(SPEC.model, 2)
     starts, _ = references(backbone, adapter)
     before, after = load_file(adapter / "adapter_model.safetensors"), load_file(out / "adapter_model.safetensors")
     values = {}
@@ -78,11 +86,9 @@ def test_the_adapter_is_its_start_plus_signs_and_the_compact_file_says_the_same(
     expanded = expand(out / FILE, backbone, tmp_path / "expanded")
     again = load_file(expanded / "adapter_model.safetensors")
     assert again.keys() == after.keys() and all(torch.equal(again[n], t) for n, t in after.items())
-    assert done["after"]["validation_loss"] < done["before"]["validation_loss"] + 0.2
 
 
-def test_starts_are_those_of_each_kind_of_parameter(study):
-    backbone = load_backbone(SPEC.model, 2)
+def test_starts_are_those_of_each_kind_of_parameter(study, backbone):
     lora, _ = references(backbone, study / "adapters" / "lora")
     assert all(not t.any() for n, t in lora.items() if "lora_" in n)
     ia3, _ = references(backbone, study / "adapters" / "ia3")
@@ -92,13 +98,16 @@ def test_starts_are_those_of_each_kind_of_parameter(study):
     assert all(torch.equal(t, own[n.removeprefix("base_model.model.")]) for n, t in full.items())
 
 
-def test_tuning_never_does_worse_on_validation_than_what_it_tried(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("autopeft.compress.ALPHAS", (0.5, 2.0))
-    adapter = study / "adapters" / "lora"
-    tuned = autopeft.compress(adapter, density=0.3, tune=True, out=tmp_path / "tuned")
-    assert tuned["density"] == 0.3 and tuned["alpha"] in (0.5, 2.0)
-    other = autopeft.compress(adapter, 0.3, 2.5 - tuned["alpha"], out=tmp_path / "other")
-    assert tuned["after"]["validation_score"] >= other["after"]["validation_score"]
+def test_tuning_takes_the_best_of_validation_and_says_what_it_did(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["autopeft.compress"], "ALPHAS", (0.5, 2.0))
+    progress, notes = Progress(quiet=True), []
+    monkeypatch.setattr(progress, "note", notes.append)
+    done = autopeft.compress(
+        study / "adapters" / "lora", density=0.3, tune=True, out=tmp_path / "out", progress=progress
+    )
+    assert done["density"] == 0.3 and done["alpha"] in (0.5, 2.0) and len(notes) == 2
+    assert done["after"]["validation_score"] == pytest.approx(max(float(n.split()[-1]) for n in notes), abs=1e-4)
+    assert 0 <= done["after"]["test_score"] <= 1 and done["before"]["test_loss"] > 0
 
 
 def copied(adapter, to):
@@ -111,22 +120,23 @@ def copied(adapter, to):
 
 def test_the_command_prints_json_and_errors_are_one_sentence(study, tmp_path):
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "autopeft", "compress", *map(str, arguments)], capture_output=True, text=True
-        )
+        return CliRunner().invoke(commands, ["compress", *map(str, arguments)])
 
     done = run(study / "adapters" / "ia3", "--density", "0.3", "--out", tmp_path / "out", "--json")
-    assert json.loads(done.stdout)["after"]["test_score"] >= 0 and (tmp_path / "out" / FILE).is_file(), done.stderr
+    assert json.loads(done.stdout)["after"]["test_score"] >= 0 and (tmp_path / "out" / FILE).is_file()
     alone = copied(study / "adapters" / "lora", tmp_path / "alone")
+    broken = copied(alone, tmp_path / "broken")
+    (broken / "adapter_model.safetensors").write_bytes(b"nothing")
     for arguments, sentence in [
         ((tmp_path,), "holds no saved adapter"),
+        ((broken,), "damaged"),
         ((alone, "--density", "2"), "density is 2"),
         ((alone, "--alpha", "0"), "alpha is 0"),
         ((alone, "--tune"), "lies in no study folder"),
         ((alone, "--out", alone), "choose another folder"),
     ]:
-        failed = run(*arguments)
-        assert failed.returncode == 2 and sentence in failed.stderr and failed.stderr.strip().count("\n") == 0
+        error = run(*arguments).exception
+        assert isinstance(error, AutopeftError) and sentence in str(error) and "\n" not in str(error)
 
 
 def test_an_adapter_without_a_study_is_compressed_unscored(study, tmp_path):

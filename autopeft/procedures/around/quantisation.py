@@ -100,7 +100,11 @@ def best_rotation(weight: torch.Tensor, x: torch.Tensor, weight_bits: int, activ
     exact = F.linear(x, weight)
 
     def error(rotate) -> float:
-        return (F.linear(rotated_back(x, rotate, activation_bits), rotated_back(weight, rotate, weight_bits)) - exact).norm().item()
+        return (
+            (F.linear(rotated_back(x, rotate, activation_bits), rotated_back(weight, rotate, weight_bits)) - exact)
+            .norm()
+            .item()
+        )
 
     return min((identity, hadamard), key=error)
 
