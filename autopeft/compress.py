@@ -1,10 +1,11 @@
 """A saved adapter -> the signs of its largest updates: a compact file, and an adapter folder that peft loads.
 
-ComPEFT, Yadav et al. 2023, arXiv 2311.13171. An update is measured from what the tuner's constructor gives whatever
-the seed (1 for (IA)^3's vectors, 0 for LoRA's B, the backbone's own numbers for modules trained in a copy), and from 0
-where the constructor draws at random (LoRA's A): a saved adapter does not tell its seed. The method's parameters and
-the head's each have a scale of their own, since they learn at different rates; head parameters that the checkpoint
-lacks, and whatever is not trained, are kept as they are.
+ComPEFT, Yadav et al. 2023, arXiv 2311.13171. The update of an adapter that `autopeft train` saved is measured from its
+very start, which configuration and seed give again. Of any other adapter the seed is not known: its update is measured
+from what the constructor gives whatever the seed (1 for (IA)^3's vectors, 0 for LoRA's B, the backbone's own numbers for
+modules trained in a copy) and from 0, as in the paper, where the constructor draws (LoRA's A); head parameters that the
+checkpoint lacks are then kept as they are. The method's parameters and the head's each have a scale of their own, since
+they learn at different rates.
 """
 
 import json
@@ -109,6 +110,7 @@ class Saved:
     tensors: dict  # name -> tensor, as peft saved them
     starts: dict  # name -> tensor that its update is measured from
     groups: dict[str, list[str]]  # "method" and "head" -> the names that share a scale; the rest is kept as it is
+    origin: dict | None  # what `autopeft train` says of the start: configuration and seed
 
     @classmethod
     def read(cls, folder: Path, backbone) -> "Saved":
@@ -116,16 +118,18 @@ class Saved:
         from safetensors.torch import load_file
 
         tensors = load_file(folder / "adapter_model.safetensors")
-        starts, trained = references(backbone, folder)
+        origin = origin_of(folder)
+        starts, trained = references(backbone, folder, origin)
         if set(starts) != set(tensors) or any(starts[n].shape != t.shape for n, t in tensors.items()):
             raise AutopeftError(f"The weights in {folder} are not those of its adapter_config.json on {backbone.name}.")
         head = tuple(f"{path}." for path in backbone.shapes.head_modules)
-        known = [n for n in tensors if n in trained and own_name(n) not in backbone.new_parameters]
+        drawn = () if origin else backbone.new_parameters
+        known = [n for n in tensors if n in trained and own_name(n) not in drawn]
         groups = {
             "method": [n for n in known if not own_name(n).startswith(head)],
             "head": [n for n in known if own_name(n).startswith(head)],
         }
-        return cls(folder, backbone, tensors, starts, {k: v for k, v in groups.items() if v})
+        return cls(folder, backbone, tensors, starts, {k: v for k, v in groups.items() if v}, origin)
 
     def signs(self, density: float, alpha: float) -> dict:
         """The compressed update of each group. Raises AutopeftError when nothing was learnt."""
@@ -206,17 +210,40 @@ def own_name(name: str) -> str:
     return name.removeprefix("base_model.").removeprefix("model.")
 
 
-def references(backbone, folder: Path) -> tuple[dict, set[str]]:
+def origin_of(folder: Path) -> dict | None:
+    """Configuration and seed of an adapter that `autopeft train` saved; None where they do not give its start again."""
+    from autopeft.configuration import Configuration
+    from autopeft.methods import get_method
+
+    try:
+        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        origin = {"configuration": scores["configuration"], "seed": scores["seed"]}
+    except (OSError, ValueError, KeyError):
+        return None
+    methods = map(get_method, Configuration.from_json(origin["configuration"]).methods)
+    return None if any(method.needs_statistics for method in methods) else origin
+
+
+def references(backbone, folder: Path, origin: dict | None = None) -> tuple[dict, set[str]]:
     """(name -> where the tensor starts, names of the trained tensors) of an adapter's config on a backbone.
 
-    Built with two seeds: where they agree the start is known, elsewhere it is drawn and 0 stands for it.
+    Without its origin it is built with two seeds: where they agree the start is known, elsewhere it is drawn and 0
+    stands for it.
     """
     import torch
     from peft import PeftConfig, get_peft_model, get_peft_model_state_dict
 
-    from autopeft.methods import tuners  # noqa: F401  (registers our tuners)
-    from autopeft.methods.attach import Resident
+    from autopeft.configuration import Configuration
+    from autopeft.methods.attach import Resident, attached
 
+    def state_of(model) -> tuple[dict, set[str]]:
+        trained = {p.data_ptr() for p in model.parameters() if p.requires_grad}
+        state = get_peft_model_state_dict(model)
+        return {n: t.clone() for n, t in state.items()}, {n for n, t in state.items() if t.data_ptr() in trained}
+
+    if origin:
+        with attached(Configuration.from_json(origin["configuration"]), backbone, origin["seed"]) as model:
+            return state_of(model)
     built = []
     for seed in (0, 1):
         config = PeftConfig.from_pretrained(str(folder))
@@ -225,14 +252,10 @@ def references(backbone, folder: Path) -> tuple[dict, set[str]]:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.random.default_generator.manual_seed(seed)
-                model = get_peft_model(backbone.model, config)
-            trained = {p.data_ptr() for p in model.parameters() if p.requires_grad}
-            state = get_peft_model_state_dict(model)
-            names = {n for n, t in state.items() if t.data_ptr() in trained}
-            built.append({n: t.clone() for n, t in state.items()})
+                built.append(state_of(get_peft_model(backbone.model, config)))
         finally:
             resident.restore()
-    one, other = built
+    (one, names), (other, _) = built
     return {n: t if torch.equal(t, other[n]) else torch.zeros_like(t) for n, t in one.items()}, names
 
 
@@ -246,8 +269,9 @@ def rows_of(study: Path) -> tuple:
 
     prepared = prepare(StudySpec(**StudyFolder(study).read()["spec"]))
     spec, task = prepared.spec, prepared.task
-    backbone = load_backbone(spec.model, len(task.label_names), trust_remote_code=spec.trust_remote_code)
-    return backbone, tokenise(task, backbone.tokenizer, spec.max_length), spec.metric
+    words = spec.words(task.label_names)
+    backbone = load_backbone(spec.model, len(task.label_names), trust_remote_code=spec.trust_remote_code, words=words)
+    return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), spec.metric
 
 
 def backbone_of(folder: Path):
@@ -279,7 +303,7 @@ def write(saved: Saved, signs: dict, out: Path) -> dict:
     from autopeft.train import whole_folder
 
     config = (saved.folder / "adapter_config.json").read_text(encoding="utf-8")
-    layout = zlib.compress(json.dumps({"config": config, "groups": saved.groups}).encode(), 9)
+    layout = zlib.compress(json.dumps({"config": config, "groups": saved.groups, "origin": saved.origin}).encode(), 9)
     packed = {"layout": torch.from_numpy(as_bytes(layout).copy())}
     for group, one in signs.items():
         packed |= {f"{group}.{k}": torch.from_numpy(np.array(v)) for k, v in one.pack().items()}
@@ -314,7 +338,7 @@ def expand(file: str | Path, backbone, out: str | Path) -> Path:
     layout = json.loads(zlib.decompress(packed.pop("layout").numpy().tobytes()))
     with whole_folder(Path(out)) as folder:
         (folder / "adapter_config.json").write_text(layout["config"], encoding="utf-8")
-        tensors, _ = references(backbone, folder)
+        tensors, _ = references(backbone, folder, layout["origin"])
         tensors |= {n.removeprefix("kept."): t for n, t in packed.items() if n.startswith("kept.")}
         for group, names in layout["groups"].items():
             sizes = [tensors[n].numel() for n in names]

@@ -43,6 +43,7 @@ def train(
     scores |= {
         "name": name,
         "configuration": configuration.to_json(),
+        "seed": job.seed,
         "metric": bench.spec.metric,
         "folder": str(folder),
         "validation_score": done.curve.validation_score[-1],

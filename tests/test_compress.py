@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import autopeft
 from autopeft.backbone.loading import load_backbone
 from autopeft.cli import commands
-from autopeft.compress import FILE, expand, references
+from autopeft.compress import FILE, Saved, expand, references
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.export.signs import Signs, entropy
@@ -46,7 +46,7 @@ def study(tmp_path_factory, backbone):
     for method, rate in RATES.items():
         how = Configuration.of(method, get_method(method).defaults, (5,), rate)
         keep = lambda model, to=folder / "adapters" / method: save(model, to)
-        train(backbone, tokenised, how, seed=0, steps=12, batch_size=16, keep=keep)
+        train(backbone, tokenised, how, seed=0, steps=8, batch_size=16, keep=keep)
     return folder
 
 
@@ -86,6 +86,21 @@ def test_the_adapter_is_its_start_plus_signs_and_the_compact_file_says_the_same(
     expanded = expand(out / FILE, backbone, tmp_path / "expanded")
     again = load_file(expanded / "adapter_model.safetensors")
     assert again.keys() == after.keys() and all(torch.equal(again[n], t) for n, t in after.items())
+
+
+def test_an_adapter_that_tells_its_seed_is_measured_from_its_very_start(study, backbone, tmp_path):
+    adapter = copied(study / "adapters" / "lora", tmp_path / "lora")
+    how = Configuration.of("lora", get_method("lora").defaults, (5,), RATES["lora"])
+    (adapter / "scores.json").write_text(json.dumps({"configuration": how.to_json(), "seed": 0}))
+    saved, blind = (Saved.read(folder, backbone) for folder in (adapter, study / "adapters" / "lora"))
+    drawn = [n for n in saved.starts if "lora_A" in n]
+    assert all(saved.starts[n].any() and not blind.starts[n].any() for n in drawn)
+    moved = sum((saved.tensors[n] - saved.starts[n]).norm() for n in drawn)
+    assert 0 < moved < 0.5 * sum(saved.tensors[n].norm() for n in drawn)
+    done = autopeft.compress(adapter, density=0.3, out=tmp_path / "small")
+    assert done["kept"] == 0  # the new head's start is known too
+    again = load_file(expand(tmp_path / "small" / FILE, backbone, tmp_path / "expanded") / "adapter_model.safetensors")
+    assert all(torch.equal(again[n], t) for n, t in load_file(tmp_path / "small" / "adapter_model.safetensors").items())
 
 
 def test_starts_are_those_of_each_kind_of_parameter(study, backbone):
