@@ -17,6 +17,7 @@ from autopeft.procedures.around.quantisation import (
     rounding,
     straight_through,
 )
+from autopeft.proxy.job import Job
 
 ROSTE = get_procedure("roste")
 
@@ -90,3 +91,12 @@ def test_sixteen_bits_round_nothing():
 def test_a_resumed_run_is_the_uninterrupted_one(method):
     whole, resumed = in_one_piece_and_in_two(trainer("bert"), configuration("roste", method, (1, 2)))
     assert whole == resumed
+
+
+@pytest.mark.parametrize("procedure", ["roste", "token_elimination"])
+def test_trains_on_a_bf16_backbone(procedure):
+    half = trainer("llama")
+    half.backbone.model.bfloat16()
+    (done,) = half.run([Job(configuration(procedure, layers=(1, 2)), 0, 2, 2)])
+    assert done.curve.validation_loss[-1] < 2
+    assert {p.dtype for p in half.backbone.model.parameters()} == {torch.bfloat16}

@@ -7,6 +7,7 @@ basis, and whatever reads the weight itself sees the rounded one. Shapes: W (o, 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -87,10 +88,16 @@ def identity(x: torch.Tensor) -> torch.Tensor:
 def hadamard(x: torch.Tensor) -> torch.Tensor:
     """Rotate the last axis (..., i) block by block; a block is the largest power of two that divides i, up to BLOCK."""
     size = min(x.shape[-1] & -x.shape[-1], BLOCK)
-    matrix = torch.ones(1, 1, dtype=x.dtype, device=x.device)
+    return (x.unflatten(-1, (-1, size)) @ rotation(size, x.dtype, x.device)).flatten(-2)
+
+
+@cache
+def rotation(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Sylvester's Hadamard matrix (size, size), size a power of two, scaled to be orthogonal."""
+    matrix = torch.ones(1, 1, dtype=dtype, device=device)
     while len(matrix) < size:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
-    return (x.unflatten(-1, (-1, size)) @ (matrix * size**-0.5)).flatten(-2)
+    return matrix * size**-0.5
 
 
 @torch.no_grad()
