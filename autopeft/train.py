@@ -1,8 +1,6 @@
 """Train a study's chosen configuration in full and keep it: safetensors, model card, test score."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from autopeft.errors import AutopeftError
@@ -54,31 +52,11 @@ def train(
 
 
 def save(model, folder: Path) -> None:
+    """Save the adapter; a folder under that name is always whole."""
+    from autopeft.study.folder import whole_folder
+
     with whole_folder(folder) as beside:
         model.save_pretrained(str(beside))
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside the final place to write into, renamed at the end: one under that name is always whole."""
-    import shutil
-    import tempfile
-
-    beside = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent))
-        yield beside
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
-    except OSError as error:
-        raise AutopeftError(
-            f"The adapter could not be saved in {folder} ({error.strerror}): free some space or choose another --out."
-        ) from None
-    finally:
-        if beside:
-            shutil.rmtree(beside, ignore_errors=True)
 
 
 def score_saved(folder: Path, bench) -> dict:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from safetensors.torch import load_file
 import autopeft
 from autopeft.backbone.loading import load_backbone
 from autopeft.cli import commands
-from autopeft.compress import FILE, Saved, expand, references
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
+from autopeft.export.compressed import FILE, Saved, expand, references
 from autopeft.export.signs import Signs, entropy
 from autopeft.methods import get_method
 from autopeft.progress import Progress
@@ -45,8 +46,15 @@ def study(tmp_path_factory, backbone):
     tokenised = tokenise(task, backbone.tokenizer, SPEC.max_length)
     for method, rate in RATES.items():
         how = Configuration.of(method, get_method(method).defaults, (5,), rate)
-        keep = lambda model, to=folder / "adapters" / method: save(model, to)
-        train(backbone, tokenised, how, seed=0, steps=8, batch_size=16, keep=keep)
+        train(
+            backbone,
+            tokenised,
+            how,
+            seed=0,
+            steps=8,
+            batch_size=16,
+            keep=partial(save, folder=folder / "adapters" / method),
+        )
     return folder
 
 
