@@ -1,6 +1,5 @@
 """AdaLoRA: LoRA in singular-value form whose ranks move, while it trains, to the matrices that need them. No torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.dynamics import Dynamics
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.method import TARGETS, Method
@@ -44,11 +43,8 @@ class AdaLora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "AdaLoRA shares its ranks out among the modules of one tuner, so peft cannot combine it "
-            "with another method: leave adalora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "AdaLoRA shares its ranks out among the modules of one tuner: leave adalora out"
 
     def dynamics(self, session, settings):
         return RankAllocation(session, settings)

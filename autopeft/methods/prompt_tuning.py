@@ -1,6 +1,5 @@
 """Prompt tuning: trained vectors stand before the embedded words of every text. Imports no torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.method import Method
 
 OWN_WIDTH = ("electra", "convbert", "roformer", "mobilebert")  # may embed words in another width than the blocks'
@@ -37,8 +36,8 @@ class PromptTuning(Method):
     def peft_fields(self, settings, layers, shapes):
         return {"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "SAMPLE_VOCAB", **sizes(settings, shapes)}
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(f"peft lets {self.title} stand alone: leave {self.name} out of the combination.")
+    def refuses_company(self, other):
+        return f"peft lets {self.title} stand alone: leave {self.name} out"
 
 
 def sizes(settings, shapes) -> dict:

@@ -1,6 +1,5 @@
 """TinyLoRA: a linear moves inside its two leading singular directions, by a handful of numbers. Imports no torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.method import TARGETS, Method
 
 
@@ -32,8 +31,5 @@ class Tinylora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "TinyLoRA keeps its numbers beside the modules of a model, so peft cannot combine it "
-            "with another method: leave tinylora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "TinyLoRA keeps its numbers beside the modules of a model: leave tinylora out"

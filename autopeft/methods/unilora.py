@@ -1,6 +1,5 @@
 """Uni-LoRA: all LoRA matrices of a model are read off one trained vector. Imports no torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.method import TARGETS, Method
 
 RANK = 4  # as in the paper; it costs nothing, and the vector's length says how many numbers are trained
@@ -30,8 +29,5 @@ class Unilora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "Uni-LoRA shares its vector between all modules of a model, so peft cannot combine it "
-            "with another method: leave unilora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "Uni-LoRA shares its vector between all modules of a model: leave unilora out"

@@ -2,7 +2,6 @@
 
 import math
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.method import TARGETS, Method
 
 LONGEST = 256  # vector length, as in the paper
@@ -48,11 +47,8 @@ class Vblora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "VB-LoRA shares its vectors between all modules of a model, so peft cannot combine it "
-            "with another method: leave vblora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "VB-LoRA shares its vectors between all modules of a model: leave vblora out"
 
 
 def vector_length(shapes) -> int:
