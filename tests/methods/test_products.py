@@ -20,7 +20,8 @@ RANK, PATH = 4, "bert.encoder.layer.1.attention.self.query"
 
 def configuration(method: str, **settings) -> Configuration:
     offered = get_method(method)
-    rank = {"rank": min((r for r in offered.hyperparameters["rank"] if r >= RANK))}
+    ranks = [r for r in offered.hyperparameters.get("rank", ()) if r >= RANK]
+    rank = {"rank": min(ranks)} if ranks else {}
     return Configuration.of(method, {**offered.defaults, **rank, **settings}, (1,), 1e-3)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from autopeft.methods.tuners.registration import register
