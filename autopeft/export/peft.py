@@ -40,6 +40,7 @@ def trained_by(configuration: Configuration) -> str:
 def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
     """The training hyperparameters of a configuration, and the lines that train it."""
     spec, trainable = result.spec, count(configuration, result.shapes)
+    pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
     methods = [get_method(m) for m in configuration.methods]
     return f"""# {name}: {configuration.method} for {spec["model"]}
 
@@ -56,7 +57,7 @@ Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training ro
 | optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
-| longest text | {spec["max_length"]} tokens |
+| longest text | {spec["max_length"]} tokens |{pattern}
 | frozen backbone | evaluation mode: its dropout is off |
 
 ```python

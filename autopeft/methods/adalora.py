@@ -1,6 +1,5 @@
 """AdaLoRA: LoRA in singular-value form whose ranks move, while it trains, to the matrices that need them. No torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.dynamics import Dynamics
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.method import TARGETS, Method
@@ -22,7 +21,7 @@ class AdaLora(Method):
     paper = "Zhang et al. 2023, arXiv 2303.10512"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS, "orthogonality": (0.1, 0.5)}
     defaults = {"rank": 8, "target_modules": "query+value", "orthogonality": 0.1}
-    learning_rate = (5e-4, 5e-2)  # A and B start at 0.02 and E at 0, so the first steps move little
+    learning_rate = (3e-4, 2e-2)  # A and B start at 0.02 and E at 0, so the first steps move little
     mergeable = True
     packable = False
 
@@ -44,11 +43,8 @@ class AdaLora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "AdaLoRA shares its ranks out among the modules of one tuner, so peft cannot combine it "
-            "with another method: leave adalora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "AdaLoRA shares its ranks out among the modules of one tuner: leave adalora out"
 
     def dynamics(self, session, settings):
         return RankAllocation(session, settings)

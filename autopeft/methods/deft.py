@@ -11,7 +11,7 @@ class Deft(Method):
     paper = "2025, arXiv 2509.22793 (NeurIPS 2025)"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS, "decomposition": ("relu", "qr")}
     defaults = {"rank": 8, "target_modules": "query+value", "decomposition": "relu"}
-    learning_rate = (1e-4, 2e-2)
+    learning_rate = (5e-5, 1e-2)
     zero_start = False  # what is taken out is put back, up to rounding
     mergeable = True
 

@@ -7,7 +7,6 @@ rank whatever the data ask for, and when growth is over every component is in us
 
 from collections.abc import Iterable
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.dynamics import Dynamics
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.method import TARGETS, Method
@@ -42,10 +41,8 @@ class IncreLora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "IncreLoRA writes its grown ranks into its own config: leave increlora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "IncreLoRA writes its grown ranks into its own config: leave increlora out"
 
     def dynamics(self, session, settings):
         return Growth(session, settings)

@@ -17,7 +17,7 @@ class Kasa(LinearsOnly, Decomposed):
     paper = "Wang et al. 2024, arXiv 2412.06071"
     hyperparameters = {**Decomposed.hyperparameters, "beta": (1e-4, 1e-2), "gamma": (1e-4, 1e-2)}
     defaults = {**Decomposed.defaults, "beta": 1e-4, "gamma": 1e-4}
-    learning_rate = (1e-4, 2e-2)
+    learning_rate = (5e-5, 1e-2)
     zero_start = False  # the truncation moves the outputs a little
     rewrites_base = True
     packable = False

@@ -15,7 +15,7 @@ class Lokr(LinearsOnly):
     paper = "Edalati et al. 2022, arXiv 2212.10650; Yeh et al. 2023, arXiv 2309.14859"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "decompose_factor": (4, 8, 16), "target_modules": TARGETS}
     defaults = {"rank": 8, "decompose_factor": 8, "target_modules": "query+value"}
-    learning_rate = (3e-4, 5e-2)
+    learning_rate = (2e-4, 2e-2)
     mergeable = True
 
     def count(self, settings, layers, shapes):

@@ -41,6 +41,10 @@ class Method:
         """Why this method does not fit this backbone (one clause), or None if it does."""
         return None
 
+    def refuses_company(self, other: str) -> str | None:
+        """Why this method cannot be combined with the method of that name (one clause), or None if it can."""
+        return None
+
     def count(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """Trainable parameters per module path, without the task head, from the sizes alone."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ class Peanut(LinearsOnly):
     paper = "Zhong et al. 2024, arXiv 2410.01870"
     hyperparameters = {"rank": (4, 8, 16, 32), "depth": (0, 1), "target_modules": TARGETS}
     defaults = {"rank": 16, "depth": 0, "target_modules": "query+value"}
-    learning_rate = (3e-4, 5e-2)
+    learning_rate = (2e-4, 2e-2)
     mergeable = True
 
     def count(self, settings, layers, shapes):

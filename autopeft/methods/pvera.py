@@ -1,6 +1,5 @@
 """PVeRA: VeRA whose scaled projection is the mean and variance of a normal that is drawn from in training. No torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.dynamics import Dynamics
 from autopeft.methods.method import TARGETS, Method
 
@@ -32,11 +31,8 @@ class Pvera(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "PVeRA shares its random matrices between all modules of a model, so peft cannot combine it "
-            "with another method: leave pvera out of the combination."
-        )
+    def refuses_company(self, other):
+        return "PVeRA shares its random matrices between all modules of a model: leave pvera out"
 
     def dynamics(self, session, settings):
         return Sampling(session, settings)

@@ -1,6 +1,5 @@
 """RandLoRA: a full-rank sum of frozen random products, scaled by trained diagonals. Imports no torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.method import TARGETS, Method
 
 SCALE = 20  # alpha / r, as in the paper's code
@@ -38,8 +37,5 @@ class Randlora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "RandLoRA shares its random matrices between all modules of a model, so peft cannot combine it "
-            "with another method: leave randlora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "RandLoRA shares its random matrices between all modules of a model: leave randlora out"

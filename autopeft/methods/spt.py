@@ -6,7 +6,6 @@ and its share of the most sensitive weights decides how far beyond. Ranks move b
 which a rank costs the same, so the mean rank is all that the number of trained parameters depends on.
 """
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.method import TARGETS, Method
 from autopeft.methods.rank_pattern import price_classes, rank_pattern, share_out
@@ -37,8 +36,8 @@ class Spt(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError("SPT reads its ranks off the bare backbone's gradients: leave spt out of the combination.")
+    def refuses_company(self, other):
+        return "SPT reads its ranks off the bare backbone's gradients: leave spt out"
 
     def before_attach(self, model, config, settings, layers, statistics):
         """Write the ranks into the config, where a saved adapter has them too."""

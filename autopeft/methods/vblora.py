@@ -2,7 +2,6 @@
 
 import math
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.method import TARGETS, Method
 
 LONGEST = 256  # vector length, as in the paper
@@ -21,7 +20,7 @@ class Vblora(Method):
     paper = "Li et al. 2024, arXiv 2405.15179"
     hyperparameters = {"rank": (2, 4, 8), "num_vectors": (32, 90, 256), "target_modules": TARGETS}
     defaults = {"rank": 4, "num_vectors": 90, "target_modules": "query+value"}
-    learning_rate = (1e-3, 1e-1)  # the paper: 1e-3 for the bank, 1e-2 for the logits
+    learning_rate = (1e-3, 5e-2)  # the paper: 1e-3 for the bank, 1e-2 for the logits
     zero_start = False
     mergeable = True
 
@@ -48,11 +47,8 @@ class Vblora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "VB-LoRA shares its vectors between all modules of a model, so peft cannot combine it "
-            "with another method: leave vblora out of the combination."
-        )
+    def refuses_company(self, other):
+        return "VB-LoRA shares its vectors between all modules of a model: leave vblora out"
 
 
 def vector_length(shapes) -> int:

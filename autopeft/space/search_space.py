@@ -41,7 +41,7 @@ class SearchSpace:
     def configurations(self) -> int:
         """The exact number of different configurations, the learning rate (continuous) and the budget aside."""
         probe_listed = any(b.name == "head_only" for b in self.branches)
-        searched = sum(b.configurations * self._trainings(b) for b in self.branches)
+        searched = sum(b.configurations * self.trainings(b) for b in self.branches)
         return searched + int(not probe_listed and any(b.adapts_nothing_too for b in self.branches))
 
     @property
@@ -52,7 +52,7 @@ class SearchSpace:
             sets = 2**self.shapes.num_layers if branch.layers == "bits" else branch.layer_sets
             for _, values in branch.choices:
                 sets *= len(values)
-            total += sets * self._trainings(branch)
+            total += sets * self.trainings(branch)
         return total
 
     def procedures_for(self, branch: Branch) -> tuple[str, ...]:
@@ -62,7 +62,13 @@ class SearchSpace:
         fitting = [p for p in self.procedures if not get_procedure(p).refuses(branch.parts, self.shapes)]
         return ("plain", *fitting)
 
-    def _trainings(self, branch: Branch) -> int:
+    def refused_procedures(self) -> dict[str, dict[str, str]]:
+        """Procedure -> method that it cannot train -> why."""
+        adapting = [b for b in self.branches if b.layers != "none"]
+        why = {p: {b.name: get_procedure(p).refuses(b.parts, self.shapes) for b in adapting} for p in self.procedures}
+        return {p: kept for p, found in why.items() if (kept := {m: w for m, w in found.items() if w})}
+
+    def trainings(self, branch: Branch) -> int:
         """In how many ways a configuration of this branch can be trained."""
         named = [p for p in self.procedures_for(branch) if p != "plain"]
         return 1 + sum(prod(len(v) for v in self.procedures[p].values()) for p in named)
@@ -159,7 +165,9 @@ class SearchSpace:
                 }
             )
         if self.procedures:
-            rows.append({"name": "procedure", "of": "every method", "choices": ["plain", *self.procedures]})
+            rows.append(
+                {"name": "procedure", "of": "methods that adapt layers", "choices": ["plain", *self.procedures]}
+            )
             rows += [
                 {"name": f"{p}.{k}", "of": p, "choices": list(v)}
                 for p, choices in self.procedures.items()

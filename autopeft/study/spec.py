@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from autopeft.backbone.verbalisers import words_of
 from autopeft.errors import AutopeftError
 from autopeft.space.space_file import read_yaml, validated
 
@@ -45,6 +46,12 @@ class StudySpec(BaseModel):
     validation_rows: int | None = Field(None, ge=2, description="Use at most this many validation rows.")
     test_rows: int | None = Field(None, ge=2, description="Use at most this many test rows.")
     max_length: int = Field(128, ge=4, description="Longest text in tokens; longer ones are cut.")
+    pattern: str | None = Field(
+        None, description="Words that end every text, for a decoder to go on from: ' All in all, it was'."
+    )
+    verbalisers: str | None = Field(
+        None, description="The word that a decoder would go on with for each class: neg=bad,pos=good."
+    )
     space: str = Field("default", description="Search space: a name in search_spaces/ or a YAML file.")
     budget: str | None = Field(
         None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart)."
@@ -105,6 +112,10 @@ class StudySpec(BaseModel):
         return "-".join(
             re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-").replace("%", "pct") for p in parts
         )
+
+    def words(self, label_names: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The verbaliser of each class. Raises AutopeftError unless each has one."""
+        return words_of(self.verbalisers, label_names) if self.verbalisers else None
 
     def task_arguments(self) -> dict:
         """The fields that say what the data are."""
