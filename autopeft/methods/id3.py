@@ -7,7 +7,7 @@ EPSILON = 1e-3
 
 
 class Id3(Sparse):
-    """Score |gradient| / (|weight| + epsilon)^exponent. The budget is a share of each matrix, not one for all of them."""
+    """Score |gradient| / (|weight| + epsilon)^exponent. The budget is a share of each matrix, not one for all."""
 
     name = "id3"
     title = "ID3"
