@@ -49,7 +49,7 @@ class Statistics:
         return self._covariances[path]
 
     def change(self, name: str) -> torch.Tensor:
-        """How far a linear's weight goes in a short full fine-tuning (phase 1 of Ansell et al. 2021, arXiv 2110.07560)."""
+        """How far a linear's weight goes in a short full fine-tuning (Ansell et al. 2021, arXiv 2110.07560)."""
         if not self._changes:
             self._fine_tune()
         return self._changes[name]

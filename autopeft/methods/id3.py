@@ -7,7 +7,7 @@ EPSILON = 1e-3
 
 
 class Id3(Sparse):
-    """Score |gradient| / (|weight| + epsilon)^exponent. The budget is a share of each matrix, not one for all of them."""
+    """Score |gradient| / (|weight| + epsilon)^exponent. The budget is a share of each matrix, not one for all."""
 
     name = "id3"
     title = "ID3"
@@ -62,5 +62,5 @@ class Unmasking(Reselection):
 
 
 def unmasked(step: int, budget: int, steps: int) -> int:
-    """How many of the budget train at a step (1 to steps): as many more at each, what is left over at the first ones."""
+    """Entries that train at a step (1 to steps): as many more at each, what is left over at the first ones."""
     return budget // steps * step + min(step, budget % steps)

@@ -1,14 +1,12 @@
-"""Sparse deltas: the product and its gradient, exact sparsity, memory that grows with k, and which entries are chosen."""
+"""Sparse deltas: product and gradient, exact sparsity, memory that grows with k, which entries are chosen."""
 
 import pytest
 import torch
-
-
+from peft import PeftModel
 from tiny import tiny_backbone, tiny_batch, tiny_model, tiny_statistics
 from torch import nn
 from transformers.pytorch_utils import Conv1D
-from tuner_checks import check_merge, check_tuner, fields_and_count
-
+from tuner_checks import attach, check_merge, check_tuner, fields_and_count, logits
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
@@ -16,7 +14,6 @@ from autopeft.methods.attach import attached
 from autopeft.methods.lift import low_rank
 from autopeft.methods.tuners.sparse import SparseConfig, SparseLayer, sparse_layers
 from autopeft.methods.tuners.sparse_product import SparseLinear, dense, top
-
 
 LAYERS = (0, 1, 2)
 
@@ -137,8 +134,6 @@ def test_a_matrix_of_which_nothing_is_trained_trains_reloads_and_merges(tmp_path
     fields, counted = fields_and_count("lt_sft", "bert", layers=(1,), target_modules="query+value")
     query, value = fields["target_modules"]
     fields = {**fields, "numbers": {query: 0, value: counted}}
-    from tuner_checks import attach, logits
-
     model = attach(fields, tiny_model("bert"))
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, fused=True)
     model(**tiny_batch()).loss.backward()
@@ -146,8 +141,6 @@ def test_a_matrix_of_which_nothing_is_trained_trains_reloads_and_merges(tmp_path
     optimiser.step()
     trained = logits(model, tiny_batch())
     model.save_pretrained(tmp_path)
-    from peft import PeftModel
-
     loaded = PeftModel.from_pretrained(tiny_model("bert"), tmp_path).eval()
     assert torch.equal(logits(loaded, tiny_batch()), trained)
     torch.testing.assert_close(logits(loaded.merge_and_unload(), tiny_batch()), trained)

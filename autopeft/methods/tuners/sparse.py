@@ -1,4 +1,4 @@
-"""SPARSE: k trained numbers, each with its place in a linear's weight, added to it; nothing is kept of the weight's size.
+"""SPARSE: k trained numbers, each with its place in a linear's weight; nothing is kept of the weight's own size.
 
 y = x (W + D)^T, D zero but for k entries. The backward pass makes D's dense gradient, takes the k entries out and lets
 it go, so parameters, gradients and optimiser grow with k. Values fp32, indices int32 into the weight's own layout.
