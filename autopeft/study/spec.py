@@ -159,10 +159,11 @@ def load_spec(study: str | None, overrides: dict) -> StudySpec:
 
 
 def check_same(spec: StudySpec, stored: dict, folder: str) -> None:
-    """Refuse to resume a study folder that was made for something else."""
+    """Refuse to resume a study folder that was made for something else; it may lack what came later, at its default."""
     for key, value in spec.fixed().items():
-        if key not in stored or stored[key] != value:
+        had = stored.get(key, StudySpec.model_fields[key].default)
+        if had != value:
             raise AutopeftError(
-                f"The study in {folder} was made with {key}={stored.get(key)!r} and this command asks for {key}={value!r}: "
+                f"The study in {folder} was made with {key}={had!r} and this command asks for {key}={value!r}: "
                 f"give the same options to resume it, or another --out folder to start anew."
             )
