@@ -19,6 +19,7 @@ class Hra(LinearsOnly):
     learning_rate = (3e-4, 3e-2)
     zero_start = False
     mergeable = True
+    bypasses_linear = True
 
     def count(self, settings, layers, shapes):
         return {x.path: settings["rank"] * x.in_features for x in shapes.select(settings["target_modules"], layers)}

@@ -25,6 +25,9 @@ class Osf(LinearsOnly):
             for x in shapes.select(settings["target_modules"], layers)
         }
 
+    def refuses_company(self, other):
+        return "OSF splits the weights themselves, beside which peft counts no other adapter: leave osf out"
+
     def peft_fields(self, settings, layers, shapes):
         chosen = shapes.select(settings["target_modules"], layers)
         frozen = {x.path: min(x.in_features, x.out_features) - trained(x, settings) for x in chosen}

@@ -15,6 +15,7 @@ class Shira(LinearsOnly):
     defaults = {"rank": 8, "target_modules": "query+value"}
     learning_rate = (3e-4, 3e-2)
     mergeable = True
+    bypasses_linear = True
     packable = False  # sparse tensors, which vmap cannot take
 
     def count(self, settings, layers, shapes):

@@ -16,6 +16,7 @@ class Sparse(Method):
     # Papers with thousands of steps use 1e-5 to 2e-4; of some hundred steps each has to go further.
     learning_rate = (1e-4, 1e-2)
     mergeable = True
+    bypasses_linear = True
 
     def count(self, settings, layers, shapes):
         return {

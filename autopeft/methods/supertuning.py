@@ -19,6 +19,7 @@ class Supertuning(LinearsOnly):
     defaults = {"density": 0.01, "entries": "largest", "target_modules": "all-linear"}
     learning_rate = (1e-4, 1e-2)
     mergeable = True
+    bypasses_linear = True
 
     def count(self, settings, layers, shapes):
         share = 1 - sparsity(settings)  # in peft's own steps, since it cuts the product to an integer

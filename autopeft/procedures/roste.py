@@ -1,5 +1,6 @@
 """RoSTE: train against a backbone whose weights and activations are rounded to a few bits. Imports no torch."""
 
+from autopeft.methods import get_method
 from autopeft.procedures.procedure import Procedure
 
 
@@ -16,6 +17,14 @@ class Roste(Procedure):
     hyperparameters = {"weight_bits": (4, 8), "activation_bits": (4, 8, 16)}
     defaults = {"weight_bits": 4, "activation_bits": 8}
     needs_whole_backbone = True
+
+    def refuses(self, methods, shapes):
+        for method in map(get_method, methods):
+            if method.bypasses_linear:
+                return (
+                    f"{method.title} multiplies by the weight itself and never calls the linear that would be rounded"
+                )
+        return None
 
     def around(self, model, configuration, shapes):
         from autopeft.procedures.around.quantisation import quantised

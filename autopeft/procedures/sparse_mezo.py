@@ -36,7 +36,7 @@ def sparse_noise(session, parameters: dict, sparsity: float, head_modules) -> di
     generator, z = torch_generator(session, device, session.run.step), {}
     for name, parameter in parameters.items():
         z[name] = torch.randn(parameter.shape, generator=generator, device=device)
-        if sparsity and not is_head(name, head_modules):
+        if sparsity and parameter.numel() and not is_head(name, head_modules):
             size = parameter.abs()
             kept = max(1, round((1 - sparsity) * size.numel()))
             z[name] *= size <= size.flatten().kthvalue(kept).values

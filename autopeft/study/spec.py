@@ -57,7 +57,8 @@ class StudySpec(BaseModel):
         None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart)."
     )
     importance: str = Field(
-        "none", description="Layer scores that weight the layers: none, trace, gradient, variance, saving, uniform or random."
+        "none",
+        description="Layer scores that weight the layers: none, trace, gradient, variance, saving, uniform or random.",
     )
     sampler: str = Field("tpe", description="tpe, tpe-multivariate, tpe-group, nsga2, random or gp.")
     trials: int = Field(40, ge=1, description="Configurations to try.")
