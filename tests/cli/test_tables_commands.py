@@ -9,8 +9,6 @@ from made_up_tables import made_up_table
 from autopeft.cli import commands
 from autopeft.errors import AutopeftError
 
-pytestmark = pytest.mark.xdist_group("tables")  # its tests share what its fixture makes
-
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory) -> str:

@@ -10,8 +10,6 @@ import time
 import pandas as pd
 import pytest
 
-pytestmark = pytest.mark.xdist_group("flow")  # its tests share what its fixture makes
-
 SMALL = [
     "--train-rows",
     "200",

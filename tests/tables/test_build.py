@@ -10,8 +10,6 @@ from autopeft.tables.build import build_table, rungs_of
 from autopeft.tables.sample import spread_sample
 from autopeft.tables.truth_table import TruthTable
 
-pytestmark = pytest.mark.xdist_group("build")  # its tests share what its fixture makes
-
 SMALL = {
     "train_rows": 48,
     "validation_rows": 20,

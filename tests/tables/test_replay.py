@@ -20,8 +20,6 @@ from autopeft.tables.replay import Arm, Course, Replay, propose, tell
 from autopeft.tables.sample import spread_sample
 from autopeft.tables.truth_table import TruthTable
 
-pytestmark = pytest.mark.xdist_group("replay")  # its tests share what its fixture makes
-
 SCORES = LayerScores("trace", (0.1, 0.3, 0.2), 1)
 
 
