@@ -5,6 +5,7 @@ Importing it loads no torch; peft learns of autopeft's own methods as soon as bo
 
 from importlib.metadata import version as _version
 
+from autopeft.compress import compress
 from autopeft.configuration import Configuration
 from autopeft.counting import count
 from autopeft.errors import AutopeftError
@@ -14,7 +15,18 @@ from autopeft.search import plan, search
 from autopeft.trace import trace
 from autopeft.train import train
 
-__all__ = ["AutopeftError", "Configuration", "Progress", "Result", "count", "plan", "search", "trace", "train"]
+__all__ = [
+    "AutopeftError",
+    "Configuration",
+    "Progress",
+    "Result",
+    "compress",
+    "count",
+    "plan",
+    "search",
+    "trace",
+    "train",
+]
 __version__ = _version("autopeft")
 
 _hook.install()

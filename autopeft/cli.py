@@ -206,3 +206,37 @@ def train(study, trial, steps, seed, out, json_, quiet) -> None:
         f"{scores['name']}: test {scores['metric']} {scores['test_score']:.4f}, validation {scores['validation_score']:.4f}. "
         f"Adapter in {scores['folder']}"
     )
+
+
+@commands.command()
+@click.argument("adapter")
+@click.option("--study", help="Study whose rows are scored (default: the one the adapter lies in, if any).")
+@click.option("--density", type=float, help="Share of the update that is kept, 0 to 1 (default: 0.2).")
+@click.option("--alpha", type=float, help="Its size, in standard deviations of the update (default: 1).")
+@click.option("--tune", is_flag=True, help="Choose density and alpha on the validation split.")
+@click.option("--out", type=click.Path(), help="Folder (default: ADAPTER-compressed).")
+@as_json
+@quiet
+def compress(adapter, study, density, alpha, tune, out, json_, quiet) -> None:
+    """Reduce a saved adapter to the signs of its largest updates (ComPEFT).
+
+    \b
+    Writes compressed.safetensors, which keeps about a third of a bit to one and a half bits per parameter, and beside
+    it the same adapter as peft loads it.
+    Example: autopeft compress runs/NAME/adapters/best --tune
+    """
+    import autopeft
+
+    done = autopeft.compress(adapter, density, alpha, tune, study, out, Progress(quiet=quiet))
+    if json_:
+        return click.echo(json.dumps(done, indent=1))
+    click.echo(
+        f"{done['parameters']:,} parameters at density {done['density']:g}, alpha {done['alpha']:g}: "
+        f"{done['bits_per_parameter']:.2f} bits each; {done['kept']:,} of the new head and others kept as they are. "
+        f"On disk {done['bytes_before']:,} bytes before, {done['bytes_after']:,} after."
+    )
+    if done["before"]:
+        for part in ("validation", "test"):
+            before, after = (done[when][f"{part}_score"] for when in ("before", "after"))
+            click.echo(f"{part} {done['metric']}: {before:.4f} before, {after:.4f} after")
+    click.echo(f"Adapter and compressed.safetensors in {done['folder']}")

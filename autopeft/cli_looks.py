@@ -1,4 +1,4 @@
-"""The commands that look before a search: trace, space, count, front, data, methods."""
+"""The commands that look before a search: trace, space, count, front, data, methods, procedures."""
 
 import json
 
@@ -110,6 +110,7 @@ def space_show(name, model, json_) -> None:
                     "assignments": built.assignments,
                     "dimensions": built.dimensions(),
                     "refused": built.refused,
+                    "refused_procedures": built.refused_procedures(),
                 },
                 indent=1,
             )
@@ -127,6 +128,8 @@ def space_show(name, model, json_) -> None:
     print_rows(rows, f"space '{name}' on {model}")
     for method, why in built.refused.items():
         click.echo(f"Left out: {method} ({why}).")
+    for procedure, methods_ in built.refused_procedures().items():
+        click.echo(f"Left out: {procedure} with " + "; ".join(f"{m} ({w})" for m, w in methods_.items()) + ".")
     click.echo(
         f"{built.configurations:,} discrete configurations ({built.assignments:,} parameter assignments), learning rate aside."
     )
@@ -237,3 +240,45 @@ def methods(model) -> None:
         for m in REGISTRY.values()
     ]
     print_rows(rows, "methods")
+
+
+@commands.command()
+@click.option("--model", help="Say which methods each can train on this backbone.")
+@as_json
+def procedures(model, json_) -> None:
+    """The training procedures: how a method's parameters are trained, their settings, their papers.
+
+    \b
+    A search space names those to search under `procedures:`, beside plain training.
+    Example: autopeft procedures --model ./my-bert --json
+    """
+    from autopeft.methods import REGISTRY as METHODS
+    from autopeft.methods import refusal
+    from autopeft.procedures import REGISTRY
+
+    fitting = []
+    if model:
+        from autopeft.backbone.sizes import shapes_of
+
+        shapes = shapes_of(model)
+        fitting = [m for m in METHODS if not refusal(m, shapes)]
+    rows = [
+        {
+            "procedure": p.name,
+            "title": p.title,
+            "settings": {name: list(choices) for name, choices in p.hyperparameters.items()},
+            "defaults": p.defaults,
+            "paper": p.paper,
+            **({"trains": [m for m in fitting if not p.refuses((m,), shapes)]} if model else {}),
+        }
+        for p in REGISTRY.values()
+    ]
+    if json_:
+        return click.echo(json.dumps(rows, indent=1))
+    print_rows(
+        [
+            {k: ", ".join(v) or "none" if isinstance(v, dict | list) else v for k, v in row.items() if k != "defaults"}
+            for row in rows
+        ],
+        "training procedures",
+    )

@@ -18,6 +18,7 @@ class Configuration:
     settings: (name, value) pairs sorted by name; in a combination the names carry their method: "lora.rank".
     layers: the adapted block indices, ascending; the blocks below the first of them are the frozen prefix.
     learning_rate: for the method's parameters and the head.
+    procedure, procedure_settings: how it is trained: registry name ("plain": every parameter at every step) and pairs.
     Make one with `Configuration.of`, which brings every spelling to the canonical one.
     """
 
@@ -25,13 +26,30 @@ class Configuration:
     settings: tuple[tuple[str, Scalar], ...]
     layers: tuple[int, ...]
     learning_rate: float
+    procedure: str = "plain"
+    procedure_settings: tuple[tuple[str, Scalar], ...] = ()
 
     @classmethod
-    def of(cls, method: str, settings: Mapping[str, Scalar], layers, learning_rate: float) -> "Configuration":
+    def of(
+        cls,
+        method: str,
+        settings: Mapping[str, Scalar],
+        layers,
+        learning_rate: float,
+        procedure: str = "plain",
+        procedure_settings: Mapping[str, Scalar] | None = None,
+    ) -> "Configuration":
         """Sort, expand and round so that two spellings of the same configuration are equal."""
         method = "+".join(sorted(method.split("+")))
         canonical = {k: canonical_roles(v) if k.split(".")[-1] == "target_modules" else v for k, v in settings.items()}
-        return cls(method, tuple(sorted(canonical.items())), tuple(sorted(set(layers))), float(f"{learning_rate:.6g}"))
+        return cls(
+            method,
+            tuple(sorted(canonical.items())),
+            tuple(sorted(set(layers))),
+            float(f"{learning_rate:.6g}"),
+            procedure,
+            tuple(sorted((procedure_settings or {}).items())),
+        )
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -54,26 +72,32 @@ class Configuration:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict:
-        return {
+        """The procedure is left out where it is plain."""
+        data = {
             "method": self.method,
             "settings": dict(self.settings),
             "layers": list(self.layers),
             "frozen_layers": self.frozen_layers,
             "learning_rate": self.learning_rate,
         }
+        if self.procedure == "plain":
+            return data
+        return {**data, "procedure": self.procedure, "procedure_settings": dict(self.procedure_settings)}
 
     @classmethod
     def from_json(cls, data: Mapping) -> "Configuration":
-        return cls.of(data["method"], data["settings"], data["layers"], data["learning_rate"])
+        how = data.get("procedure", "plain"), data.get("procedure_settings")
+        return cls.of(data["method"], data["settings"], data["layers"], data["learning_rate"], *how)
 
     def __str__(self) -> str:
-        settings = ", ".join(f"{k}={v}" for k, v in self.settings)
         layers = "none" if not self.layers else spans(self.layers)
-        return (
-            f"{self.method}({settings}) layers {layers}, lr {self.learning_rate:.2g}"
-            if settings
-            else f"{self.method} layers {layers}, lr {self.learning_rate:.2g}"
-        )
+        how = "" if self.procedure == "plain" else f", {called(self.procedure, self.procedure_settings)}"
+        return f"{called(self.method, self.settings)} layers {layers}, lr {self.learning_rate:.2g}{how}"
+
+
+def called(name: str, settings: tuple[tuple[str, Scalar], ...]) -> str:
+    """("lora", (("rank", 8),)) -> "lora(rank=8)"."""
+    return f"{name}({', '.join(f'{k}={v}' for k, v in settings)})" if settings else name
 
 
 def spans(layers: tuple[int, ...]) -> str:

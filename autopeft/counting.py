@@ -35,9 +35,8 @@ def count(model: str, method: str, settings: Mapping[str, object] | None = None,
 
 def configuration_of(method: str, given: dict, num_layers: int) -> Configuration:
     """Fill in the method's defaults; refuse unknown settings and values of the wrong kind."""
-    layers = parse_layers(
-        given.pop("layers", "all"), int_of("frozen_layers", given.pop("frozen_layers", 0)), num_layers
-    )
+    asked = given.pop("layers", "all")
+    layers = parse_layers(asked, int_of("frozen_layers", given.pop("frozen_layers", 0)), num_layers)
     methods = method.split("+")
     settings = {key(methods, m, k): v for m in methods for k, v in get_method(m).defaults.items()}
     for name, value in given.items():
@@ -48,6 +47,10 @@ def configuration_of(method: str, given: dict, num_layers: int) -> Configuration
         settings[name] = like(settings[name], name, value)
     if all(get_method(m).layers == "none" for m in methods):
         layers = ()
+    if any(get_method(m).layers == "one" for m in methods):
+        if asked != "all" and len(layers) > 1:
+            raise AutopeftError(f"{method} trains one layer, and layers names {len(layers)}: name one.")
+        layers = layers[:1]
     return Configuration.of(method, settings, layers, get_method(methods[0]).learning_rate[0])
 
 
@@ -64,7 +67,7 @@ def like(default, name: str, value):
     if isinstance(default, str):
         return str(value)
     number = float(value) if isinstance(default, float) and is_number(value) else int_of(name, value)
-    if number < 0 or (number == 0 and isinstance(default, int)):
+    if number < 0 or (number == 0 and default and isinstance(default, int)):  # a default of 0 means "off"
         raise AutopeftError(f"'{name}' must be above zero, and it is {value}.")
     return number
 

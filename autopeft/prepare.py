@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.space import SearchSpace, build_space, load_space, parse_budget
 from autopeft.study.spec import StudySpec
@@ -37,6 +38,12 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
     load_space(spec.space)
     task = load_task(**spec.task_arguments(), progress=progress)
     shapes = shapes_of(spec.model, len(task.label_names), trust_remote_code=spec.trust_remote_code)
+    spec.words(task.label_names)
+    if (spec.pattern or spec.verbalisers) and not shapes.is_decoder:
+        raise AutopeftError(
+            f"A pattern and verbalisers are for decoders, which go on from the text, and {spec.model} is a {shapes.model_type} "
+            "encoder: leave them out."
+        )
     prepared = Prepared(spec, task, shapes, parse_budget(spec.budget, shapes.backbone_parameters))
     prepared.space().affordable()
     return prepared

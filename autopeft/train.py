@@ -41,6 +41,7 @@ def train(
     scores |= {
         "name": name,
         "configuration": configuration.to_json(),
+        "seed": job.seed,
         "metric": bench.spec.metric,
         "folder": str(folder),
         "validation_score": done.curve.validation_score[-1],
@@ -51,21 +52,11 @@ def train(
 
 
 def save(model, folder: Path) -> None:
-    """Save the adapter beside its final place, then rename: a folder under that name is always whole."""
-    import shutil
-    import tempfile
+    """Save the adapter; a folder under that name is always whole."""
+    from autopeft.study.folder import whole_folder
 
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent))
+    with whole_folder(folder) as beside:
         model.save_pretrained(str(beside))
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
-    except OSError as error:
-        raise AutopeftError(
-            f"The adapter could not be saved in {folder} ({error.strerror}): free some space or choose another --out."
-        ) from None
 
 
 def score_saved(folder: Path, bench) -> dict:

@@ -161,13 +161,15 @@ def load_resident(
 ) -> tuple[Backbone, TokenisedTask, Precision]:
     """The backbone in the format that steps fastest (as stored, when resuming), and the data tokenised once."""
     spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
-    classes = len(task.label_names)
+    classes, words = len(task.label_names), spec.words(task.label_names)
     if stored:
         precision = Precision(**stored["environment"]["precision"])
-        backbone = resident(spec.model, classes, precision, spec.trust_remote_code)
-        return backbone, tokenise(task, backbone.tokenizer, spec.max_length), precision
-    backbone = load_backbone(spec.model, classes, trust_remote_code=spec.trust_remote_code, progress=progress.note)
-    tokenised = tokenise(task, backbone.tokenizer, spec.max_length)
+        backbone = resident(spec.model, classes, precision, spec.trust_remote_code, words)
+        return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), precision
+    backbone = load_backbone(
+        spec.model, classes, trust_remote_code=spec.trust_remote_code, words=words, progress=progress.note
+    )
+    tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
     precision = choose_precision(
         backbone, tokenised, uniform_lora(shapes, prepared.budget), spec.batch_size, spec.precision
     )
@@ -175,7 +177,7 @@ def load_resident(
         f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
         f"{shapes.head_parameters:,}; {precision}."
     )
-    return resident(spec.model, classes, precision, spec.trust_remote_code), tokenised, precision
+    return resident(spec.model, classes, precision, spec.trust_remote_code, words), tokenised, precision
 
 
 def layer_scores(

@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here needs a hub, and a look-up would cost seconds
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, one thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

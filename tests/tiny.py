@@ -86,14 +86,15 @@ def tiny_model(model_type: str, attention: str = "eager"):
     return model.eval()
 
 
-def tiny_batch(size: int = 4, length: int = 12) -> dict:
+def tiny_batch(size: int = 4, length: int = 12, labels: bool = True) -> dict:
     """input_ids (B, S), attention_mask (B, S) and labels (B,): the second half of the rows is padded by a third."""
     generator = torch.Generator().manual_seed(0)
     input_ids = torch.randint(4, VOCABULARY, (size, length), generator=generator)
     attention_mask = torch.ones_like(input_ids)
     attention_mask[size // 2 :, -(length // 3) :] = 0
     input_ids[attention_mask == 0] = PAD
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": torch.arange(size) % LABELS}
+    batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+    return {**batch, "labels": torch.arange(size) % LABELS} if labels else batch
 
 
 def tiny_backbone(model_type: str):
@@ -106,3 +107,25 @@ def tiny_backbone(model_type: str):
     head = tuple(f"{path}." for path in shapes.head_modules)
     new = tuple(n for n, _ in model.named_parameters() if n.startswith(head))
     return Backbone(model_type, model, None, shapes, new)
+
+
+def tiny_task(rows: int = 24, labels: int = LABELS):
+    """A TokenisedTask of made-up rows of 4 to 11 tokens, the same three splits at every call."""
+    import numpy as np
+
+    from autopeft.tasks.task import Split, Task
+    from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
+
+    draw = np.random.default_rng(0)
+    ids = tuple(draw.integers(4, VOCABULARY, draw.integers(4, 12)).astype(np.int32) for _ in range(rows))
+    split = TokenisedSplit(ids, None, np.arange(rows) % labels, np.array([len(x) for x in ids]))
+    nothing = Split((), ())
+    task = Task("tiny", tuple("abcdefgh"[:labels]), "accuracy", nothing, nothing, nothing)
+    return TokenisedTask(split, split, split, PAD, task)
+
+
+def tiny_statistics(backbone):
+    """Statistics of the tiny task, for the methods that are initialised from data."""
+    from autopeft.importance.statistics import Statistics
+
+    return Statistics(backbone, tiny_task(labels=backbone.model.config.num_labels))

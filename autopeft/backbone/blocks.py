@@ -10,7 +10,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from autopeft.backbone.roles import attention_path, block_linears, block_roles, sizes
-from autopeft.backbone.shapes import BackboneShapes, Bias, Linear
+from autopeft.backbone.shapes import BackboneShapes, Bias, Linear, Norm
 from autopeft.errors import AutopeftError
 
 
@@ -38,6 +38,7 @@ def describe(model: PreTrainedModel, name: str) -> BackboneShapes:
         head_modules=head,
         prefix_attention=bool(model._supports_attention_backend),
         prefix_cache=_accepts_prefix(model),
+        norms=_norms(blocks_path, blocks),
     )
 
 
@@ -91,6 +92,15 @@ def _biases(blocks_path: str, blocks: nn.ModuleList) -> tuple[Bias, ...]:
         for layer, block in enumerate(blocks)
         for path, parameter in block.named_parameters()
         if path.endswith(".bias")
+    )
+
+
+def _norms(blocks_path: str, blocks: nn.ModuleList) -> tuple[Norm, ...]:
+    return tuple(
+        Norm(f"{blocks_path}.{layer}.{path}", layer, _parameters(module))
+        for layer, block in enumerate(blocks)
+        for path, module in block.named_modules()
+        if "norm" in type(module).__name__.lower() and _parameters(module)
     )
 
 

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 from autopeft.backbone.blocks import describe
 from autopeft.backbone.resolve import Progress, resolve
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.backbone.verbalisers import start_head
 from autopeft.errors import AutopeftError
 
 HEAD_SEED = 0  # the head is drawn anew for every run; this makes the resident one repeatable too
@@ -34,12 +35,14 @@ def load_backbone(
     dtype: torch.dtype = torch.float32,
     attention: str = "eager",
     trust_remote_code: bool = False,
+    words: tuple[str, ...] | None = None,
     progress: Progress = None,
 ) -> Backbone:
     """Load a sequence-classification model with C = num_labels classes, every parameter frozen.
 
-    Raises AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and
-    for a tokenizer that can pad with nothing.
+    words: one per class; the head then starts as the LM head's rows of these words, the same for every seed. Raises
+    AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and for a
+    tokenizer that can pad with nothing.
     """
     folder = resolve(name, progress)
     config = read_config(name, folder, num_labels, trust_remote_code)
@@ -59,6 +62,8 @@ def load_backbone(
             f"The checkpoint of {name} lacks {len(lost)} weights of the backbone, {lost[0]} first: it is not a whole "
             f"{config.model_type} model."
         )
+    if words:
+        missing = missing - {start_head(model, tokenizer, folder, words, name)}
     return Backbone(name, model.eval().requires_grad_(False), tokenizer, shapes, tuple(sorted(missing)))
 
 

@@ -36,6 +36,15 @@ class Bias:
 
 
 @dataclass(frozen=True)
+class Norm:
+    """A norm of a block, with the number of its parameters."""
+
+    path: str
+    layer: int
+    size: int
+
+
+@dataclass(frozen=True)
 class BackboneShapes:
     """The sizes that counting, sampling and exporting need."""
 
@@ -55,6 +64,7 @@ class BackboneShapes:
     head_modules: tuple[str, ...]  # module paths trained in full by every method and baseline
     prefix_attention: bool = False  # the model dispatches through transformers' attention functions
     prefix_cache: bool = False  # the model accepts past_key_values (peft's prefix tuning works)
+    norms: tuple[Norm, ...] = ()
 
     def select(self, target_modules: str, layers: tuple[int, ...] | None = None) -> tuple[Linear, ...]:
         """The linears with the roles that target_modules names, in the given layers (all if None).
@@ -87,6 +97,7 @@ class BackboneShapes:
         data = dict(data)
         data["linears"] = tuple(Linear(**x) for x in data["linears"])
         data["biases"] = tuple(Bias(**x) for x in data["biases"])
+        data["norms"] = tuple(Norm(**x) for x in data.get("norms", ()))
         for key in ("attention_paths", "block_parameters", "head_modules"):
             data[key] = tuple(data[key])
         return cls(**data)

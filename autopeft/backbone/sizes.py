@@ -10,7 +10,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.errors import AutopeftError
 from autopeft.packages import cache_folder
 
-FORMAT = 1  # of the cached sizes; raise it when `describe` changes
+FORMAT = 2  # of the cached sizes; raise it when `describe` changes
 
 
 def shapes_of(name: str, num_labels: int = 2, trust_remote_code: bool = False) -> BackboneShapes:

@@ -4,8 +4,9 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from autopeft.configuration import Configuration
+from autopeft.configuration import Configuration, called
 from autopeft.methods import count, get_method, peft_fields
+from autopeft.procedures import get_procedure
 from autopeft.study.folder import write_whole
 from autopeft.study.records import StudyResult
 
@@ -27,9 +28,19 @@ def head_rate(spec: dict, configuration: Configuration) -> float:
     return configuration.learning_rate if configuration.method == "head_only" else spec["head_learning_rate"]
 
 
+def trained_by(configuration: Configuration) -> str:
+    """What peft's config cannot hold: how the parameters were trained."""
+    procedure = get_procedure(configuration.procedure)
+    if configuration.procedure == "plain":
+        return procedure.title
+    how = called(configuration.procedure, configuration.procedure_settings)
+    return f"{procedure.title} ({procedure.paper}): `{how}`; peft does not know it, `autopeft train` does"
+
+
 def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
     """The training hyperparameters of a configuration, and the lines that train it."""
     spec, trainable = result.spec, count(configuration, result.shapes)
+    pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
     methods = [get_method(m) for m in configuration.methods]
     return f"""# {name}: {configuration.method} for {spec["model"]}
 
@@ -42,10 +53,11 @@ Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training ro
 | trainable parameters | {trainable:,} ({result.percent(trainable):.3f} % of the backbone), and {result.shapes.head_parameters:,} of the task head |
 | task head, trained in full | {", ".join(result.shapes.head_modules)} |
 | learning rate | {configuration.learning_rate:g}, and {head_rate(spec, configuration):g} for the task head; 6 % linear warm-up, then linear decay to zero |
+| procedure | {trained_by(configuration)} |
 | optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
-| longest text | {spec["max_length"]} tokens |
+| longest text | {spec["max_length"]} tokens |{pattern}
 | frozen backbone | evaluation mode: its dropout is off |
 
 ```python

@@ -5,9 +5,12 @@ The files of this folder register themselves; nothing here lists them. Importing
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
+from itertools import permutations
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
+from autopeft.errors import AutopeftError
 from autopeft.methods.method import REGISTRY, Method, get_method
 
 __all__ = ["REGISTRY", "Method", "count", "count_per_module", "get_method", "peft_fields", "refusal"]
@@ -29,8 +32,24 @@ def count(configuration: Configuration, shapes: BackboneShapes) -> int:
 
 
 def refusal(method: str, shapes: BackboneShapes) -> str | None:
-    """Why a method, or one of a combination's methods, does not fit a backbone; None if it does."""
-    return next((why for name in method.split("+") if (why := get_method(name).refuses(shapes))), None)
+    """Why a method, one of a combination's methods, or the combination does not fit a backbone; None if it does."""
+    names = method.split("+")
+    why = next((why for name in names if (why := get_method(name).refuses(shapes))), None)
+    return why or company_refusal(names, shapes)
+
+
+def company_refusal(names: Sequence[str], shapes: BackboneShapes) -> str | None:
+    """Why methods that each fit a backbone cannot be trained together on it; None if they can."""
+    for one, other in permutations(names, 2):
+        if why := get_method(one).refuses_company(other):
+            return why
+    holders: dict[str, str] = {}
+    for name in names if len(names) > 1 else ():
+        method, layers = get_method(name), tuple(range(shapes.num_layers))
+        kind = method.part_fields(method.defaults, layers, shapes)["peft_type"]
+        if (first := holders.setdefault(kind, name)) != name or names.count(name) > 1:
+            return f"{first} and {name} are one kind of adapter to peft ({kind}), which a model can hold once"
+    return None
 
 
 def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
@@ -39,6 +58,8 @@ def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
     if len(names) == 1:
         fields = get_method(names[0]).peft_fields(configuration.settings_of(names[0]), layers, shapes)
     else:
+        if why := company_refusal(names, shapes):
+            raise AutopeftError(f"{configuration.method} cannot be built: {why}.")
         parts = [get_method(name).part_fields(configuration.settings_of(name), layers, shapes) for name in names]
         fields = {"peft_type": "COMBINATION", "parts": parts}
     saved = [*fields.pop("modules_to_save", ()), *shapes.head_modules]
@@ -46,5 +67,5 @@ def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
 
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("attach", "method", "tuners"):
+    if _module.name not in ("attach", "dynamics", "method", "tuners"):
         importlib.import_module(f"{__name__}.{_module.name}")

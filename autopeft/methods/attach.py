@@ -11,7 +11,8 @@ from torch import nn
 
 import autopeft.methods.tuners  # noqa: F401  (registers our tuners with peft)
 from autopeft.configuration import Configuration
-from autopeft.methods import peft_fields
+from autopeft.errors import AutopeftError
+from autopeft.methods import get_method, peft_fields
 
 ADAPTER = "default"
 HEAD_STD = 0.02  # where the model's config states no initializer_range
@@ -20,11 +21,13 @@ HEAD_STD = 0.02  # where the model's config states no initializer_range
 class Resident:
     """The modules of a model as they are now, to put back after anything was hung on, wrapped or replaced.
 
-    Holds every module's attributes (children, parameters, hooks, flags), not the values inside its tensors.
+    Holds every module's attributes (children, parameters, hooks, flags), and with values=True also a copy of every
+    parameter's numbers, for methods that rewrite frozen weights.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, values: bool = False):
         self.model = model
+        self.values = [(p, p.data, p.data.clone()) for p in model.parameters()] if values else []
         self.attributes = [
             (
                 module,
@@ -45,25 +48,39 @@ class Resident:
                     value.clear()
                     value.update(entries)
                 vars(module)[name] = value
+        for parameter, tensor, value in self.values:
+            parameter.data = tensor.copy_(value)
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
             parameter.grad = None
 
 
-def attach(configuration: Configuration, backbone, seed: int) -> PeftModel:
+def attach(configuration: Configuration, backbone, seed: int, statistics=None) -> PeftModel:
     """Build a configuration's adapters and head on the resident model, in place; the seed decides their values.
 
-    backbone: has `model`, `shapes` and `new_parameters`, the head parameters that its checkpoint lacks. What is
-    trained is fp32 whatever the backbone's dtype is; everything is in evaluation mode. A failure leaves no trace.
+    backbone: has `model`, `shapes` and `new_parameters`, the head parameters that its checkpoint lacks. statistics:
+    of the task's gradients and activations, for the methods that ask for them. What is trained is fp32 whatever the
+    backbone's dtype is; everything is in evaluation mode. A failure leaves no trace.
     """
     fields = peft_fields(configuration, backbone.shapes)
-    resident = Resident(backbone.model)
+    parts = [(get_method(name), configuration.settings_of(name)) for name in configuration.methods]
+    for method, _ in parts:
+        if method.needs_statistics and statistics is None:
+            raise AutopeftError(f"{method.name} is initialised from the task's data, and attach was given none.")
+    resident = Resident(backbone.model, values=any(method.rewrites_base for method, _ in parts))
     with ExitStack() as undo, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         undo.callback(resident.restore)
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft asks
+        warnings.filterwarnings("ignore", message="Unsupported layer type .*Norm")  # LN tuning copies a norm as it is
+        warnings.filterwarnings("ignore", message="Detected that the base layer has no bias")  # BEFT gives it one
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # peft then sets it as it should
         torch.random.default_generator.manual_seed(seed)  # adapters are drawn on the CPU, then moved
-        model = get_peft_model(backbone.model, PeftConfig.from_peft_type(**fields), adapter_name=ADAPTER).eval()
+        config = PeftConfig.from_peft_type(**fields)
+        for method, settings in parts:
+            method.before_attach(backbone.model, config, settings, configuration.layers, statistics)
+        model = get_peft_model(backbone.model, config, adapter_name=ADAPTER).eval()
+        for method, settings in parts:
+            method.after_attach(model, settings, configuration.layers, statistics, seed)
         if "target_modules" in fields:
             # peft shortens long lists to suffixes; the saved config shall name the modules and nothing else.
             model.peft_config[ADAPTER].target_modules = set(fields["target_modules"])
@@ -91,9 +108,9 @@ def detach(model: PeftModel) -> nn.Module:
 
 
 @contextmanager
-def attached(configuration: Configuration, backbone, seed: int) -> Iterator[PeftModel]:
+def attached(configuration: Configuration, backbone, seed: int, statistics=None) -> Iterator[PeftModel]:
     """`attach` for the length of a with block; the backbone is restored however the block ends."""
-    model = attach(configuration, backbone, seed)
+    model = attach(configuration, backbone, seed, statistics)
     try:
         yield model
     finally:

@@ -15,6 +15,9 @@ class Full(Method):
     layers = "suffix"
     mergeable = True
 
+    def refuses_company(self, other):
+        return "full fine-tuning trains copies of whole blocks, inside which peft adapts nothing: leave full out"
+
     def count(self, settings, layers, shapes):
         counts = {f"{shapes.blocks_path}.{layer}": shapes.block_parameters[layer] for layer in layers}
         if 0 in layers:

@@ -25,9 +25,13 @@ class Method:
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
     learning_rate: ClassVar[tuple[float, float]]
-    layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | all | none
+    layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | one | all | none
     zero_start: ClassVar[bool] = True  # bit-equal to the base model before the first step
     mergeable: ClassVar[bool] = False  # the adapters can be merged into the weights
+    rewrites_base: ClassVar[bool] = False  # attaching changes frozen weights (PiSSA and its like); detach undoes it
+    bypasses_linear: ClassVar[bool] = False  # multiplies by the weight itself: the adapted linear is not called
+    needs_statistics: ClassVar[bool] = False  # reads `Statistics` (gradients, covariances) when it is attached
+    packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or dynamics of its own
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -36,6 +40,10 @@ class Method:
 
     def refuses(self, shapes: BackboneShapes) -> str | None:
         """Why this method does not fit this backbone (one clause), or None if it does."""
+        return None
+
+    def refuses_company(self, other: str) -> str | None:
+        """Why this method cannot be combined with the method of that name (one clause), or None if it can."""
         return None
 
     def count(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
@@ -53,6 +61,16 @@ class Method:
     def part_fields(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
         """The same, when the method is one part of a combination."""
         return self.peft_fields(settings, layers, shapes)
+
+    def before_attach(self, model, config, settings: Mapping, layers: tuple[int, ...], statistics) -> None:
+        """Prepare the resident model for its peft config (CorDA's covariances); undone by detach."""
+
+    def after_attach(self, model, settings: Mapping, layers: tuple[int, ...], statistics, seed: int) -> None:
+        """Give the built adapters what no constructor can know (which weights of a matrix are trained)."""
+
+    def dynamics(self, session, settings: Mapping):
+        """What happens around the steps of a run (a `Dynamics`), or None."""
+        return None
 
     def extra_loss(self, model, settings: Mapping):
         """A regulariser added to the task loss at every step (a scalar tensor), or None."""

@@ -1,6 +1,5 @@
 """VeRA: one frozen random pair of matrices shared by all modules, two trained vectors in each. Imports no torch."""
 
-from autopeft.errors import AutopeftError
 from autopeft.methods.method import TARGETS, Method
 
 
@@ -29,8 +28,8 @@ class Vera(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def part_fields(self, settings, layers, shapes):
-        raise AutopeftError(
-            "VeRA shares its random matrices between all modules of a model, so peft cannot combine it "
-            "with another method: leave vera out of the combination."
+    def refuses_company(self, other):
+        return (
+            "VeRA shares its random matrices between all modules of a model, which peft cannot combine with another "
+            "method: leave vera out"
         )

@@ -77,10 +77,21 @@ def seconds_per_step(backbone: Backbone, tokenised: TokenisedTask, probe: Config
     return Trainer(backbone, tokenised, batch_size).seconds_per_step(Job(probe, seed=0, steps=1, until=1))
 
 
-def resident(name: str, num_labels: int, precision: Precision, trust_remote_code: bool = False) -> Backbone:
+def resident(
+    name: str,
+    num_labels: int,
+    precision: Precision,
+    trust_remote_code: bool = False,
+    words: tuple[str, ...] | None = None,
+) -> Backbone:
     """Load the backbone once in the chosen format, frozen, on the device where it stays for the whole study."""
     backbone = load_backbone(
-        name, num_labels, dtype=precision.dtype, attention=precision.attention, trust_remote_code=trust_remote_code
+        name,
+        num_labels,
+        dtype=precision.dtype,
+        attention=precision.attention,
+        trust_remote_code=trust_remote_code,
+        words=words,
     )
     backbone.model.to(device())
     return backbone

@@ -1,6 +1,7 @@
 """Run: one configuration in training, its parameters, optimiser and place in the data; saved and taken up bit for bit."""
 
 import math
+from collections.abc import Sequence
 
 import safetensors.torch
 import torch
@@ -26,10 +27,20 @@ class Run:
         self.losses: list[torch.Tensor] = []  # since the last mark
         self.failure: str | None = None
         self.rng = torch.Generator().manual_seed(job.seed).get_state()
+        self._parts: list = []  # what acts around the steps and has a state of its own
+        self._kept: dict[str, torch.Tensor] = {}  # of the parts, from the job's state
         if job.state is not None:
             self._load(job.state)
 
-    def learn(self, loss: torch.Tensor) -> None:
+    def take_up(self, parts: list) -> None:
+        """Give the `Dynamics` of this run what they had when its state was saved."""
+        self._parts = parts
+        for number, part in enumerate(parts):
+            prefix = f"part.{number}."
+            if mine := {k.removeprefix(prefix): v for k, v in self._kept.items() if k.startswith(prefix)}:
+                part.load(mine)
+
+    def learn(self, loss: torch.Tensor, dynamics: Sequence = ()) -> None:
         """One optimiser step on the gradients that are there; a loss that is no number ends the run."""
         self.losses.append(loss.detach())
         if not loss.is_cuda and not math.isfinite(loss.item()):  # on CUDA at the marks: asking would wait every step
@@ -38,8 +49,12 @@ class Run:
         factor = learning_rate_factor(self.step, self.job.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
+        for part in dynamics:
+            part.before_update(self.step)
         nn.utils.clip_grad_norm_(self.parameters.values(), CLIP)
         self.optimiser.step()
+        for part in dynamics:
+            part.after_update(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
 
@@ -52,8 +67,10 @@ class Run:
         return mean
 
     def state(self) -> bytes:
-        """Parameters, both moments of AdamW, the random state and the step, as safetensors."""
-        tensors = {"rng": self.rng}
+        """Parameters, both moments of AdamW, the random state, the step and its parts' own, as safetensors."""
+        tensors = {"rng": self.rng, "step": torch.tensor(self.step)}
+        for number, part in enumerate(self._parts):
+            tensors |= {f"part.{number}.{name}": value for name, value in part.state().items()}
         for name, parameter in self.parameters.items():
             tensors[f"value.{name}"] = parameter.detach()
             for key, value in self.optimiser.state.get(parameter, {}).items():
@@ -64,13 +81,13 @@ class Run:
     @torch.no_grad()
     def _load(self, state: bytes) -> None:
         tensors = safetensors.torch.load(state)
-        self.rng = tensors.pop("rng")
+        self.rng, self.step = tensors.pop("rng"), int(tensors.pop("step"))
+        self._kept = {k: v for k, v in tensors.items() if k.startswith("part.")}
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"value.{name}"])
             moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
             if moments:
                 self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
-                self.step = int(moments["step"])
 
 
 def learning_rate_factor(step: int, steps: int) -> float:

@@ -16,8 +16,10 @@ from torch.nn.functional import cross_entropy
 from autopeft.backbone.loading import Backbone
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.configuration import Configuration
+from autopeft.importance.statistics import Statistics
 from autopeft.methods import get_method
 from autopeft.methods.attach import attached, is_head, trainable_parameters
+from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
@@ -50,6 +52,7 @@ class Trainer:
         head's): the rates of methods lie up to a thousandfold apart, and a head at (IA)^3's rate diverges."""
         self.backbone, self.tokenised, self.prefix = backbone, tokenised, prefix
         self.batch_size, self.head_learning_rate, self.packing = batch_size, head_learning_rate, packing
+        self.statistics = Statistics(backbone, tokenised)
         self._packing_pays: dict[tuple, bool] = {}
 
     def run(self, jobs: Sequence[Job], keep: Callable[[torch.nn.Module], None] | None = None) -> list[Done]:
@@ -74,10 +77,13 @@ class Trainer:
     @contextmanager
     def _attached(self, job: Job) -> Iterator[tuple]:
         """The model with the job's adapters, and the frozen prefix below them read from where it is stored."""
-        frozen, layers = job.configuration.frozen_layers, self.backbone.shapes.num_layers
-        with attached(job.configuration, self.backbone, job.seed) as model:
-            with self.prefix.below(layers if frozen is None else frozen) if self.prefix else nullcontext() as place:
-                yield model, place
+        configuration, shapes = job.configuration, self.backbone.shapes
+        procedure, frozen = get_procedure(configuration.procedure), configuration.frozen_layers
+        depth = 0 if procedure.needs_whole_backbone else shapes.num_layers if frozen is None else frozen
+        with attached(configuration, self.backbone, job.seed, self.statistics) as model:
+            with procedure.around(model, configuration, shapes):
+                with self.prefix.below(depth) if self.prefix else nullcontext() as place:
+                    yield model, place
 
     def _run_of(self, model, job: Job, own: bool) -> Run:
         """A run on the model's own parameters, or on copies of them that a packed step puts in their place."""
@@ -93,17 +99,20 @@ class Trainer:
     def _pays(self, jobs: Sequence[Job]) -> bool:
         """Whether a packed step takes less time than the same steps one after the other: timed once per family.
 
-        Never where a method adds a loss of its own, which reads the attached parameters.
+        Never where a method adds a loss of its own, which reads the attached parameters, nor where a method or the
+        procedure acts between steps or takes its gradients in its own way.
         """
-        if not self.packing:
-            return False
         first = jobs[0]
+        packable = all(get_method(name).packable for name in first.configuration.methods)
+        if not (self.packing and packable) or get_procedure(first.configuration.procedure).own_gradients:
+            return False
         family = replace(first.configuration, learning_rate=0.0), len(jobs)
         if family not in self._packing_pays:
             alone = self.seconds_per_step(first)
             with self._attached(first) as (model, place):
                 packed = Session(self, model, place, [self._run_of(model, j, own=False) for j in jobs])
-                pays = not packed.own_losses() and packed.seconds_per_step() < len(jobs) * alone
+                apart = packed.own_losses() or packed.dynamics
+                pays = not apart and packed.seconds_per_step() < len(jobs) * alone
             self._packing_pays[family] = pays
         return self._packing_pays[family]
 
@@ -125,8 +134,17 @@ class Session:
 
     def __init__(self, trainer: Trainer, model, place: Callable | None, runs: list[Run]):
         self.trainer, self.model, self.place, self.runs = trainer, model, place, runs
-        job = runs[0].job
-        self.regularisers = [(get_method(m), job.configuration.settings_of(m)) for m in job.configuration.methods]
+        configuration = runs[0].job.configuration
+        self.regularisers = [(get_method(m), configuration.settings_of(m)) for m in configuration.methods]
+        self.procedure, self.how = get_procedure(configuration.procedure), dict(configuration.procedure_settings)
+        acting = [*self.regularisers, (self.procedure, self.how)]
+        self.dynamics = [d for what, settings in acting if (d := what.dynamics(self, settings)) is not None]
+        self.run.take_up(self.dynamics)
+
+    @property
+    def run(self) -> Run:
+        """The run of a session that is not packed."""
+        return self.runs[0]
 
     def advance(self) -> Iterator[int]:
         """Step every run to its job's `until`; yield at each mark. A run that fails stands still."""
@@ -138,11 +156,12 @@ class Session:
         with torch.random.fork_rng(devices=cuda_devices(self.model)):
             torch.set_rng_state(self.runs[0].rng)
             for step, rows in enumerate(order, start=begin + 1):
-                losses = self.losses(rows)
-                losses.sum().backward()
+                for part in self.dynamics:
+                    part.before_forward(step - 1)
+                losses = self.procedure.gradients(self, rows, self.how)
                 for run, loss in zip(self.runs, losses):
                     if not run.failure:
-                        run.learn(loss)
+                        run.learn(loss, self.dynamics)
                 if all(run.failure for run in self.runs):
                     return
                 if step in marks:

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import plotly.graph_objects as go
 
+from autopeft.configuration import called
 from autopeft.front import FrontPoint, front_of, hypervolume, point_of_trial
 from autopeft.report.tables import all_points
 from autopeft.study.records import StudyResult
@@ -49,8 +50,10 @@ def hover(point: FrontPoint) -> str:
     """The whole configuration, escaped: names come from the user."""
     score = f"{point.score.mean:.4f}" + (f" ± {point.score.half:.4f}" if point.score.half == point.score.half else "")
     settings = "<br>".join(f"{html.escape(k)} = {html.escape(str(v))}" for k, v in point.configuration.settings)
+    c = point.configuration
+    how = "" if c.procedure == "plain" else f"{html.escape(called(c.procedure, c.procedure_settings))}<br>"
     return (
-        f"<b>{html.escape(point.name)}</b><br>{html.escape(point.configuration.method)}<br>{settings}<br>layers "
+        f"<b>{html.escape(point.name)}</b><br>{html.escape(c.method)}<br>{settings}<br>{how}layers "
         f"{list(point.configuration.layers)}<br>lr {point.configuration.learning_rate:.3g}<br>{point.trainable:,} parameters "
         f"({point.percent:.3f} %)<br>score {score}"
     )

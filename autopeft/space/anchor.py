@@ -23,6 +23,8 @@ class Anchor:
     def _wanted(self, name: str, allowed: tuple) -> Scalar:
         if name == "method":
             return self._method
+        if name == "procedure":
+            return "plain"
         if name == "frozen_layers":
             return min(allowed)
         if name.startswith("layer."):

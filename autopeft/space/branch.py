@@ -20,7 +20,8 @@ class Branch:
 
     parts: the methods that a configuration of this branch may hold; more than one for a combination.
     choices: setting -> values; a combination's settings carry their part's name: "prefix_tuning.prefix_length".
-    layers: any (a frozen prefix, then one bit per layer above it), bits (one bit per layer), suffix, all or none.
+    layers: any (a frozen prefix, then one bit per layer above it), bits (one bit per layer), suffix, one (a single
+    layer, the first above the frozen prefix), all or none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Branch:
             "any": sum(2 ** (top - 1 - f) for f in self.depths),
             "bits": 2**top - 1,
             "suffix": len(self.depths),
+            "one": len(self.depths),
             "all": 1,
             "none": 1,
         }[self.layers]
@@ -125,19 +127,22 @@ def method_choices(
     name: str, narrowed: Mapping[str, list], shapes: BackboneShapes, reference: int | None, where: str
 ) -> dict[str, tuple]:
     """A method's settings with the values that differ on this backbone. Raises AutopeftError on an unknown setting."""
-    method = get_method(name)
-    for key in narrowed:
-        if key not in method.hyperparameters:
-            raise AutopeftError(
-                f"Unknown setting '{key}' of {name} in {where}." + did_you_mean(key, method.hyperparameters)
-            )
     choices = {}
-    for key, own in method.hyperparameters.items():
-        values = list(narrowed.get(key) or own)
+    for key, values in setting_choices(get_method(name), narrowed, where).items():
         if reference and key in SIZES:
             values = [v and max(1, round(v * shapes.hidden_size / reference)) for v in values]
         choices[key] = distinct_targets(values, shapes) if key == "target_modules" else tuple(dict.fromkeys(values))
     return choices
+
+
+def setting_choices(what, narrowed: Mapping[str, list], where: str) -> dict[str, tuple]:
+    """The choices of a method's or a procedure's settings, narrowed. Raises AutopeftError on an unknown setting."""
+    for key in narrowed:
+        if key not in what.hyperparameters:
+            raise AutopeftError(
+                f"Unknown setting '{key}' of {what.name} in {where}." + did_you_mean(key, what.hyperparameters)
+            )
+    return {key: tuple(narrowed.get(key) or own) for key, own in what.hyperparameters.items()}
 
 
 def distinct_targets(values, shapes: BackboneShapes) -> tuple[str, ...]:

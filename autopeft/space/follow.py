@@ -1,10 +1,13 @@
 """Configuration -> the parameters with which the walk makes it: the walk's inverse. Imports no torch."""
 
+from dataclasses import replace
+
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from autopeft.configuration import Configuration, Scalar
 from autopeft.errors import AutopeftError
+from autopeft.procedures import get_procedure
 from autopeft.space.branch import SIZES, Branch
 from autopeft.space.search_space import SearchSpace
 
@@ -33,16 +36,21 @@ class Follow:
             return self._branch
         if name == "frozen_layers":
             return self._configuration.frozen_layers
+        if name == "procedure":
+            return self._configuration.procedure
         if name.startswith("layer."):
             return int(name.split(".")[1]) in self._configuration.layers
         part, setting = name.split(".", 1)
+        if part == self._configuration.procedure:
+            return dict(self._configuration.procedure_settings).get(setting)
         if part in self._configuration.methods:
             return self._configuration.settings_of(part).get(setting)
         return 0 if setting in SIZES and 0 in allowed else allowed[0]  # a combination's part that is off
 
     def log_uniform(self, name: str, low: float, high: float) -> float:
         self.distributions[name] = FloatDistribution(low, high, log=True)
-        self.parameters[name] = float(np.clip(self._configuration.learning_rate, low, high))
+        factor = get_procedure(self._configuration.procedure).learning_rate_factor
+        self.parameters[name] = float(np.clip(self._configuration.learning_rate / factor, low, high))
         return self.parameters[name]
 
 
@@ -59,10 +67,6 @@ def follow(space: SearchSpace, configuration: Configuration) -> Follow:
     """The inverse of the walk. Raises AutopeftError when the walk cannot make this configuration."""
     chooser = Follow(branch_of(space, configuration).name, configuration)
     made = space.walk(chooser)
-    if (made.method, made.settings, made.layers) != configuration_parts(configuration):
+    if replace(made, learning_rate=0.0) != replace(configuration, learning_rate=0.0):
         raise AutopeftError(f"{configuration} is not in space '{space.name}': the nearest it has is {made}.")
     return chooser
-
-
-def configuration_parts(configuration: Configuration) -> tuple:
-    return configuration.method, configuration.settings, configuration.layers

@@ -1,7 +1,8 @@
 """SpaceFile + backbone + layer scores + budget -> SearchSpace: the walk that makes a Configuration. Imports no torch."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Protocol
 
 from autopeft.backbone.shapes import BackboneShapes
@@ -10,7 +11,8 @@ from autopeft.errors import AutopeftError
 from autopeft.importance.prior import frozen_layers_weights, layer_on_probability
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import get_method, refusal
-from autopeft.space.branch import Branch, method_choices
+from autopeft.procedures import get_procedure
+from autopeft.space.branch import Branch, method_choices, setting_choices
 from autopeft.space.space_file import SpaceFile
 
 
@@ -33,12 +35,13 @@ class SearchSpace:
     shapes: BackboneShapes
     budget: int | None = None
     scores: LayerScores | None = None
+    procedures: dict[str, dict[str, tuple]] = field(default_factory=dict)  # name -> settings' choices, plain aside
 
     @property
     def configurations(self) -> int:
         """The exact number of different configurations, the learning rate (continuous) and the budget aside."""
         probe_listed = any(b.name == "head_only" for b in self.branches)
-        searched = sum(b.configurations for b in self.branches)
+        searched = sum(b.configurations * self.trainings(b) for b in self.branches)
         return searched + int(not probe_listed and any(b.adapts_nothing_too for b in self.branches))
 
     @property
@@ -49,8 +52,26 @@ class SearchSpace:
             sets = 2**self.shapes.num_layers if branch.layers == "bits" else branch.layer_sets
             for _, values in branch.choices:
                 sets *= len(values)
-            total += sets
+            total += sets * self.trainings(branch)
         return total
+
+    def procedures_for(self, branch: Branch) -> tuple[str, ...]:
+        """The procedures that can train a branch, plain training first; () where there is nothing to choose."""
+        if not self.procedures or branch.layers == "none":
+            return ()
+        fitting = [p for p in self.procedures if not get_procedure(p).refuses(branch.parts, self.shapes)]
+        return ("plain", *fitting)
+
+    def refused_procedures(self) -> dict[str, dict[str, str]]:
+        """Procedure -> method that it cannot train -> why."""
+        adapting = [b for b in self.branches if b.layers != "none"]
+        why = {p: {b.name: get_procedure(p).refuses(b.parts, self.shapes) for b in adapting} for p in self.procedures}
+        return {p: kept for p, found in why.items() if (kept := {m: w for m, w in found.items() if w})}
+
+    def trainings(self, branch: Branch) -> int:
+        """In how many ways a configuration of this branch can be trained."""
+        named = [p for p in self.procedures_for(branch) if p != "plain"]
+        return 1 + sum(prod(len(v) for v in self.procedures[p].values()) for p in named)
 
     def affordable(self) -> tuple[Branch, ...]:
         """The branches with at least one configuration within the budget. Raises AutopeftError if there is none."""
@@ -73,8 +94,20 @@ class SearchSpace:
         branch = affordable[chooser.choice("method", names, allowed)]
         layers = self._layers(branch, chooser)
         settings = self._settings(branch, layers, chooser)
+        procedure, how = self._procedure(branch, chooser)
         rate = chooser.log_uniform(f"{branch.name}.learning_rate", *branch.learning_rate)
-        return branch.configuration(settings, layers, rate)
+        made = branch.configuration(settings, layers, rate * get_procedure(procedure).learning_rate_factor)
+        if procedure == "plain" or made.method == "head_only":
+            return made
+        return replace(made, procedure=procedure, procedure_settings=tuple(sorted(how.items())))
+
+    def _procedure(self, branch: Branch, chooser: Chooser) -> tuple[str, dict[str, Scalar]]:
+        allowed = self.procedures_for(branch)
+        if not allowed:
+            return "plain", {}
+        name = chooser.choice("procedure", ("plain", *self.procedures), allowed)
+        choices = self.procedures.get(name, {})
+        return name, {k: chooser.choice(f"{name}.{k}", values, values) for k, values in choices.items()}
 
     def fits(self, number: int) -> bool:
         return self.budget is None or number <= self.budget
@@ -89,7 +122,7 @@ class SearchSpace:
         adapted = (lambda f: tuple(range(f, top))) if branch.layers == "suffix" else (lambda f: (f,))
         allowed = tuple(f for f in branch.depths if self.fits(branch.cheapest(adapted(f))))
         frozen = chooser.choice("frozen_layers", tuple(range(top)), allowed, weights)
-        if branch.layers == "suffix":
+        if branch.layers in ("suffix", "one"):
             return adapted(frozen)
         return self._bits(branch, (frozen,), range(frozen + 1, top), chooser)
 
@@ -120,8 +153,8 @@ class SearchSpace:
         """What the walk asks for, one row per parameter: name, method it belongs to, kind, choices or range."""
         rows = [{"name": "method", "of": "every configuration", "choices": [b.name for b in self.branches]}]
         kinds = {b.layers for b in self.branches}
-        if kinds & {"any", "suffix"}:
-            depths = sorted({f for b in self.branches if b.layers in ("any", "suffix") for f in b.depths})
+        if kinds & {"any", "suffix", "one"}:
+            depths = sorted({f for b in self.branches if b.layers in ("any", "suffix", "one") for f in b.depths})
             rows.append({"name": "frozen_layers", "of": "methods with a choice of layers", "choices": depths})
         if kinds & {"any", "bits"}:
             rows.append(
@@ -131,6 +164,15 @@ class SearchSpace:
                     "choices": [False, True],
                 }
             )
+        if self.procedures:
+            rows.append(
+                {"name": "procedure", "of": "methods that adapt layers", "choices": ["plain", *self.procedures]}
+            )
+            rows += [
+                {"name": f"{p}.{k}", "of": p, "choices": list(v)}
+                for p, choices in self.procedures.items()
+                for k, v in choices.items()
+            ]
         for branch in self.branches:
             rows += [
                 {"name": n if "." in n else f"{branch.name}.{n}", "of": branch.name, "choices": list(v)}
@@ -152,7 +194,8 @@ def build_space(
     branches, refused = [], {}
     depths = tuple(f for f in (file.frozen_layers or range(shapes.num_layers)) if 0 <= f < shapes.num_layers)
     for method, narrowed in file.methods.items():
-        kind = {"none": "none", "all": "all", "suffix": "suffix"}.get(get_method(method).layers, file.layers)
+        own = get_method(method).layers
+        kind = file.layers if own == "any" else own
         if why := refusal(method, shapes):
             refused[method] = why
             continue
@@ -177,4 +220,9 @@ def build_space(
             + "; ".join(f"{m}: {w}" for m, w in refused.items())
             + "."
         )
-    return SearchSpace(name, tuple(branches), refused, shapes, budget, scores)
+    procedures = {
+        p: setting_choices(get_procedure(p), narrowed, f"space '{name}'")
+        for p, narrowed in file.procedures.items()
+        if p != "plain"
+    }
+    return SearchSpace(name, tuple(branches), refused, shapes, budget, scores, procedures)

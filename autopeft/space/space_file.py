@@ -20,11 +20,12 @@ class SpaceFile(BaseModel):
     description: str = ""
     methods: MethodChoices = Field(default_factory=dict)
     combination: MethodChoices = Field(default_factory=dict)  # parts that are on together; a size of 0 is off
+    procedures: MethodChoices = Field(default_factory=dict)  # how they are trained, beside plain training
     reference_hidden_size: int | None = None  # sizes are for this width and scale with the backbone's
     layers: Literal["any", "bits", "suffix", "all"] = "any"
     frozen_layers: list[int] | None = None  # None: every depth
 
-    @field_validator("methods", "combination", mode="before")
+    @field_validator("methods", "combination", "procedures", mode="before")
     @classmethod
     def _empty_is_all(cls, value):
         return {k: v or {} for k, v in (value or {}).items()}

@@ -9,7 +9,10 @@ states/           where the trials that still climb the rungs stand: gone when t
 
 import json
 import os
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from autopeft.backbone.shapes import BackboneShapes
@@ -36,6 +39,26 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise AutopeftError(
             f"{path} could not be written ({error.strerror}): free some space or choose another folder with --out."
         ) from None
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside the final place to write into, renamed at the end: one under that name is always whole."""
+    beside = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent))
+        yield beside
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    except OSError as error:
+        raise AutopeftError(
+            f"The adapter could not be saved in {folder} ({error.strerror}): free some space or choose another --out."
+        ) from None
+    finally:
+        if beside:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 class StudyFolder:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from autopeft.backbone.verbalisers import words_of
 from autopeft.errors import AutopeftError
 from autopeft.space.space_file import read_yaml, validated
 
@@ -45,12 +46,19 @@ class StudySpec(BaseModel):
     validation_rows: int | None = Field(None, ge=2, description="Use at most this many validation rows.")
     test_rows: int | None = Field(None, ge=2, description="Use at most this many test rows.")
     max_length: int = Field(128, ge=4, description="Longest text in tokens; longer ones are cut.")
+    pattern: str | None = Field(
+        None, description="Words that end every text, for a decoder to go on from: ' All in all, it was'."
+    )
+    verbalisers: str | None = Field(
+        None, description="The word that a decoder would go on with for each class: neg=bad,pos=good."
+    )
     space: str = Field("default", description="Search space: a name in search_spaces/ or a YAML file.")
     budget: str | None = Field(
         None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart)."
     )
     importance: str = Field(
-        "none", description="Layer scores that weight the layers: none, trace, gradient, variance, saving, uniform or random."
+        "none",
+        description="Layer scores that weight the layers: none, trace, gradient, variance, saving, uniform or random.",
     )
     sampler: str = Field("tpe", description="tpe, tpe-multivariate, tpe-group, nsga2, random or gp.")
     trials: int = Field(40, ge=1, description="Configurations to try.")
@@ -106,6 +114,10 @@ class StudySpec(BaseModel):
             re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-").replace("%", "pct") for p in parts
         )
 
+    def words(self, label_names: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The verbaliser of each class. Raises AutopeftError unless each has one."""
+        return words_of(self.verbalisers, label_names) if self.verbalisers else None
+
     def task_arguments(self) -> dict:
         """The fields that say what the data are."""
         names = (
@@ -148,10 +160,11 @@ def load_spec(study: str | None, overrides: dict) -> StudySpec:
 
 
 def check_same(spec: StudySpec, stored: dict, folder: str) -> None:
-    """Refuse to resume a study folder that was made for something else."""
+    """Refuse to resume a study folder that was made for something else; it may lack what came later, at its default."""
     for key, value in spec.fixed().items():
-        if key not in stored or stored[key] != value:
+        had = stored.get(key, StudySpec.model_fields[key].default)
+        if had != value:
             raise AutopeftError(
-                f"The study in {folder} was made with {key}={stored.get(key)!r} and this command asks for {key}={value!r}: "
+                f"The study in {folder} was made with {key}={had!r} and this command asks for {key}={value!r}: "
                 f"give the same options to resume it, or another --out folder to start anew."
             )

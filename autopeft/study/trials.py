@@ -124,7 +124,7 @@ def enqueue_anchor(study: optuna.Study, space: SearchSpace, number: int) -> None
 
 def finished_methods(study: optuna.Study, space: SearchSpace) -> set[str]:
     """Methods with one discrete configuration only (the linear probe) that have been tried: not asked for again."""
-    single = {b.name for b in space.branches if b.configurations == 1}
+    single = {b.name for b in space.branches if b.configurations * space.trainings(b) == 1}
     return single & {t.params.get("method") for t in study.get_trials(deepcopy=False)}
 
 

@@ -33,30 +33,43 @@ class TokenisedTask:
     task: Task
 
 
-def tokenise(task: Task, tokenizer, max_length: int = 128) -> TokenisedTask:
+def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None = None) -> TokenisedTask:
     """Encode the three splits; a pair is shortened at its longer text.
 
     A tokenizer without a padding token pads with its end token, as decoders do; attention masks the padding anyway.
-    Raises AutopeftError when it has neither.
+    pattern: ends every text, and is never cut. Raises AutopeftError when the tokenizer can pad with nothing or the
+    pattern leaves no room for the text.
     """
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if pad is None:
         raise AutopeftError(
             "The tokenizer has neither a padding token nor an end token. Set pad_token in its tokenizer_config.json."
         )
-    splits = {part: _tokenise(getattr(task, part), tokenizer, max_length) for part in ("train", "validation", "test")}
+    end = tokenizer(pattern, add_special_tokens=False)["input_ids"] if pattern else []
+    if len(end) > max_length // 2:
+        raise AutopeftError(
+            f"The pattern '{pattern}' takes {len(end)} of {max_length} tokens: shorten it or raise --max-length."
+        )
+    splits = {
+        part: _tokenise(getattr(task, part), tokenizer, max_length, end) for part in ("train", "validation", "test")
+    }
     return TokenisedTask(**splits, pad_token_id=int(pad), task=task)
 
 
-def _tokenise(split: Split, tokenizer, max_length: int) -> TokenisedSplit:
+def _tokenise(split: Split, tokenizer, max_length: int, end: list[int]) -> TokenisedSplit:
+    max_length -= len(end)
     pairs = bool(split.texts) and isinstance(split.texts[0], tuple)
     texts = [list(column) for column in zip(*split.texts)] if pairs else [list(split.texts)]
     encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
-    ids = _arrays(encoded["input_ids"])
-    types = _arrays(encoded["token_type_ids"]) if "token_type_ids" in encoded else None
+    ids = _arrays([row + end for row in encoded["input_ids"]])
+    types = (
+        _arrays([row + row[-1:] * len(end) for row in encoded["token_type_ids"]])
+        if "token_type_ids" in encoded
+        else None
+    )
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
     return TokenisedSplit(
-        ids, types, np.array(split.labels, dtype=np.int64), lengths, _truncated(encoded, lengths, max_length)
+        ids, types, np.array(split.labels, dtype=np.int64), lengths, _truncated(encoded, lengths - len(end), max_length)
     )
 
 

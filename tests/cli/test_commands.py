@@ -41,6 +41,7 @@ def bert(tmp_path):
         ["front"],
         ["data"],
         ["methods"],
+        ["procedures"],
     ],
 )
 def test_every_command_has_help(command):
@@ -138,6 +139,27 @@ def test_lists():
     assert "rotten-tomatoes" in run("data", "list")
     assert "licence" in run("data", "show", "rotten-tomatoes")
     assert "autopeft" in run("space", "list") and "lora" in run("methods")
+
+
+def test_procedures_and_the_methods_they_train(bert):
+    assert "plain training" in run("procedures")
+    listed = {row["procedure"]: row for row in json.loads(run("procedures", "--model", bert, "--json"))}
+    assert all(set(row["settings"]) == set(row["defaults"]) for row in listed.values())
+    assert "head_only" in listed["plain"]["trains"] and "head_only" not in listed["lisa"]["trains"]
+
+
+def test_a_space_with_procedures_says_whom_they_train(bert, tmp_path):
+    space = tmp_path / "mine.yaml"
+    space.write_text(
+        "methods: {lora: {rank: [8], target_modules: [attention], rslora: [false]}, full: }\n"
+        "procedures: {pace: {variant: [exact, fast], sigma: [1.0], weight: [1.0]}}\nlayers: suffix\n"
+    )
+    shown = json.loads(run("space", "show", space, "--model", bert, "--json"))
+    assert shown["configurations"] == 12 * (1 + 2) + 12 and list(shown["refused_procedures"]["pace"]) == ["full"]
+    rows = {d["name"]: d for d in shown["dimensions"]}
+    assert rows["procedure"]["choices"] == ["plain", "pace"] and rows["pace.variant"]["choices"] == ["exact", "fast"]
+    text = run("space", "show", space, "--model", bert)
+    assert "pace.variant" in text and "Left out: pace with full (full adds nothing" in text
 
 
 def test_trace_prints_a_table_and_json():

@@ -1,14 +1,15 @@
 """What the contract tests run over: every registered method, on every tiny backbone, at its default and extreme sizes."""
 
+from contextlib import AbstractContextManager
 from functools import cache
 from types import SimpleNamespace
 
 import pytest
-from tiny import tiny_model
+from tiny import tiny_model, tiny_statistics
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
-from autopeft.methods import REGISTRY, refusal
+from autopeft.methods import REGISTRY, attach, refusal
 
 METHODS = sorted(REGISTRY)
 EVERY = [
@@ -24,6 +25,18 @@ def backbone(model_type: str):
     """A frozen tiny model with its sizes, as a search holds it; one for all tests, since each has to restore it."""
     model = tiny_model(model_type).requires_grad_(False)
     return SimpleNamespace(model=model, shapes=describe(model, model_type), new_parameters=())
+
+
+def attached(configuration: Configuration, found, seed: int) -> AbstractContextManager:
+    """`attach.attached`, with statistics of a few made-up rows for the methods that read them."""
+    needed = any(REGISTRY[name].needs_statistics for name in configuration.methods)
+    return attach.attached(configuration, found, seed, statistics(found.model, found.shapes) if needed else None)
+
+
+@cache
+def statistics(model, shapes):
+    """What the methods that look at the data are given, computed once for each model."""
+    return tiny_statistics(SimpleNamespace(model=model, shapes=shapes))
 
 
 def fitting(method: str, model_type: str):
@@ -50,6 +63,8 @@ def layer_sets(method: str, num_layers: int) -> list[tuple[int, ...]]:
     if kinds == {"none"}:
         return [()]
     everything = tuple(range(num_layers))
+    if "one" in kinds:
+        return [(1,)]
     return [everything] if "all" in kinds else [everything, (num_layers - 1,) if "suffix" in kinds else (1,)]
 
 

@@ -5,11 +5,11 @@ import gc
 
 import pytest
 import torch
-from contract_cases import EVERY, METHODS, backbone, default
+from contract_cases import EVERY, METHODS, attached, backbone, default
 from tiny import tiny_batch
 
 from autopeft.methods import refusal
-from autopeft.methods.attach import attach, attached, detach, trainable_parameters
+from autopeft.methods.attach import attach, detach, trainable_parameters
 
 
 def attributes(model: torch.nn.Module) -> dict:

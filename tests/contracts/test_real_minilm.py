@@ -1,26 +1,17 @@
-"""Every method learns on a real checkpoint: MiniLM-L6 and 32 short texts."""
+"""Every method learns on a real checkpoint: MiniLM-L6 and 16 short texts."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
-from contract_cases import METHODS, default
+from contract_cases import METHODS, attached, default
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from autopeft.backbone.blocks import describe
 from autopeft.methods import REGISTRY, count
-from autopeft.methods.attach import attached, count_built, trainable_parameters
+from autopeft.methods.attach import count_built, trainable_parameters
 
-SUBJECTS = (
-    "The film",
-    "Her new book",
-    "This meal",
-    "The second act",
-    "Our guide",
-    "The music",
-    "That hotel",
-    "The ending",
-)
+SUBJECTS = ("The film", "Her new book", "This meal", "Our guide")
 VERDICTS = (
     ("was a joy from start to finish", 1),
     ("bored me to tears", 0),

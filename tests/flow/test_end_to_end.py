@@ -283,6 +283,7 @@ def test_bad_data_is_one_sentence(tmp_path, change, sentence):
         (["--importance", "tracer"], "Did you mean 'trace'"),
         (["--metric", "acuracy"], "Did you mean 'accuracy'"),
         (["--trials", "0"], "greater than or equal to 1"),
+        (["--pattern", "It was"], "are for decoders"),
         (["--modle", "x"], "--model"),
     ],
 )

@@ -15,6 +15,7 @@ STATIONS = [
     "backbone",
     "importance",
     "methods",
+    "procedures",
     "space",
     "proxy",
     "study",

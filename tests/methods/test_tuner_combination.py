@@ -1,11 +1,16 @@
+from itertools import pairwise
+from types import SimpleNamespace
+
 import pytest
 from test_tuner_prefix import prefix_fields
-from tiny import tiny_model
+from tiny import tiny_batch, tiny_model
 from tuner_checks import attach, check_merge, check_tuner
 
 from autopeft.backbone.blocks import describe
+from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
-from autopeft.methods import get_method
+from autopeft.methods import REGISTRY, count, get_method, refusal
+from autopeft.methods.attach import attached, count_built
 from autopeft.methods.tuners.combination import CombinationConfig, depth
 
 
@@ -70,3 +75,39 @@ def test_what_cannot_merge_says_so_and_changes_nothing(methods):
     with pytest.raises(AutopeftError, match="cannot be merged"):
         model.merge_and_unload()
     assert list(model.state_dict()) == before
+
+
+def defaults(*methods: str) -> dict:
+    return {f"{m}.{name}": value for m in methods for name, value in get_method(m).defaults.items()}
+
+
+def test_methods_combine_unless_they_say_why_not():
+    """Each method with its neighbour in the registry: counted as built, and it trains."""
+    model = tiny_model("bert").requires_grad_(False)
+    backbone = SimpleNamespace(model=model, shapes=describe(model, "bert"), new_parameters=())
+    names = sorted(m for m in REGISTRY if not REGISTRY[m].needs_statistics and REGISTRY[m].layers == "any")
+    built = 0
+    for pair in pairwise([*names, names[0]]):
+        if refusal("+".join(pair), backbone.shapes):
+            continue
+        configuration = Configuration.of("+".join(pair), defaults(*pair), (0, 1, 2), 1e-3)
+        with attached(configuration, backbone, seed=0) as attached_model:
+            assert count_built(attached_model, backbone.shapes.head_modules) == count(configuration, backbone.shapes)
+            attached_model(**tiny_batch()).loss.backward()
+        built += 1
+    assert built > 5
+
+
+@pytest.mark.parametrize(
+    "method, why",
+    [
+        ("lora+vera", "leave vera out"),
+        ("aside+full", "leave full out"),
+        ("dora+lora", "one kind of adapter"),
+        ("dora+prefix_tuning+lora", "one kind of adapter"),
+        ("lora+lora", "one kind of adapter"),
+        ("prefix_tuning+vqt", "attention function"),
+    ],
+)
+def test_what_peft_cannot_build_together_is_refused_before_it_is_built(method, why):
+    assert why in refusal(method, describe(tiny_model("bert"), "bert"))

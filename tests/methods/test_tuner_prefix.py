@@ -5,7 +5,7 @@ from tuner_checks import attach, check_tuner, logits
 
 from autopeft.backbone.blocks import describe
 from autopeft.errors import AutopeftError
-from autopeft.methods.tuners.prefix import PrefixLayer, extend_mask, prefix_attention, prefixed
+from autopeft.methods.tuners.prefix import ATTENTION, PrefixLayer, extend_mask, prefix_attention, redirected
 
 ATTENDING = [name for name in TINY if name != "deberta-v2"]
 
@@ -45,7 +45,7 @@ def test_formula():
     n, size, heads = 3, 8, 2
     keys, values = torch.randn(n, heads * size), torch.randn(n, heads * size)
     query, key, value = torch.randn(1, 4, 5, size), torch.randn(1, heads, 5, size), torch.randn(1, heads, 5, size)
-    module.config = prefixed(module.config, (keys, values))
+    module.config = redirected(module.config, ATTENTION, prefix=(keys, values))
     out, _ = prefix_attention(module, query, key, value, None, scaling=0.5)
     whole_key = torch.cat([keys.view(n, heads, size).transpose(0, 1)[None], key], 2).repeat_interleave(2, 1)
     whole_value = torch.cat([values.view(n, heads, size).transpose(0, 1)[None], value], 2).repeat_interleave(2, 1)

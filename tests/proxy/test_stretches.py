@@ -8,7 +8,7 @@ import torch
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.configuration import Configuration
-from autopeft.methods import REGISTRY, get_method
+from autopeft.methods import REGISTRY, Method, get_method
 from autopeft.proxy.job import Job, packs
 from autopeft.proxy.training import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
@@ -21,7 +21,7 @@ RATES = (1e-3, 2e-3, 4e-3)
 @pytest.fixture(scope="module")
 def trainer():
     backbone = load_backbone("minilm-l6", 2)
-    task = load_task("rotten-tomatoes", train_rows=96, validation_rows=48, test_rows=32)
+    task = load_task("rotten-tomatoes", train_rows=96, validation_rows=48, test_rows=16)
     return Trainer(backbone, tokenise(task, backbone.tokenizer, 32), 8)
 
 
@@ -32,19 +32,23 @@ def configuration(method: str, rate: float = 2e-3) -> Configuration:
 
 @pytest.mark.parametrize("method", REGISTRY)
 def test_in_stretches_is_bit_equal_to_in_one_piece(trainer, method):
-    job = Job(configuration(method), 3, 14, 14, (2, 6), rows=20, keep_state=True)
+    job = Job(configuration(method), 3, 9, 9, (2, 5), rows=12, keep_state=True)
     (whole,) = trainer.run([job])
     state, curve = None, None
-    for until in (2, 6, 14):
+    for until in (2, 5, 9):
         (done,) = trainer.run([replace(job, until=until, marks=(), state=state)])
         state, curve = done.state, curve.then(done.curve) if curve else done.curve
     assert state == whole.state
     assert replace(curve, seconds=0, peak_memory_bytes=0) == replace(whole.curve, seconds=0, peak_memory_bytes=0)
 
 
-@pytest.mark.parametrize("method", [m for m in REGISTRY])
+def packable(method) -> bool:
+    return method.packable and type(method).dynamics is Method.dynamics
+
+
+@pytest.mark.parametrize("method", [m for m in REGISTRY if packable(get_method(m))])
 def test_packed_is_alone_within_rounding(trainer, method, monkeypatch):
-    jobs = [Job(configuration(method, rate), 0, 6, 6, (3,), test=True, keep_state=True) for rate in RATES]
+    jobs = [Job(configuration(method, rate), 0, 4, 4, (2,), rows=12, test=True) for rate in RATES[:2]]
     alone = [trainer.run([job])[0] for job in jobs]
     monkeypatch.setattr(Trainer, "_pays", lambda *_: True)
     for one, packed in zip(alone, trainer.run(jobs)):

@@ -6,6 +6,7 @@ from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
+from autopeft.procedures import REGISTRY
 from autopeft.space import build_space, load_space
 from autopeft.space.follow import follow
 
@@ -45,6 +46,38 @@ def test_what_the_walk_makes_is_followed_back(name):
         if made.method == "head_only" and name == "autopeft":
             continue  # a combination with every part off: many ways, one configuration
         assert space.walk(Fixed(follow(space, made).parameters)) == made
+
+
+@pytest.fixture
+def trained():
+    """A space with every procedure there is."""
+    file = load_space("default").model_copy(update={"procedures": {name: {} for name in REGISTRY}})
+    return build_space("mine", file, bert_shapes(layers=4), 3000)
+
+
+def test_procedures_are_followed_back(trained, monkeypatch):
+    for number, name in enumerate(REGISTRY):
+        monkeypatch.setattr(type(REGISTRY[name]), "learning_rate_factor", 0.3**number)
+    seen = set()
+    for seed in range(150):
+        made = trained.walk(Dice(seed))
+        found = follow(trained, made)
+        assert trained.walk(Fixed(found.parameters)) == made and found.distributions.keys() == found.parameters.keys()
+        seen.add(made.procedure)
+        assert Configuration.from_json(made.to_json()) == made
+    assert seen == set(REGISTRY)
+
+
+def test_a_procedure_or_a_method_it_refuses_that_a_space_does_not_hold_is_one_sentence(trained):
+    settings = {"rank": 2, "target_modules": "ffn", "rslora": False}
+    lora = Configuration.of("lora", settings, (1,), 1e-3, "lisa", {"gamma": 3, "interval": 5})
+    with pytest.raises(AutopeftError, match="not in this space: lisa.gamma"):
+        follow(trained, lora)
+    with pytest.raises(AutopeftError, match="is not in space 'lora'"):
+        follow(build_space("lora", load_space("lora"), bert_shapes(layers=4)), lora)
+    refused = Configuration.of("prefix_tuning", {"prefix_length": 2}, (1,), 1e-2, "pace", REGISTRY["pace"].defaults)
+    with pytest.raises(AutopeftError, match="not in this space: procedure"):
+        follow(trained, refused)
 
 
 def test_what_the_space_does_not_hold_is_one_sentence():

@@ -4,38 +4,12 @@ import random
 
 import pytest
 from sizes import bert_shapes
+from walks import every_configuration
 
 from autopeft.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import count
 from autopeft.space import SpaceFile, anchors, build_space, load_space
-
-
-class Exhaustive:
-    """Takes every path through a walk, one walk after the other."""
-
-    def __init__(self):
-        self._path, self._at, self.done = [], 0, False
-
-    def choice(self, name, choices, allowed, weights=None):
-        assert allowed and set(allowed) <= set(choices)
-        if self._at == len(self._path):
-            self._path.append([0, len(allowed)])
-        chosen = self._path[self._at][0]
-        self._at += 1
-        return allowed[chosen]
-
-    def log_uniform(self, name, low, high):
-        assert 0 < low < high
-        return low
-
-    def advance(self):
-        self._at = 0
-        while self._path and self._path[-1][0] + 1 == self._path[-1][1]:
-            self._path.pop()
-        if self._path:
-            self._path[-1][0] += 1
-        self.done = not self._path
 
 
 class Random:
@@ -47,14 +21,6 @@ class Random:
 
     def log_uniform(self, name, low, high):
         return low
-
-
-def every_configuration(space):
-    chooser, found = Exhaustive(), []
-    while not chooser.done:
-        found.append(space.walk(chooser))
-        chooser.advance()
-    return found
 
 
 SPACES = {
@@ -69,7 +35,16 @@ SPACES = {
         methods={"dcft": {"kernel_size": [2, 4], "rank": [1], "target_modules": ["all-linear"]}, "full": {}},
         layers="suffix",
     ),
+    "one": SpaceFile(methods={"locft": {"target_modules": ["ffn_in", "ffn_out"]}}, frozen_layers=[0, 2]),
     "all": SpaceFile(methods={"vera": {"rank": [4, 8]}}, layers="all"),
+    "procedures": SpaceFile(
+        methods={"lora": {"rank": [1, 2], "target_modules": ["ffn"], "rslora": [False]}, "full": {}, "head_only": {}},
+        procedures={
+            "plain": {},
+            "lisa": {"gamma": [1, 2], "interval": [5, 20]},
+            "pace": {"variant": ["exact"], "sigma": [0.5, 1.0], "weight": [1.0]},  # not with full
+        },
+    ),
 }
 
 
@@ -96,6 +71,29 @@ def test_the_published_space_counts_configurations_and_assignments():
     assert len(found | {space.branches[0].configuration({}, (), 1e-3)}) == space.configurations
 
 
+def test_a_combination_is_trained_in_every_way_that_each_of_its_parts_can_be():
+    file = SpaceFile(
+        combination={
+            "serial_adapter": {"bottleneck": [0, 1], "placement": ["pfeiffer"]},
+            "parallel_adapter": {"bottleneck": [0, 4], "scaling": [4.0]},
+        },
+        procedures={"lisa": {"gamma": [1], "interval": [5, 20]}},
+    )
+    space = build_space("mine", file, bert_shapes())
+    found = set(every_configuration(space))
+    assert space.configurations == 3 * 7 * 3 + 1
+    assert len(found | {space.branches[0].configuration({}, (), 1e-3)}) == space.configurations
+
+
+def test_an_unknown_procedure_or_setting_is_one_sentence():
+    for procedures, sentence in (
+        ({"lsia": {}}, "Unknown procedure 'lsia'. Did you mean 'lisa'"),
+        ({"lisa": {"gama": [1]}}, "Unknown setting 'gama' of lisa.*Did you mean 'gamma'"),
+    ):
+        with pytest.raises(AutopeftError, match=sentence):
+            build_space("mine", SpaceFile(methods={"lora": {}}, procedures=procedures), bert_shapes())
+
+
 def test_the_bundled_autopeft_space_on_bert_base_is_the_published_one():
     space = build_space("autopeft", load_space("autopeft"), bert_shapes(layers=12, hidden=768, ffn=3072))
     assert space.assignments == 11**3 * 2**12
@@ -103,7 +101,7 @@ def test_the_bundled_autopeft_space_on_bert_base_is_the_published_one():
     assert dict(space.branches[0].choices)["serial_adapter.bottleneck"] == (0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768)
 
 
-@pytest.mark.parametrize("name", ["default", "lora", "dcft", "adapters", "freeze", "autopeft"])
+@pytest.mark.parametrize("name", ["default", "lora", "dcft", "adapters", "freeze", "autopeft", "mam", "unipelt"])
 def test_no_path_leads_over_the_budget(name):
     shapes = bert_shapes(layers=4)
     space = build_space(name, load_space(name), shapes, budget=1500)
@@ -136,7 +134,7 @@ def test_scores_decide_which_layer_is_asked_for_first():
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("methods: {lroa: }", "Unknown method 'lroa'. Did you mean 'lora'"),
+        ("methods: {loar: }", "Unknown method 'loar'. Did you mean 'lora'"),
         ("methods: {lora: {rnk: [1]}}", "Unknown setting 'rnk' of lora.*Did you mean 'rank'"),
         ("methds: {lora: }", "Unknown key 'methds' in .*Did you mean 'methods'"),
         ("methods: {lora: {rank: 3}}", "methods.lora.rank.*list"),

@@ -42,3 +42,11 @@ def test_a_folder_of_another_study_is_refused_with_the_difference():
     check_same(StudySpec(data="a.csv", trials=9, timeout=5), stored, "runs/x")
     with pytest.raises(AutopeftError, match="made with data='a.csv' and this command asks for data='b.csv'"):
         check_same(StudySpec(data="b.csv"), stored, "runs/x")
+
+
+def test_a_folder_from_before_a_field_existed_is_resumed_at_its_default():
+    stored = StudySpec(trials=3).model_dump()
+    del stored["pattern"]
+    check_same(StudySpec(trials=3), stored, "runs/x")
+    with pytest.raises(AutopeftError, match="made with pattern=None"):
+        check_same(StudySpec(trials=3, pattern="It was"), stored, "runs/x")

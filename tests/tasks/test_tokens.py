@@ -76,3 +76,14 @@ def test_batches_are_shuffled_by_the_generator_alone_and_pad_little():
 
     unsorted = np.random.default_rng(5).permutation(len(lengths)).reshape(-1, 8)
     assert padded(batches(lengths, 8)) < padded(first) < 1.1 < padded(unsorted)
+
+
+def test_a_pattern_ends_every_text_and_is_never_cut(tokenizer):
+    end = tokenizer(" it was", add_special_tokens=False)["input_ids"]
+    split = tokenise(toy("a fine film", "word " * 40), tokenizer, max_length=16, pattern=" it was").train
+    plain = tokenise(toy("a fine film", "word " * 40), tokenizer, max_length=16 - len(end)).train
+    assert [row.tolist() for row in split.input_ids] == [[*row.tolist(), *end] for row in plain.input_ids]
+    assert split.lengths.tolist() == [7, 16] and split.truncated == plain.truncated == 1
+    assert all(len(t) == len(i) for t, i in zip(split.token_type_ids, split.input_ids))
+    with pytest.raises(AutopeftError, match="takes 10 of 16 tokens"):
+        tokenise(toy("x"), tokenizer, max_length=16, pattern="all in all it was " * 2)

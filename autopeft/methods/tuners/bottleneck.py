@@ -50,21 +50,20 @@ class ParallelConfig(BottleneckConfig):
     pairs: list[list[str]] = field(default_factory=list)
 
 
+def initial_values(width: int, bottleneck: int) -> tuple[torch.Tensor, ...]:
+    """W_down, b_down, W_up, b_up of a bottleneck whose output is zero."""
+    down = torch.empty(bottleneck, width)
+    nn.init.kaiming_uniform_(down, a=math.sqrt(5))
+    return down, torch.zeros(bottleneck), torch.zeros(width, bottleneck), torch.zeros(width)
+
+
 class BottleneckLayer(WrappingLayer):
     """Adds s * bottleneck(x) to the hidden states that the wrapped module returns (a tensor, or first in a tuple)."""
 
     adapter_layer_names = ("bottleneck_down", "bottleneck_down_bias", "bottleneck_up", "bottleneck_up_bias")
 
     def new_parameters(self, config: BottleneckConfig) -> dict[str, torch.Tensor]:
-        down = torch.empty(config.bottleneck, config.hidden_size)
-        nn.init.kaiming_uniform_(down, a=math.sqrt(5))
-        values = (
-            down,
-            torch.zeros(config.bottleneck),
-            torch.zeros(config.hidden_size, config.bottleneck),
-            torch.zeros(config.hidden_size),
-        )
-        return dict(zip(self.adapter_layer_names, values))
+        return dict(zip(self.adapter_layer_names, initial_values(config.hidden_size, config.bottleneck)))
 
     def bottleneck(self, x: torch.Tensor, adapter_name: str) -> torch.Tensor:
         """x (..., H) -> scaled correction (..., H), fp32."""

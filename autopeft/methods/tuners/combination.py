@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import set_additional_trainable_modules
 from torch import nn
 
@@ -55,17 +55,14 @@ class CombinationModel(WrappingTuner):
         )
 
     def _unload_and_optionally_merge(self, merge=True, progressbar=False, safe_merge=False, adapter_names=None):
-        """Merge every layer, then take wrappers off until none is left: peft looks only at the outermost of a nest."""
+        """Merge every layer of a nest, then take the wrappers off."""
         if merge:
             self._check_merge_allowed()
             for layer in tuner_layers(self.model):
                 layer.merge(safe_merge=safe_merge, adapter_names=adapter_names)
         else:
             restore_originals(self.model)
-        while True:
-            BaseTuner._unload_and_optionally_merge(self, merge=False, progressbar=progressbar)
-            if not tuner_layers(self.model):
-                return self.model
+        return self.take_off()
 
 
 def tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:

@@ -49,7 +49,7 @@ class PrefixLayer(WrappingLayer):
         attention, prefix = self.get_base_layer(), self.prefix()
         config = attention.config
         # A copy for the length of this call: other modules share the original, and nothing needs undoing on unload.
-        attention.config = prefixed(config, prefix)
+        attention.config = redirected(config, ATTENTION, prefix=prefix)
         try:
             return self.base_layer(*args, **kwargs)
         finally:
@@ -73,24 +73,25 @@ def key_width(config) -> int:
     return (getattr(config, "num_key_value_heads", None) or heads) * head_dim
 
 
-def prefixed(config, prefix: tuple[torch.Tensor, torch.Tensor]):
-    """A shallow copy of a config that dispatches to our attention function and tells it what to do."""
+def redirected(config, attention: str, **told):
+    """A shallow copy of a config that dispatches to an attention function of ours and tells it what to do."""
     delegate = config._attn_implementation
     if delegate not in DELEGATES:
         raise AutopeftError(
-            f"Layer-wise prefix tuning works with attn_implementation {' or '.join(DELEGATES)}, "
-            f"not '{delegate}': load the model with one of these."
+            f"What acts inside the attention of single layers works with attn_implementation "
+            f"{' or '.join(DELEGATES)}, not '{delegate}': load the model with one of these."
         )
     own = copy.copy(config)
-    own._attn_implementation_internal = ATTENTION
-    own.prefix, own.prefix_delegate = prefix, delegate
+    own._attn_implementation_internal = attention
+    for name, value in {**told, "delegate": delegate}.items():
+        setattr(own, name, value)
     return own
 
 
 def prefix_attention(module, query, key, value, attention_mask, **kwargs):
     """Attention over [P; K], [P; V]: key and value (B, kv heads, S, head dim) grow by n, and so does the mask."""
     prefix_key, prefix_value = module.config.prefix
-    delegate = ALL_ATTENTION_FUNCTIONS.get_interface(module.config.prefix_delegate, eager_attention(module))
+    delegate = ALL_ATTENTION_FUNCTIONS.get_interface(module.config.delegate, eager_attention(module))
     attention_mask = extend_mask(attention_mask, query, key, len(prefix_key), is_causal(module, kwargs))
     return delegate(module, query, prepend(prefix_key, key), prepend(prefix_value, value), attention_mask, **kwargs)
 

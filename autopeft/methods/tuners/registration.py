@@ -11,7 +11,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPIN
 
 import autopeft.methods.tuners as tuners
 
-WITHOUT_A_TUNER = ("hook", "registration", "wrapping")
+WITHOUT_A_TUNER = ("block", "hook", "registration", "sparse_product", "wrapping")
 
 
 def register(name: str, config_cls: type, model_cls: type, prefix: str) -> None:

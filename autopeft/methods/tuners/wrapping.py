@@ -157,6 +157,8 @@ class WrappingTuner(BaseTuner):
 
     def _replace_module(self, parent, child_name, new_module, child) -> None:
         # peft's own also copies `weight` from child to new_module, and blocks have none.
+        while isinstance(parent, WrappingLayer) and child_name not in parent._modules:
+            parent = parent.base_layer  # a wrapped block only delegates to the module that owns the child
         setattr(parent, child_name, new_module)
 
     def _check_merge_allowed(self) -> None:
@@ -169,9 +171,17 @@ class WrappingTuner(BaseTuner):
 
     def _unload_and_optionally_merge(self, merge=True, *args, **kwargs) -> nn.Module:
         # peft leaves the trained modules_to_save in the model even when it does not merge: ours is then the original.
-        if not merge:
-            restore_originals(self.model)
-        return super()._unload_and_optionally_merge(merge, *args, **kwargs)
+        if merge:
+            return super()._unload_and_optionally_merge(merge, *args, **kwargs)
+        restore_originals(self.model)
+        return self.take_off()
+
+    def take_off(self) -> nn.Module:
+        """Remove every wrapper without merging: again until none is left, for peft takes only the outermost of a nest."""
+        while True:
+            BaseTuner._unload_and_optionally_merge(self, merge=False, progressbar=False)
+            if not any(isinstance(module, BaseTunerLayer) for module in self.model.modules()):
+                return self.model
 
 
 def restore_originals(model: nn.Module) -> None:

@@ -1,0 +1,150 @@
+"""Statistics: what methods read off the task's data before they train, computed once and shared by all trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autopeft.importance.calibration import calibration_rows
+from autopeft.tasks.batches import batches, collate
+
+if TYPE_CHECKING:
+    import torch
+
+BATCH = 32
+ROWS = 512  # of the training split
+EPOCHS, RATE, HEAD_RATE = 2, 5e-5, 1e-3  # of the short full fine-tuning
+
+
+class Statistics:
+    """Gradients of the task loss and covariances of the inputs, on the frozen backbone with its own head.
+
+    Everything is computed when it is first asked for, on the same rows, and kept: per weight matrix (o, i), fp32.
+    Asked for while adapters are attached it would see them, so a Trainer asks before it attaches.
+    """
+
+    def __init__(self, backbone, tokenised, rows: int = ROWS, seed: int = 0):
+        self.backbone, self.tokenised = backbone, tokenised
+        self.rows = calibration_rows(tokenised.train.labels, min(rows, len(tokenised.train.labels)), seed)
+        self._gradients: dict[str, torch.Tensor] = {}
+        self._squares: dict[str, torch.Tensor] = {}
+        self._covariances: dict[str, torch.Tensor] = {}
+        self._changes: dict[str, torch.Tensor] = {}
+
+    def gradient(self, name: str) -> torch.Tensor:
+        """Sum over batches of the gradient of a parameter, in its own shape."""
+        self._differentiate()
+        return self._gradients[name]
+
+    def squared_gradient(self, name: str) -> torch.Tensor:
+        """Sum over batches of the squared gradient of a parameter (He et al. 2023, arXiv 2303.08566, eq. 4)."""
+        self._differentiate()
+        return self._squares[name]
+
+    def covariance(self, path: str) -> torch.Tensor:
+        """Mean over tokens that are not padding of x x^T, (i, i), of the inputs x of the linear at that path."""
+        if not self._covariances:
+            self._observe()
+        return self._covariances[path]
+
+    def change(self, name: str) -> torch.Tensor:
+        """How far a linear's weight goes in a short full fine-tuning (Ansell et al. 2021, arXiv 2110.07560)."""
+        if not self._changes:
+            self._fine_tune()
+        return self._changes[name]
+
+    def batches(self):
+        """Inputs and labels of the calibration rows, on the backbone's device."""
+        device = next(self.backbone.model.parameters()).device
+        for places in batches(self.tokenised.train.lengths[self.rows], BATCH):
+            inputs, labels = collate(self.tokenised.train, self.rows[places], self.tokenised.pad_token_id)
+            yield {k: v.to(device) for k, v in inputs.items()}, labels.to(device)
+
+    def _differentiate(self) -> None:
+        if self._gradients:
+            return
+        import torch
+
+        model = self.backbone.model
+        named = {n: p for n, p in model.named_parameters() if n.startswith(self.backbone.shapes.blocks_path + ".")}
+        asked = {n: p.requires_grad for n, p in named.items()}
+        try:
+            for p in named.values():
+                p.requires_grad_(True)
+            with torch.enable_grad():
+                for inputs, labels in self.batches():
+                    loss = torch.nn.functional.cross_entropy(model(**inputs).logits.float(), labels)
+                    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+                    for name, p, g in zip(named, named.values(), found):
+                        g = torch.zeros_like(p) if g is None else g
+                        self._add(self._gradients, name, g.float())
+                        self._add(self._squares, name, g.float().square())
+        finally:
+            for name, p in named.items():
+                p.requires_grad_(asked[name])
+
+    def _fine_tune(self) -> None:
+        """Train copies of the linears' weights and of the head: the backbone itself keeps its values."""
+        import torch
+
+        shapes, model = self.backbone.shapes, self.backbone.model
+        weights, heads = {f"{x.path}.weight" for x in shapes.linears}, tuple(f"{path}." for path in shapes.head_modules)
+        copies = {
+            n: torch.nn.Parameter(p.detach().float().clone())
+            for n, p in model.named_parameters()
+            if n in weights or n.startswith(heads)
+        }
+        groups = [
+            {"params": [p for n, p in copies.items() if n in weights], "lr": RATE},
+            {"params": [p for n, p in copies.items() if n not in weights], "lr": HEAD_RATE},
+        ]
+        optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
+        first = next(model.parameters())
+        half = torch.autocast(first.device.type, torch.bfloat16, enabled=first.dtype == torch.bfloat16)
+        for _ in range(EPOCHS):
+            for inputs, labels in self.batches():
+                with torch.enable_grad(), half:
+                    logits = torch.func.functional_call(model, copies, (), inputs).logits
+                    torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+        self._changes = {n: copies[n].detach() - model.get_parameter(n).detach().float() for n in weights}
+
+    def _observe(self) -> None:
+        import torch
+
+        model, mask, counts = self.backbone.model, None, {}
+        paths = [x.path for x in self.backbone.shapes.linears]
+
+        def hook(path):
+            def see(_, given):
+                x = given[0][mask].float() if given[0].shape[:2] == mask.shape else given[0].flatten(0, -2).float()
+                self._add(self._covariances, path, x.T @ x)
+                counts[path] = counts.get(path, 0) + len(x)
+
+            return see
+
+        hooks = [model.get_submodule(p).register_forward_pre_hook(hook(p)) for p in paths]
+        try:
+            with torch.no_grad():
+                for inputs, _ in self.batches():
+                    mask = inputs["attention_mask"].bool()
+                    model(**inputs)
+        finally:
+            for handle in hooks:
+                handle.remove()
+        for path in self._covariances:
+            self._covariances[path] /= counts[path]
+
+    @staticmethod
+    def _add(sums: dict[str, torch.Tensor], name: str, value: torch.Tensor) -> None:
+        sums[name] = value if name not in sums else sums[name].add_(value)
+
+
+def largest(scores: torch.Tensor, number: int) -> torch.Tensor:
+    """Flat indices (number,) of the largest entries, ascending; ties go to the lower index."""
+    import torch
+
+    order = np.argsort(-scores.flatten().cpu().numpy(), kind="stable")[:number]
+    return torch.from_numpy(np.sort(order))

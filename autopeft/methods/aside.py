@@ -1,0 +1,30 @@
+"""Inside-and-aside: bottlenecks inside the blocks and a connected lane of them alongside. Imports no torch."""
+
+from autopeft.methods.method import Method
+from autopeft.methods.serial_adapter import bottleneck_parameters
+
+
+class Aside(Method):
+    """The paper's definitions were not available: the lane is our own reading (see the tuner)."""
+
+    name = "aside"
+    title = "inside-and-aside bottlenecks"
+    paper = "Ma et al. 2022, arXiv 2208.09847"
+    hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64), "inside": (False, True)}
+    defaults = {"bottleneck": 8, "inside": True}
+    learning_rate = (1e-4, 1e-2)
+
+    def count(self, settings, layers, shapes):
+        each = (1 + settings["inside"]) * bottleneck_parameters(shapes.hidden_size, settings["bottleneck"])
+        return {f"{shapes.blocks_path}.{layer}": each for layer in layers}
+
+    def peft_fields(self, settings, layers, shapes):
+        chain = [f"{shapes.blocks_path}.{layer}" for layer in sorted(layers)]
+        return {
+            "peft_type": "ASIDE",
+            "bottleneck": settings["bottleneck"],
+            "hidden_size": shapes.hidden_size,
+            "inside": settings["inside"],
+            "chain": chain,
+            "target_modules": chain,
+        }

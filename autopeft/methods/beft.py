@@ -1,0 +1,21 @@
+"""BEFT: a trained bias is added to what the value projection gives, whether it has a bias or not. Imports no torch."""
+
+from autopeft.methods.linears_only import LinearsOnly
+
+
+class Beft(LinearsOnly):
+    """Not called mergeable: a projection without a bias cannot take it up."""
+
+    name = "beft"
+    title = "BEFT"
+    paper = "Huang et al. 2025, arXiv 2509.15974"
+    hyperparameters = {"target_modules": ("query", "key", "value", "query+value", "ffn_in", "all-linear")}
+    defaults = {"target_modules": "value"}
+    learning_rate = (3e-4, 3e-2)
+
+    def count(self, settings, layers, shapes):
+        return {x.path: x.out_features for x in shapes.select(settings["target_modules"], layers)}
+
+    def peft_fields(self, settings, layers, shapes):
+        chosen = shapes.select(settings["target_modules"], layers)
+        return {"peft_type": "BEFT", "target_modules": [x.path for x in chosen]}

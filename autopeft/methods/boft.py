@@ -1,0 +1,45 @@
+"""BOFT: the inputs of a linear are rotated by sparse factors that together mix them widely. Imports no torch."""
+
+from autopeft.methods.block_size import admissible
+from autopeft.methods.method import TARGETS, Method
+
+
+class Boft(Method):
+    """A tuner of ours: peft's own needs a CUDA compiler for more than one factor, and with one it is OFT with a scale.
+
+    m factors of blocks of b mix b 2^(m-1) inputs with m n (b - 1) / 2 numbers, and each output has a factor of its own.
+    """
+
+    name = "boft"
+    title = "BOFT"
+    paper = "Liu et al. 2023, arXiv 2311.06243"
+    hyperparameters = {"block_size": (2, 4, 8, 16), "factors": (2, 3, 4), "target_modules": TARGETS}
+    defaults = {"block_size": 8, "factors": 2, "target_modules": "query+value"}
+    learning_rate = (3e-4, 3e-2)
+    mergeable = True
+
+    def refuses(self, shapes):
+        odd = any(x.in_features % 2 for x in shapes.linears)
+        return f"{shapes.name} has a width that is odd, which BOFT cannot halve" if odd else None
+
+    def count(self, settings, layers, shapes):
+        size, factors, chosen = butterflies(settings, layers, shapes)
+        return {x.path: factors * (x.in_features * (size - 1) // 2) + x.out_features for x in chosen}
+
+    def peft_fields(self, settings, layers, shapes):
+        size, factors, chosen = butterflies(settings, layers, shapes)
+        return {
+            "peft_type": "BUTTERFLY",
+            "block_size": size,
+            "factors": factors,
+            "target_modules": [x.path for x in chosen],
+        }
+
+
+def butterflies(settings, layers, shapes) -> tuple:
+    """The block size and the number of factors that all chosen linears can have, and these linears."""
+    chosen = shapes.select(settings["target_modules"], layers)
+    size = 2 * admissible(settings["block_size"] // 2, {x.in_features // 2 for x in chosen})
+    blocks = {x.in_features // size for x in chosen}
+    room = max(m for m in range(1, settings["factors"] + 1) if all(n % 2 ** (m - 1) == 0 for n in blocks))
+    return size, room, chosen

@@ -1,0 +1,37 @@
+"""C3A: a linear's update is made of circulant blocks, one trained kernel each. Imports no torch."""
+
+from autopeft.methods.block_size import admissible
+from autopeft.methods.linears_only import LinearsOnly
+from autopeft.methods.method import TARGETS
+
+
+class C3a(LinearsOnly):
+    """Block (i, j) of dW is the circulant matrix of a kernel of b numbers, over in_features; applied by FFT."""
+
+    name = "c3a"
+    title = "C3A"
+    paper = "Chen et al. 2024, arXiv 2407.19342"
+    hyperparameters = {"block_size": (16, 32, 64, 128, 256), "target_modules": TARGETS}
+    defaults = {"block_size": 128, "target_modules": "query+value"}
+    learning_rate = (1e-2, 1.0)  # a kernel is divided by the width, so a weight moves by a thousandth of that
+    mergeable = True
+    packable = False  # an autograd function that vmap cannot take
+
+    def count(self, settings, layers, shapes):
+        size, chosen = blocks(settings, layers, shapes)
+        return {x.path: x.in_features * x.out_features // size for x in chosen}
+
+    def peft_fields(self, settings, layers, shapes):
+        size, chosen = blocks(settings, layers, shapes)
+        return {
+            "peft_type": "C3A",
+            "block_size": size,
+            "init_weights": True,  # zeros
+            "target_modules": [x.path for x in chosen],
+        }
+
+
+def blocks(settings, layers, shapes) -> tuple:
+    """The block size that all chosen linears can have, and these linears."""
+    chosen = shapes.select(settings["target_modules"], layers)
+    return admissible(settings["block_size"], {n for x in chosen for n in (x.in_features, x.out_features)}), chosen

@@ -1,0 +1,27 @@
+"""Conformer adapter: a bottleneck with a convolution along the tokens, beside each block. Imports no torch."""
+
+from autopeft.methods.method import Method
+
+
+class ConformerAdapter(Method):
+    name = "conformer_adapter"
+    title = "Conformer adapter"
+    paper = "Cappellazzo et al. 2023, arXiv 2312.03694"
+    hyperparameters = {"bottleneck": (2, 4, 8, 16, 32, 64), "kernel_size": (3, 7, 15)}
+    defaults = {"bottleneck": 8, "kernel_size": 7}
+    learning_rate = (1e-4, 1e-2)
+
+    def count(self, settings, layers, shapes):
+        """3 b H + 5 b + b k + 3 H a layer: two norms, two pointwise maps and the depthwise kernel."""
+        width, b, k = shapes.hidden_size, settings["bottleneck"], settings["kernel_size"]
+        return {f"{shapes.blocks_path}.{layer}": 3 * b * width + 5 * b + b * k + 3 * width for layer in layers}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "CONFORMER_ADAPTER",
+            "bottleneck": settings["bottleneck"],
+            "hidden_size": shapes.hidden_size,
+            "kernel_size": settings["kernel_size"],
+            "causal": shapes.is_decoder,
+            "target_modules": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+        }

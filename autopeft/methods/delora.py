@@ -1,0 +1,34 @@
+"""DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size. No torch."""
+
+from autopeft.methods.linears_only import LinearsOnly
+from autopeft.methods.method import TARGETS
+
+
+class Delora(LinearsOnly):
+    """dW = lambda / r sum_i b_i a_i^T / (|b_i| |a_i|), times the norms of W's columns; B starts at zero.
+
+    The first step already gives the update its full size: delora_lambda, not the rate, says how far training goes.
+    """
+
+    name = "delora"
+    title = "DeLoRA"
+    paper = "Bini et al. 2025, arXiv 2503.18225"
+    hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS, "delora_lambda": (0.5, 2.0, 8.0)}
+    defaults = {"rank": 8, "target_modules": "query+value", "delora_lambda": 2.0}
+    learning_rate = (3e-4, 5e-2)
+    mergeable = True
+    packable = False  # it adds in place, which vmap refuses
+
+    def count(self, settings, layers, shapes):
+        return {
+            x.path: settings["rank"] * (x.in_features + x.out_features) + 1
+            for x in shapes.select(settings["target_modules"], layers)
+        }
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "DELORA",
+            "r": settings["rank"],
+            "delora_lambda": settings["delora_lambda"],
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }

@@ -1,0 +1,41 @@
+"""FourierFT: a linear's update is the inverse Fourier transform of a few trained coefficients. Imports no torch."""
+
+from autopeft.methods.method import TARGETS, Method
+
+SCALING = 150.0  # peft's default; the paper takes 100 to 200 on GLUE
+
+
+class FourierFt(Method):
+    """dW = scaling Re(ifft2(F)), F zero but at n random places, which are the same in all modules of a size."""
+
+    name = "fourierft"
+    title = "FourierFT"
+    paper = "Gao et al. 2024, arXiv 2405.03003"
+    hyperparameters = {"n_frequency": (50, 100, 200, 500, 1000, 2000, 5000), "target_modules": TARGETS}
+    defaults = {"n_frequency": 1000, "target_modules": "query+value"}
+    # ifft2 divides by in * out, so a coefficient moves a weight by little and the paper's rates reach 0.1.
+    learning_rate = (5e-3, 5e-1)
+    mergeable = True
+    packable = False  # writes into the spectrum in place, which vmap cannot
+    peft_type, constants = "FOURIERFT", {"scaling": SCALING}
+
+    def count(self, settings, layers, shapes):
+        number, chosen = frequencies(settings, layers, shapes)
+        return {x.path: number for x in chosen}
+
+    def peft_fields(self, settings, layers, shapes):
+        number, chosen = frequencies(settings, layers, shapes)
+        return {
+            "peft_type": self.peft_type,
+            "n_frequency": number,
+            "random_loc_seed": 777,
+            "init_weights": True,  # zeros
+            **self.constants,
+            "target_modules": [x.path for x in chosen],
+        }
+
+
+def frequencies(settings, layers, shapes) -> tuple:
+    """How many coefficients each of the chosen linears gets, no more than the smallest has entries; and these linears."""
+    chosen = shapes.select(settings["target_modules"], layers)
+    return min([settings["n_frequency"], *(x.in_features * x.out_features for x in chosen)]), chosen

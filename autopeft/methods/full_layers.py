@@ -1,0 +1,23 @@
+"""Full fine-tuning of any set of blocks, such as those that a layer score chose. Imports no torch."""
+
+from autopeft.methods.method import Method
+
+
+class FullLayers(Method):
+    """Trained: every parameter of the chosen blocks and, unlike `full`, nothing beside them."""
+
+    name = "full_layers"
+    title = "full fine-tuning of single layers"
+    paper = "Lee et al. 2022, arXiv 2210.11466"  # surgical fine-tuning
+    learning_rate = (1e-5, 5e-4)
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        return {f"{shapes.blocks_path}.{layer}": shapes.block_parameters[layer] for layer in layers}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "SELECTED",
+            "target_modules": [],
+            "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+        }

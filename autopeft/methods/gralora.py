@@ -1,0 +1,40 @@
+"""GraLoRA: a linear is cut into k x k blocks, each with a LoRA of its own. Imports no torch."""
+
+import math
+
+from autopeft.methods.lora import ALPHA
+from autopeft.methods.method import TARGETS, Method
+
+
+class Gralora(Method):
+    """Every block has rank r / k, all together rank up to k r, at the parameters of one LoRA of rank r."""
+
+    name = "gralora"
+    title = "GraLoRA"
+    paper = "Jung et al. 2025, arXiv 2505.20355"
+    hyperparameters = {"rank": (4, 8, 16, 32, 64), "gralora_k": (2, 4), "target_modules": TARGETS}
+    defaults = {"rank": 8, "gralora_k": 2, "target_modules": "query+value"}
+    learning_rate = (1e-4, 2e-2)
+    mergeable = True
+    packable = False  # it adds in place, which vmap refuses
+
+    def refuses(self, shapes):
+        most = max(self.hyperparameters["gralora_k"])
+        if math.gcd(*(size for x in shapes.linears for size in (x.in_features, x.out_features))) % most:
+            return f"the widths of {shapes.name} cannot be cut into {most} blocks"
+        return None
+
+    def count(self, settings, layers, shapes):
+        return {
+            x.path: settings["rank"] * (x.in_features + x.out_features)
+            for x in shapes.select(settings["target_modules"], layers)
+        }
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "GRALORA",
+            "r": settings["rank"],
+            "gralora_k": settings["gralora_k"],
+            "alpha": ALPHA,
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }

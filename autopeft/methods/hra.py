@@ -1,0 +1,32 @@
+"""HRA: the inputs of a linear are reflected at trained hyperplanes before it. Imports no torch."""
+
+from autopeft.methods.linears_only import LinearsOnly
+from autopeft.methods.method import TARGETS
+
+
+class Hra(LinearsOnly):
+    """W H_1 ... H_r with Householder reflections H = I - 2 u u^T / |u|^2; equal pairs cancel at the start, so r is even.
+
+    They cancel up to rounding, so the start is not bit-equal. W is multiplied anew in every forward pass: a step costs
+    about one more product of the weight with an (in, in) matrix.
+    """
+
+    name = "hra"
+    title = "HRA"
+    paper = "Yuan et al. 2024, arXiv 2405.17484"
+    hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS}
+    defaults = {"rank": 8, "target_modules": "query+value"}
+    learning_rate = (3e-4, 3e-2)
+    zero_start = False
+    mergeable = True
+    bypasses_linear = True
+
+    def count(self, settings, layers, shapes):
+        return {x.path: settings["rank"] * x.in_features for x in shapes.select(settings["target_modules"], layers)}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "HRA",
+            "r": settings["rank"],
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }

@@ -1,0 +1,66 @@
+"""ID3: entries are unmasked a few at a step, until at the last step the whole budget trains. Imports no torch."""
+
+from autopeft.methods.reselection import Reselection
+from autopeft.methods.sparse import Sparse
+
+EPSILON = 1e-3
+
+
+class Id3(Sparse):
+    """Score |gradient| / (|weight| + epsilon)^exponent. The budget is a share of each matrix, not one for all."""
+
+    name = "id3"
+    title = "ID3"
+    paper = "Agarwal et al. 2024, arXiv 2408.14470"
+    hyperparameters = {**Sparse.hyperparameters, "exponent": (0.0, 0.5, 1.0)}
+    defaults = {**Sparse.defaults, "exponent": 0.0}
+
+    def after_attach(self, model, settings, layers, statistics, seed):
+        pass  # places are filled as the run goes; what is not filled has value zero
+
+    def dynamics(self, session, settings):
+        return Unmasking(session, settings)
+
+
+class Unmasking(Reselection):
+    def __init__(self, session, settings):
+        super().__init__(session, settings)
+        for entries in self.entries:
+            entries.filled = 0
+
+    def score(self, entries):
+        """Gradient (n,) -> D3 (n,)."""
+        size = (entries.weight.flatten().float().abs() + EPSILON) ** self.settings["exponent"]
+        return lambda gradient: gradient.abs() / size
+
+    def before_forward(self, step):
+        for entries in self.entries:
+            missing = unmasked(step + 1, entries.number, self.session.run.job.steps) - entries.filled
+            entries.candidates = entries.seen = entries.layer.observe = None
+            if missing > 0:
+                entries.watch(missing, self.score(entries))
+
+    def before_update(self, step):
+        for entries in self.entries:
+            gradient = entries.values.grad
+            if gradient is None:
+                continue
+            if entries.seen is not None:
+                places = slice(entries.filled, entries.filled + len(entries.seen))
+                entries.replace(places, entries.candidates)
+                gradient[places] = entries.seen
+                entries.filled = places.stop
+            gradient[entries.filled :] = 0.0  # and with it both moments, so these places stay at zero
+        super().before_update(step)
+
+    def remembered(self, entries):
+        return {**super().remembered(entries), "filled": entries.age.new_tensor(entries.filled).int()}
+
+    def recall(self, entries, tensors):
+        super().recall(entries, tensors)
+        entries.filled = int(tensors["filled"])
+
+
+def unmasked(step: int, budget: int, steps: int) -> int:
+    """Entries that train at a step (1 to steps): as many more at each, what is left over at the first ones."""
+    return budget // steps * step + min(step, budget % steps)

@@ -1,0 +1,147 @@
+"""IncreLoRA: ranks begin at one and grow where the loss is most sensitive. Imports no torch.
+
+Every module brings as many components as the mean rank says, uses one of them, and takes further ones from the common
+store of all modules of equal i + o, of which a component costs the same. So the trained numbers are those of the mean
+rank whatever the data ask for, and when growth is over every component is in use: sum_k r_k (i + o + 1).
+"""
+
+from collections.abc import Iterable
+
+from autopeft.methods.dynamics import Dynamics
+from autopeft.methods.lora import ALPHA
+from autopeft.methods.method import TARGETS, Method
+
+BETA = 0.85  # of both moving averages
+GROWTHS = 20  # times at which modules grow, between a tenth and two thirds of the steps
+ADAPTER = "default"
+
+
+class IncreLora(Method):
+    name = "increlora"
+    title = "IncreLoRA"
+    paper = "Zhang et al. 2023, arXiv 2308.12043"
+    hyperparameters = {"rank": (2, 4, 8), "target_modules": TARGETS, "orthogonality": (0.0, 0.1)}
+    defaults = {"rank": 4, "target_modules": "all-linear", "orthogonality": 0.1}
+    # e starts at 0 and a b^T at 4e-4: a run of hundreds of steps wants more than the paper's 3.5e-4 to 8e-4.
+    learning_rate = (1e-3, 5e-2)
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        """Per module what it brings, (i + o + 1) for each of `rank` components; the sum is also that of what is used."""
+        return {
+            x.path: settings["rank"] * (x.in_features + x.out_features + 1)
+            for x in shapes.select(settings["target_modules"], layers)
+        }
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "INCRELORA",
+            "rank": settings["rank"],
+            "alpha": ALPHA,
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }
+
+    def refuses_company(self, other):
+        return "IncreLoRA writes its grown ranks into its own config: leave increlora out"
+
+    def dynamics(self, session, settings):
+        return Growth(session, settings)
+
+    def extra_loss(self, model, settings):
+        if not settings["orthogonality"]:
+            return None
+        from autopeft.methods.tuners.increlora import orthogonality
+
+        return settings["orthogonality"] * orthogonality(model)
+
+
+class Growth(Dynamics):
+    """Hands out the store's components, a share at each of the growths, to the modules of the highest score.
+
+    Sensitivity s of a module: the sum of |p dL/dp| over its components' numbers, a first-order estimate of what the
+    loss loses without them that needs no gradient of the whole weight (the paper's own does). Score: the moving
+    average of s times that of |s - average|. A component that is taken has never had a gradient, so AdamW begins its
+    moments and their bias correction with it.
+    """
+
+    def __init__(self, session, settings):
+        super().__init__(session, settings)
+        import torch
+
+        from autopeft.methods.tuners.increlora import increlora_layers
+
+        self.base = session.model.get_base_model()
+        self.layers = increlora_layers(self.base)
+        self.classes: dict[int, list[str]] = {}  # numbers of a component -> the modules that share theirs
+        for path, layer in self.layers.items():
+            self.classes.setdefault(layer.slots(ADAPTER)[0].numel(), []).append(path)
+        device = next(iter(self.layers.values())).slots(ADAPTER)[0].device
+        self.average, self.spread = torch.zeros(2, len(self.layers), device=device)
+        self._assign({path: [(path, 0)] for path in self.layers})
+
+    def before_forward(self, step):
+        due = growths_due(step, self.session.run.job.steps)
+        for paths in self.classes.values():
+            extra = (self.settings["rank"] - 1) * len(paths) * due // GROWTHS
+            missing = extra - sum(len(self.assignment[path]) - 1 for path in paths)
+            if missing:
+                self._grow(paths, missing)
+
+    def before_update(self, step):
+        import torch
+
+        none = self.average.new_zeros(())  # a procedure may leave a module without a gradient
+        sensitivity = torch.stack(
+            [
+                sum(((p.detach() * p.grad).abs().sum() for p in x.slots(ADAPTER) if p.grad is not None), none)
+                for x in self.layers.values()
+            ]
+        )
+        self.average = BETA * self.average + (1 - BETA) * sensitivity
+        self.spread = BETA * self.spread + (1 - BETA) * (sensitivity - self.average).abs()
+
+    def _grow(self, paths: list[str], number: int) -> None:
+        """One component more for each of the `number` first by score, round and round; a module's own come first."""
+        score = dict(zip(self.layers, (self.average * self.spread).tolist()))
+        order = sorted(paths, key=lambda path: -score[path])
+        taken = {slot for path in paths for slot in self.assignment[path]}
+        free = {p: [(p, k) for k in range(self.settings["rank"]) if (p, k) not in taken] for p in reversed(order)}
+        grown = dict(self.assignment)
+        for k in range(number):
+            path = order[k % len(order)]
+            lender = path if free[path] else next(p for p in free if free[p])  # else the least sensitive one's
+            grown[path] = [*grown[path], free[lender].pop(0)]
+        self._assign(grown)
+
+    def _assign(self, assignment: dict) -> None:
+        from autopeft.methods.tuners.increlora import assign
+
+        self.assignment = assignment
+        assign(self.base, ADAPTER, assignment)
+        self.session.model.peft_config[ADAPTER].assignment = assignment  # saved with the adapter
+
+    def state(self):
+        import torch
+
+        number = {path: k for k, path in enumerate(self.layers)}
+        rows = [(number[path], number[lender], k) for path, slots in self.assignment.items() for lender, k in slots]
+        return {"average": self.average, "spread": self.spread, "assignment": torch.tensor(rows)}
+
+    def load(self, tensors):
+        device = self.average.device
+        self.average, self.spread = tensors["average"].to(device), tensors["spread"].to(device)
+        self._assign(by_module(list(self.layers), tensors["assignment"].tolist()))
+
+
+def growths_due(step: int, steps: int) -> int:
+    """How many of the growths lie before this step (the number of steps done) of a run of that length."""
+    begin, end = steps // 10, 2 * steps // 3
+    return GROWTHS if step >= end else max(0, GROWTHS * (step - begin) // (end - begin))
+
+
+def by_module(paths: list[str], rows: Iterable) -> dict[str, list]:
+    """Rows (module, lender, slot) of places in `paths` -> module path -> [(lender's path, slot), ...]."""
+    assignment = {path: [] for path in paths}
+    for path, lender, slot in rows:
+        assignment[paths[path]].append((paths[lender], slot))
+    return assignment

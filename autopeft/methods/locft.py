@@ -1,0 +1,27 @@
+"""LocFT: one linear of one layer, trained in full. Imports no torch."""
+
+from autopeft.methods.method import Method
+
+
+class Locft(Method):
+    name = "locft"
+    title = "LocFT-BF"
+    paper = "Yang et al. 2025, arXiv 2509.22072"
+    hyperparameters = {"target_modules": ("ffn_out", "ffn_in", "attention_output", "value")}
+    defaults = {"target_modules": "ffn_out"}
+    learning_rate = (3e-5, 2e-3)
+    layers = "one"
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        return {
+            x.path: x.in_features * x.out_features + x.bias * x.out_features
+            for x in shapes.select(settings["target_modules"], layers)
+        }
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "SELECTED",
+            "target_modules": [],
+            "modules_to_save": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }

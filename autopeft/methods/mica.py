@@ -1,0 +1,18 @@
+"""MiCA: LoRA writes into the smallest singular directions of a weight, and only A is trained. Imports no torch."""
+
+from autopeft.methods.decomposed import Decomposed
+
+
+class Mica(Decomposed):
+    """B is the r left singular vectors of the smallest singular values, frozen; A starts at zero."""
+
+    name = "mica"
+    title = "MiCA"
+    paper = "2026, arXiv 2604.01694"
+    learning_rate = (1e-4, 2e-2)
+    init = "mica"
+
+    def count(self, settings, layers, shapes):
+        return {
+            x.path: self.rank(settings, x) * x.in_features for x in shapes.select(settings["target_modules"], layers)
+        }

@@ -1,0 +1,17 @@
+"""LoRA with orthogonal factors: A and B start off zero in subspaces that annul each other. Imports no torch."""
+
+from autopeft.methods.lora import Lora
+
+
+class OrthogonalLora(Lora):
+    """The rows of one random orthogonal matrix are shared out between A and B, so B A = 0 although neither is."""
+
+    name = "orthogonal_lora"
+    title = "LoRA, orthogonal start"
+    paper = "Datta 2024, datta0.github.io/posts/rethink-lora-init"
+    hyperparameters = {**Lora.hyperparameters, "rank": (2, 4, 8, 16, 32, 64)}  # even: half the rows for each factor
+    learning_rate = (1e-4, 2e-2)
+    zero_start = False  # the product is zero up to rounding
+
+    def peft_fields(self, settings, layers, shapes):
+        return {**super().peft_fields(settings, layers, shapes), "init_lora_weights": "orthogonal"}

@@ -1,0 +1,34 @@
+"""Polyhistor-Lite: adapters of all layers from one shared template, scaled by a small kernel each. Imports no torch."""
+
+from autopeft.methods.method import Method
+
+
+class Polyhistor(Method):
+    """The templates are counted, and held, in the lowest chosen layer."""
+
+    name = "polyhistor"
+    title = "Polyhistor-Lite"
+    paper = "Liu et al. 2022, arXiv 2210.03265"
+    hyperparameters = {"bottleneck": (8, 16, 32, 64), "kernel_size": (2, 4, 8)}
+    defaults = {"bottleneck": 32, "kernel_size": 4}
+    learning_rate = (3e-4, 3e-2)
+
+    def count(self, settings, layers, shapes):
+        """Two kernels k^2 a layer, and once two templates of ceil(b/k) ceil(H/k)."""
+        k = settings["kernel_size"]
+        counts = {f"{shapes.blocks_path}.{layer}": 2 * k * k for layer in layers}
+        counts[self.owner(layers, shapes)] += 2 * -(-settings["bottleneck"] // k) * -(-shapes.hidden_size // k)
+        return counts
+
+    def owner(self, layers, shapes) -> str:
+        return f"{shapes.blocks_path}.{min(layers)}"
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "POLYHISTOR",
+            "bottleneck": settings["bottleneck"],
+            "hidden_size": shapes.hidden_size,
+            "kernel_size": settings["kernel_size"],
+            "owner": self.owner(layers, shapes),
+            "target_modules": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+        }

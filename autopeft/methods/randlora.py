@@ -1,0 +1,41 @@
+"""RandLoRA: a full-rank sum of frozen random products, scaled by trained diagonals. Imports no torch."""
+
+from autopeft.methods.method import TARGETS, Method
+
+SCALE = 20  # alpha / r, as in the paper's code
+
+
+class Randlora(Method):
+    """dW = sum_j B_j diag(lambda_j) A diag(gamma_j), j to ceil(min(in, out) / r); A and B_j are shared and frozen.
+
+    The larger the rank, the fewer products and trained numbers. The random matrices are saved with the adapter.
+    """
+
+    name = "randlora"
+    title = "RandLoRA"
+    paper = "Albert et al. 2025, arXiv 2502.00987"
+    hyperparameters = {"rank": (8, 16, 32, 64, 128), "target_modules": TARGETS}
+    defaults = {"rank": 32, "target_modules": "query+value"}
+    learning_rate = (1e-4, 2e-2)
+    mergeable = True
+    packable = False  # its scaling is an autograd function that vmap cannot take
+
+    def count(self, settings, layers, shapes):
+        def number(x) -> int:
+            smaller = min(x.in_features, x.out_features)
+            return -(-smaller // settings["rank"]) * (settings["rank"] + smaller)
+
+        return {x.path: number(x) for x in shapes.select(settings["target_modules"], layers)}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "RANDLORA",
+            "r": settings["rank"],
+            "randlora_alpha": SCALE * settings["rank"],
+            "projection_prng_key": 0,
+            "save_projection": True,
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }
+
+    def refuses_company(self, other):
+        return "RandLoRA shares its random matrices between all modules of a model: leave randlora out"

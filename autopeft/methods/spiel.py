@@ -1,0 +1,141 @@
+"""SpIEL: entries are dropped and grown while they train. Imports no torch."""
+
+from autopeft.methods.reselection import Entries, Reselection
+from autopeft.methods.sparse import Sparse
+
+WINDOW = 5  # steps before a reselection over which the gradients of candidates are added up
+SHARE = 0.2  # replaced at a reselection at first, falling to none at the end; the very first one replaces all
+
+
+class Spiel(Sparse):
+    """From random entries; every so many steps those of smallest value go and as many others come.
+
+    growth "ag": those of the largest accumulated gradient among candidates; "ma": those of the largest product of
+    SM3's row and column statistics, which no gradient of an untrained entry is needed for. Both train with AdamW (the
+    paper trains "ma" with SM3).
+    """
+
+    name = "spiel"
+    title = "SpIEL"
+    paper = "Ansell et al. 2024, arXiv 2401.16405"
+    hyperparameters = {**Sparse.hyperparameters, "growth": ("ag", "ma"), "reselect_every": (10, 20, 40)}
+    defaults = {**Sparse.defaults, "growth": "ag", "reselect_every": 20}
+
+    def scores(self, path, weight, settings, statistics, generator):
+        import torch
+
+        return torch.rand(weight.shape, generator=generator)
+
+    def dynamics(self, session, settings):
+        return {"ag": AccumulatedGradients, "ma": MomentumApproximation}[settings["growth"]](session, settings)
+
+
+class Growth(Reselection):
+    def before_forward(self, step):
+        every = self.settings["reselect_every"]
+        if step and step % every == 0:
+            share = 1.0 if step == every else SHARE * (1 - step / self.session.run.job.steps)
+            for entries in self.entries:
+                number = round(share * entries.number)
+                if number:
+                    dropped = entries.values.detach().abs().topk(number, largest=False).indices
+                    self.grow(entries, dropped)
+
+    def grow(self, entries: Entries, places) -> None:
+        """Put the best untrained entries at these places."""
+        raise NotImplementedError
+
+
+class AccumulatedGradients(Growth):
+    """Candidates' gradients over a window of steps: their sum decides, and AdamW's moments of them are the start."""
+
+    def __init__(self, session, settings):
+        super().__init__(session, settings)
+        for entries in self.entries:
+            entries.gradients = []  # of the candidates, one (c,) for each step of the window
+
+    def before_forward(self, step):
+        super().before_forward(step)
+        every = self.settings["reselect_every"]
+        watching = step % every >= every - WINDOW
+        for entries in self.entries:
+            entries.layer.observe = None
+            if watching:
+                entries.watch(entries.number, lambda gradient: gradient.abs())
+            else:
+                entries.candidates, entries.gradients = None, []
+
+    def before_update(self, step):
+        super().before_update(step)
+        for entries in self.entries:
+            if entries.seen is not None and entries.values.grad is not None:
+                entries.norm = entries.values.grad.norm()
+
+    def after_update(self, step):
+        super().after_update(step)
+        for entries in self.entries:
+            if entries.seen is not None and entries.values.grad is not None:
+                clipped = entries.values.grad.norm() / entries.norm.clamp(min=1e-30)  # as the trained ones were
+                entries.gradients.append(entries.seen * clipped)
+            entries.seen = None
+
+    def grow(self, entries, places):
+        from autopeft.methods.tuners.sparse_product import top
+
+        if not entries.gradients:
+            return
+        first = second = 0.0
+        beta1, beta2 = entries.optimiser.defaults["betas"]
+        for gradient in entries.gradients:
+            first = beta1 * first + (1 - beta1) * gradient
+            second = beta2 * second + (1 - beta2) * gradient.square()
+        best = top(sum(entries.gradients).abs(), len(places))
+        entries.replace(places, entries.candidates[best], (first[best], second[best]), len(entries.gradients))
+
+    def remembered(self, entries):
+        import torch
+
+        state = super().remembered(entries)
+        if entries.gradients:
+            state |= {"candidates": entries.candidates, "gradients": torch.stack(entries.gradients)}
+        return state
+
+    def recall(self, entries, tensors):
+        super().recall(entries, tensors)
+        if "candidates" in tensors:
+            device = entries.values.device
+            entries.candidates = tensors["candidates"].to(device)
+            entries.gradients = list(tensors["gradients"].to(device))
+
+
+class MomentumApproximation(Growth):
+    """SM3's statistics of the trained entries: row r and column c hold the largest nu of theirs (arXiv 1901.11150)."""
+
+    def __init__(self, session, settings):
+        super().__init__(session, settings)
+        for entries in self.entries:
+            entries.rows, entries.columns = entries.weight[:, 0].float() * 0, entries.weight[0].float() * 0
+
+    def after_update(self, step):
+        super().after_update(step)
+        for entries in self.entries:
+            if entries.values.grad is not None:
+                indices = entries.indices.long()
+                row, column = indices // len(entries.columns), indices % len(entries.columns)
+                nu = entries.rows[row].minimum(entries.columns[column]) + entries.values.grad.square()
+                entries.rows.scatter_reduce_(0, row, nu, "amax")
+                entries.columns.scatter_reduce_(0, column, nu, "amax")
+
+    def grow(self, entries, places):
+        from autopeft.methods.tuners.sparse_product import top
+
+        scores = entries.rows.outer(entries.columns).flatten()
+        entries.replace(places, top(scores.index_fill(0, entries.indices.long(), -1.0), len(places)))
+
+    def remembered(self, entries):
+        return {**super().remembered(entries), "rows": entries.rows, "columns": entries.columns}
+
+    def recall(self, entries, tensors):
+        super().recall(entries, tensors)
+        entries.rows.copy_(tensors["rows"])
+        entries.columns.copy_(tensors["columns"])

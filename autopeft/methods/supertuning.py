@@ -1,0 +1,46 @@
+"""Super-Tuning: the largest or the smallest entries of each weight are trained. Imports no torch."""
+
+from autopeft.methods.hook_check import without_memory
+from autopeft.methods.linears_only import LinearsOnly
+from autopeft.methods.method import TARGETS
+
+
+class Supertuning(LinearsOnly):
+    """The same share of every weight; "smallest" is PaFi's choice, which leaves what the weight does most alone."""
+
+    name = "supertuning"
+    title = "Super-Tuning, PaFi"
+    paper = "arXiv 2607.09287 (2026); PaFi: Liao et al. 2023, arXiv 2305.16742"
+    hyperparameters = {
+        "density": (0.003, 0.01, 0.03, 0.1),
+        "entries": ("largest", "smallest"),
+        "target_modules": TARGETS,
+    }
+    defaults = {"density": 0.01, "entries": "largest", "target_modules": "all-linear"}
+    learning_rate = (1e-4, 1e-2)
+    mergeable = True
+    bypasses_linear = True
+
+    def count(self, settings, layers, shapes):
+        share = 1 - sparsity(settings)  # in peft's own steps, since it cuts the product to an integer
+        return {
+            x.path: int(x.in_features * x.out_features * share)
+            for x in shapes.select(settings["target_modules"], layers)
+        }
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "SUPERTUNING",
+            "sparsity": sparsity(settings),
+            "select_top": settings["entries"] == "largest",
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }
+
+    def after_attach(self, model, settings, layers, statistics, seed):
+        from peft.tuners.supertuning import layer
+
+        without_memory(layer)
+
+
+def sparsity(settings) -> float:
+    return round(1 - settings["density"], 6)

@@ -1,0 +1,35 @@
+"""TinyLoRA: a linear moves inside its two leading singular directions, by a handful of numbers. Imports no torch."""
+
+from autopeft.methods.method import TARGETS, Method
+
+
+class Tinylora(Method):
+    """dW = B (sum_i v_i P_i) A: A and B from the SVD of the weight (rank 2), P_i random and frozen, v trained.
+
+    tied: one v for all modules, so the whole method trains `numbers` numbers.
+    """
+
+    name = "tinylora"
+    title = "TinyLoRA"
+    paper = "Morris et al. 2026, arXiv 2602.04118"
+    hyperparameters = {"numbers": (1, 4, 16, 64), "tied": (False, True), "target_modules": TARGETS}
+    defaults = {"numbers": 16, "tied": False, "target_modules": "query+value"}
+    learning_rate = (1e-3, 1e-1)
+    mergeable = True
+
+    def count(self, settings, layers, shapes):
+        if settings["tied"]:
+            return {"shared vector": settings["numbers"]}
+        return {x.path: settings["numbers"] for x in shapes.select(settings["target_modules"], layers)}
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "TINYLORA",
+            "r": 2,
+            "u": settings["numbers"],
+            "weight_tying": float(settings["tied"]),
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }
+
+    def refuses_company(self, other):
+        return "TinyLoRA keeps its numbers beside the modules of a model: leave tinylora out"

@@ -1,0 +1,127 @@
+"""INCRELORA: LoRA out of rank-one components that modules may take from each other's store.
+
+Zhang et al. 2023, arXiv 2308.12043: dW = scale * sum_j e_j b_j a_j^T with a_j (i,), b_j (o,) drawn small and e_j 0. A
+component lies in one vector of i + o + 1 numbers, a slot, so it serves any module of equal i + o. Every module brings
+`rank` slots: as long as nobody has assigned them otherwise, it uses its own. What is trained never changes in size.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from autopeft.backbone.roles import sizes
+from autopeft.methods.tuners.registration import register
+from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+
+STD = 0.02  # of a and b at the start, as in the reference code
+Assignment = dict[str, list[tuple[str, int]]]  # module path -> (path of the module that brings the slot, its number)
+
+
+@dataclass
+class IncreLoraConfig(WrappingConfig):
+    """rank: the slots that a module brings, and the mean rank in the end; assignment: the slots that it uses."""
+
+    name: ClassVar[str] = "INCRELORA"
+    rank: int = 4
+    alpha: float = 16.0
+    assignment: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.require("rank", self.rank >= 1, "at least 1")
+
+
+def slot_name(number: int) -> str:
+    return f"increlora_{number}"
+
+
+class IncreLoraLayer(MergingLayer):
+    """Wraps a Linear or a GPT-2 Conv1D. used: adapter name -> the (layer, slot number) of its components."""
+
+    adapter_layer_names = ()  # one per slot, as many as the largest adapter of a layer has
+
+    def update_layer(self, adapter_name: str, config: IncreLoraConfig) -> None:
+        for name in map(slot_name, range(len(self.adapter_layer_names), config.rank)):
+            setattr(self, name, nn.ParameterDict())
+            self.adapter_layer_names = (*self.adapter_layer_names, name)
+        # In a plain dictionary: as submodules the other layers would be in the state dict twice.
+        vars(self).setdefault("used", {})[adapter_name] = [(self, number) for number in range(config.rank)]
+        super().update_layer(adapter_name, config)
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        self.used.pop(adapter_name, None)
+        super().delete_adapter(adapter_name)
+
+    def new_parameters(self, config: IncreLoraConfig) -> dict[str, torch.Tensor]:
+        both = sum(sizes(self.get_base_layer()))
+        return {
+            slot_name(number): torch.cat([torch.randn(both) * STD, torch.zeros(1)]) for number in range(config.rank)
+        }
+
+    def slots(self, adapter_name: str) -> list[nn.Parameter]:
+        return [getattr(layer, slot_name(number))[adapter_name] for layer, number in self.used[adapter_name]]
+
+    def factors(self, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """a (r, i), b (r, o) and e (r,)."""
+        return torch.stack(self.slots(adapter_name)).split([*sizes(self.get_base_layer()), 1], dim=1)
+
+    def scaling(self, adapter_name: str) -> float:
+        # By the mean rank and not, as in the paper, by the rank so far: taking a component changes no output.
+        return self.configs[adapter_name].alpha / self.configs[adapter_name].rank
+
+    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        result = self.base_layer(x, *args, **kwargs)
+        total = result
+        for name in self.live_adapters:
+            a, b, e = self.factors(name)
+            flat = self._cast_input_dtype(x, a.dtype).reshape(-1, x.shape[-1])  # 2-D: one kernel, frozen or not
+            total = total + self.scaling(name) * (flat @ a.T * e.T @ b).view(result.shape)
+        return total.to(result.dtype)
+
+    @torch.no_grad()
+    def get_delta(self, adapter_name: str) -> torch.Tensor:
+        a, b, e = self.factors(adapter_name)
+        delta = self.scaling(adapter_name) * (b.T @ (e * a))
+        return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
+
+
+class IncreLoraModel(WrappingTuner):
+    prefix = "increlora_"
+    tuner_layer_cls = IncreLoraLayer
+
+    def inject_adapter(self, model, adapter_name, *args, **kwargs):
+        super().inject_adapter(model, adapter_name, *args, **kwargs)
+        assign(model, adapter_name, self.peft_config[adapter_name].assignment)
+
+
+def increlora_layers(model: nn.Module) -> dict[str, IncreLoraLayer]:
+    return {path: module for path, module in model.named_modules() if isinstance(module, IncreLoraLayer)}
+
+
+def assign(model: nn.Module, adapter_name: str, assignment: Assignment) -> None:
+    """Let each module use these slots, in this order."""
+    for path, slots in assignment.items():
+        used = [(model.get_submodule(lender), number) for lender, number in slots]
+        model.get_submodule(path).used[adapter_name] = used
+
+
+def final_ranks(model: nn.Module, adapter_name: str) -> dict[str, int]:
+    """Module path -> rank: what `rank_pattern` turns into a plain LoRA of the same shapes."""
+    return {path: len(layer.used[adapter_name]) for path, layer in increlora_layers(model).items()}
+
+
+def orthogonality(model: nn.Module) -> torch.Tensor:
+    """Mean over modules and factors of ||a a^T - I||_F and ||b b^T - I||_F (not squared), as in AdaLoRA."""
+    norms = []
+    for layer in increlora_layers(model).values():
+        for name in layer.live_adapters:
+            for factor in layer.factors(name)[:2]:
+                eye = torch.eye(len(factor), device=factor.device, dtype=factor.dtype)
+                norms.append(torch.linalg.norm(factor @ factor.T - eye))
+    return torch.stack(norms).mean() if norms else torch.zeros(())
+
+
+register(IncreLoraConfig.name, IncreLoraConfig, IncreLoraModel, IncreLoraModel.prefix)

@@ -1,0 +1,49 @@
+"""The product with a matrix of which only k entries are trained: nothing of the matrix's size outlives a pass."""
+
+import torch
+import torch.nn.functional as F
+
+
+def dense(values: torch.Tensor, indices: torch.Tensor, shape: torch.Size, onto=None) -> torch.Tensor:
+    """Values (k,) at flat indices (k,), added to a matrix of that shape, or to none -> the sum."""
+    onto = values.new_zeros(shape[0] * shape[1]) if onto is None else onto.flatten()
+    return onto.index_add(0, indices, values).view(shape)
+
+
+def top(scores: torch.Tensor, number: int) -> torch.Tensor:
+    """Flat indices (number,) of the largest entries, ascending."""
+    return scores.flatten().topk(number).indices.sort().values
+
+
+class SparseLinear(torch.autograd.Function):
+    """x (..., i) -> x (W + D)^T + b (..., o), D (o, i) given by values and indices; W and D (i, o) if transposed.
+
+    W and b may be None. observe: called in the backward pass with D's dense gradient, which no one else sees.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, values, indices, weight, bias, shape, transposed, observe):
+        total = dense(values, indices, shape, weight).to(x.dtype)
+        return F.linear(x, total.T if transposed else total, bias)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, values, indices, weight, _, ctx.shape, ctx.transposed, ctx.observe = inputs
+        ctx.save_for_backward(x, values, indices, weight)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        x, values, indices, weight = ctx.saved_tensors
+        upstream, along, taken = upstream.to(x.dtype), None, None
+        if ctx.needs_input_grad[0]:
+            total = dense(values, indices, ctx.shape, weight).to(x.dtype)
+            along = upstream @ (total.T if ctx.transposed else total)
+        if ctx.needs_input_grad[1]:
+            given, wanted = x.flatten(0, -2), upstream.flatten(0, -2)
+            gradient = given.T @ wanted if ctx.transposed else wanted.T @ given
+            if ctx.observe:
+                ctx.observe(gradient)
+            taken = gradient.flatten().index_select(0, indices).to(values.dtype)
+        return along, taken, None, None, None, None, None, None

@@ -1,0 +1,15 @@
+"""Training procedures, one file each: how a method's parameters are trained.
+
+The files of this folder register themselves; nothing here lists them. Importing this package imports no torch.
+"""
+
+import importlib
+import pkgutil
+
+from autopeft.procedures.procedure import REGISTRY, Procedure, get_procedure
+
+__all__ = ["REGISTRY", "Procedure", "get_procedure"]
+
+for _module in pkgutil.iter_modules(__path__):
+    if _module.name != "procedure":
+        importlib.import_module(f"{__name__}.{_module.name}")

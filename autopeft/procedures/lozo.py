@@ -1,0 +1,46 @@
+"""LOZO: forward passes only, along directions of low rank. Imports no torch."""
+
+from autopeft.procedures.draws import torch_generator
+from autopeft.procedures.forward_only import estimate_gradients, needs_gradients
+from autopeft.procedures.procedure import Procedure
+
+LEFT, RIGHT = 0, 1  # what a generator is for
+
+
+class Lozo(Procedure):
+    """z = U V^T / r for a matrix (m, n): U (m, r) is new at every step, V (n, r) every `interval` steps.
+
+    V is drawn again from the job's seed and the number of its period wherever it is needed, so there is no state.
+    Vectors get a full z ~ N(0, 1).
+    """
+
+    name = "lozo"
+    title = "LOZO"
+    paper = "Chen et al. 2024, arXiv 2410.07698"
+    hyperparameters = {"rank": (1, 2, 4), "interval": (10, 50)}
+    defaults = {"rank": 2, "interval": 50}
+
+    def refuses(self, methods, shapes):
+        return needs_gradients(methods)
+
+    def gradients(self, session, rows, settings):
+        return estimate_gradients(session, rows, lambda p: low_rank_noise(session, p, **settings))
+
+
+def low_rank_noise(session, parameters: dict, rank: int, interval: int) -> dict:
+    """z by name, of at most this rank in every matrix."""
+    import torch
+
+    device, step = next(iter(parameters.values())).device, session.run.step
+    left = torch_generator(session, device, step, LEFT)
+    right = torch_generator(session, device, step // interval, RIGHT)
+    z = {}
+    for name, parameter in parameters.items():
+        if parameter.ndim < 2:
+            z[name] = torch.randn(parameter.shape, generator=left, device=device)
+            continue
+        m, n = parameter.shape[0], parameter[0].numel()
+        u = torch.randn(m, rank, generator=left, device=device)
+        v = torch.randn(n, rank, generator=right, device=device)
+        z[name] = (u @ v.T / rank).view(parameter.shape)
+    return z

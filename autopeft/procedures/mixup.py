@@ -1,0 +1,72 @@
+"""Mixup: rows and their labels are mixed in pairs, in the hidden states below the adapters. Imports no torch."""
+
+from contextlib import contextmanager
+
+from autopeft.procedures.draws import generator
+from autopeft.procedures.procedure import Procedure
+
+
+class Mixup(Procedure):
+    """h = s h_i + (1 - s) h_j and the same mixture of the two losses, s ~ Beta(alpha, alpha) for a batch.
+
+    Mixed is what enters the first adapted block (Verma et al. 2018, arXiv 1806.05236), at the tokens that both rows
+    have; j runs through a permutation of the batch, whose rows are of similar length. s is the larger share, so that
+    a row keeps its own length and mask (Chen et al. 2020, arXiv 2004.12239). There is no switch that watches the
+    validation loss: a search holds plain training beside this and scores both on validation data, and a run that
+    depended on when it is scored would not be the same run with other rungs.
+    """
+
+    name = "mixup"
+    title = "mixup of hidden states"
+    paper = "Zhang et al. 2017, arXiv 1710.09412"
+    hyperparameters = {"alpha": (0.1, 0.4, 1.0)}
+    defaults = {"alpha": 0.4}
+
+    def refuses(self, methods, shapes):
+        from autopeft.methods import get_method
+
+        alone = [name for name in methods if get_method(name).layers == "none"]
+        return f"{alone[0]} adapts no block at whose entrance rows could be mixed" if alone else None
+
+    def gradients(self, session, rows, settings):
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        random = generator(session, session.run.step)
+        share = float(random.beta(settings["alpha"], settings["alpha"]))
+        share = max(share, 1 - share)
+        partners = torch.from_numpy(random.permutation(len(rows)))
+        lengths = torch.from_numpy(session.trainer.tokenised.train.lengths[rows])
+        with mixed(entrance(session), share, partners, torch.minimum(lengths, lengths[partners])):
+            logits, labels = session.logits("train", rows)
+        others = labels[partners.to(labels.device)]
+        loss = share * cross_entropy(logits[0], labels) + (1 - share) * cross_entropy(logits[0], others)
+        losses = (loss + sum(session.own_losses()))[None]
+        losses.sum().backward()
+        return losses
+
+
+def entrance(session):
+    """The first adapted block."""
+    shapes = session.trainer.backbone.shapes
+    first = session.run.job.configuration.layers[0]
+    return session.model.get_base_model().get_submodule(f"{shapes.blocks_path}.{first}")
+
+
+@contextmanager
+def mixed(block, share: float, partners, common):
+    """Rows of what enters a block are mixed with their partners' (B,) at their `common` (B,) first tokens."""
+    import torch
+
+    def mix(_, args, kwargs):
+        hidden = args[0] if args else kwargs["hidden_states"]
+        places = torch.arange(hidden.shape[1], device=hidden.device)
+        both = (places < common.to(hidden.device)[:, None])[..., None]
+        new = torch.where(both, share * hidden + (1 - share) * hidden[partners.to(hidden.device)], hidden)
+        return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})
+
+    handle = block.register_forward_pre_hook(mix, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()

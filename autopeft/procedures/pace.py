@@ -1,0 +1,92 @@
+"""PACE: noise multiplies what the adapters add, and outputs under two draws of it shall agree. Imports no torch."""
+
+import numpy as np
+
+from autopeft.methods.dynamics import Dynamics
+from autopeft.procedures.additions import changed_additions, not_additive
+from autopeft.procedures.draws import torch_generator
+from autopeft.procedures.procedure import Procedure
+
+LAZY = 4  # steps between two that compare
+
+
+class Pace(Procedure):
+    """loss = CE(f1) + weight * |f1 - f2|^2, f1 and f2 the logits under two draws of z ~ N(1, sigma^2).
+
+    z: one value per row and channel of every adapter's addition; sigma falls linearly from the lowest block to the
+    highest. variant: "exact" runs each batch twice, in one pass; "lazy" does so at every fourth step, with half of
+    the batch; "fast" takes for f2 the row's logits of the epoch before (nothing in the first).
+    """
+
+    name = "pace"
+    title = "PACE"
+    paper = "Ni et al. 2024, arXiv 2409.17137"
+    hyperparameters = {"variant": ("exact", "lazy", "fast"), "sigma": (0.5, 1.0, 1.5), "weight": (0.1, 1.0)}
+    defaults = {"variant": "exact", "sigma": 1.0, "weight": 1.0}
+
+    def refuses(self, methods, shapes):
+        return not_additive(methods, shapes)
+
+    def dynamics(self, session, settings):
+        return LastLogits(session, settings) if settings["variant"] == "fast" else None
+
+    def gradients(self, session, rows, settings):
+        from torch.nn.functional import cross_entropy
+
+        step, variant = session.run.step, settings["variant"]
+        if variant == "lazy" and step % LAZY == 0:
+            rows = rows[::2]  # batches are sorted by length: the first half would be the short rows
+        twice = variant == "exact" or (variant == "lazy" and step % LAZY == 0)
+        with changed_additions(session.model, session.trainer.backbone.shapes, noise(session, step, settings)):
+            logits, labels = session.logits("train", np.concatenate([rows, rows]) if twice else rows)
+        first, labels = logits[0][: len(rows)], labels[: len(rows)]
+        loss = cross_entropy(first, labels) + sum(session.own_losses())
+        if twice:
+            loss = loss + settings["weight"] * (first - logits[0][len(rows) :]).square().sum(1).mean()
+        if variant == "fast":
+            before = next(part for part in session.dynamics if isinstance(part, LastLogits)).swap(rows, first)
+            known = ~before.isnan().any(1)
+            if known.any():
+                loss = loss + settings["weight"] * (first - before)[known].square().sum(1).mean()
+        losses = loss[None]
+        losses.sum().backward()
+        return losses
+
+
+class LastLogits(Dynamics):
+    """The logits (N, C) of every training row when it was last seen, NaN before."""
+
+    def __init__(self, session, settings):
+        super().__init__(session, settings)
+        import torch
+
+        task = session.trainer.tokenised
+        device = next(session.model.parameters()).device
+        self.logits = torch.full((len(task.train), len(task.task.label_names)), torch.nan, device=device)
+
+    def swap(self, rows, logits):
+        """Keep the rows' logits (B, C); those of the epoch before."""
+        before = self.logits[rows]
+        self.logits[rows] = logits.detach()
+        return before
+
+    def state(self):
+        return {"logits": self.logits}
+
+    def load(self, tensors):
+        self.logits.copy_(tensors["logits"])
+
+
+def noise(session, step: int, settings):
+    """(layer, addition) -> the addition times noise; layers run in the same order in every pass of a run."""
+    import torch
+
+    device = next(session.model.parameters()).device
+    generator, layers = torch_generator(session, device, step), session.trainer.backbone.shapes.num_layers
+
+    def multiply(layer, addition):
+        shape = (addition.shape[0], *[1] * (addition.ndim - 2), addition.shape[-1])
+        z = torch.randn(shape, generator=generator, device=device)
+        return addition * (1 + settings["sigma"] * (1 - layer / layers) * z)
+
+    return multiply

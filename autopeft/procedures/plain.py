@@ -1,0 +1,9 @@
+"""Plain training: every parameter of the method at every step."""
+
+from autopeft.procedures.procedure import Procedure
+
+
+class Plain(Procedure):
+    name = "plain"
+    title = "plain training"
+    paper = "Loshchilov and Hutter 2017, arXiv 1711.05101"

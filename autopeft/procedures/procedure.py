@@ -1,0 +1,61 @@
+"""The small interface every training procedure implements, and the registry. Imports no torch."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import ClassVar
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.errors import AutopeftError, did_you_mean
+
+REGISTRY: dict[str, "Procedure"] = {}
+
+
+class Procedure:
+    """A way to train whatever a method trains. A subclass that sets `name` registers itself (one file each).
+
+    `hyperparameters` maps a setting to its discrete choices, `defaults` gives each a value. A procedure acts through
+    one of three places: `around` changes the attached model for the whole run, its evaluations included; `dynamics`
+    acts between steps; `gradients` replaces the forward and backward pass of a step.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str]  # as the field writes it: "LISA"
+    paper: ClassVar[str]  # "Pan et al. 2024, arXiv 2403.17919"
+    hyperparameters: ClassVar[dict[str, tuple]] = {}
+    defaults: ClassVar[dict] = {}
+    needs_whole_backbone: ClassVar[bool] = False  # acts below the lowest adapted block: no prefix may be stored
+    learning_rate_factor: ClassVar[float] = 1.0  # its steps want the method's range of rates times this
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            REGISTRY[cls.name] = cls()
+
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
+        """Why this procedure cannot train these methods on this backbone (one clause), or None if it can."""
+        return None
+
+    def around(self, model, configuration, shapes: BackboneShapes):
+        """A context manager: what is changed about the attached model while it trains and is scored."""
+        return nullcontext()
+
+    def dynamics(self, session, settings: Mapping):
+        """What happens around the steps of a run (a `Dynamics`), or None."""
+        return None
+
+    def gradients(self, session, rows, settings: Mapping):
+        """The losses (1,) of a batch's row numbers (B,), detached or not, with the gradients in place."""
+        losses = session.losses(rows)
+        losses.sum().backward()
+        return losses
+
+    @property
+    def own_gradients(self) -> bool:
+        return type(self).gradients is not Procedure.gradients
+
+
+def get_procedure(name: str) -> Procedure:
+    """The registered procedure of that name. Raises AutopeftError with the nearest name."""
+    if name not in REGISTRY:
+        raise AutopeftError(f"Unknown procedure '{name}'." + did_you_mean(name, REGISTRY))
+    return REGISTRY[name]

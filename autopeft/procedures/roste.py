@@ -1,0 +1,33 @@
+"""RoSTE: train against a backbone whose weights and activations are rounded to a few bits. Imports no torch."""
+
+from autopeft.methods import get_method
+from autopeft.procedures.procedure import Procedure
+
+
+class Roste(Procedure):
+    """Every linear of every block is rounded, those below the lowest adapted block too, as it will be when deployed.
+
+    What a method adds beside a linear (LoRA's branch, adapters) stays in full precision; weights that a method trains
+    (full fine-tuning) are rounded at every pass. Keys and values are not rounded on their own.
+    """
+
+    name = "roste"
+    title = "RoSTE"
+    paper = "Wei et al. 2025, arXiv 2502.09003"
+    hyperparameters = {"weight_bits": (4, 8), "activation_bits": (4, 8, 16)}
+    defaults = {"weight_bits": 4, "activation_bits": 8}
+    needs_whole_backbone = True
+
+    def refuses(self, methods, shapes):
+        for method in map(get_method, methods):
+            if method.bypasses_linear:
+                return (
+                    f"{method.title} multiplies by the weight itself and never calls the linear that would be rounded"
+                )
+        return None
+
+    def around(self, model, configuration, shapes):
+        from autopeft.procedures.around.quantisation import quantised
+
+        settings = {**self.defaults, **dict(configuration.procedure_settings)}
+        return quantised(model, [x.path for x in shapes.linears], **settings)

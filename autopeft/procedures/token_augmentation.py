@@ -1,0 +1,91 @@
+"""Token augmentation: tokens of the training texts change places or are left out. Imports no torch at import."""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from autopeft.procedures.draws import generator
+from autopeft.procedures.procedure import Procedure
+
+SHARE = 0.5  # of a batch's rows are changed: EDA's one new text per text
+SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")
+
+
+class TokenAugmentation(Procedure):
+    """EDA's two operations that need no thesaurus, on tokens instead of words (Wei and Zou 2019).
+
+    "swap" exchanges two random tokens, rate * tokens times; "delete" leaves each token out with probability rate.
+    Special tokens stay, tokens change places only between the same two of them (a pair's texts stay apart), and one
+    token is always left.
+    Like mixup it has no switch of its own: the search compares it with plain training on validation data.
+    """
+
+    name = "token_augmentation"
+    title = "EDA (swap or delete tokens)"
+    paper = "Wei and Zou 2019, arXiv 1901.11196"
+    hyperparameters = {"operation": ("swap", "delete"), "rate": (0.05, 0.1, 0.2)}
+    defaults = {"operation": "delete", "rate": 0.1}
+    needs_whole_backbone = True  # the stored hidden states are those of the texts as they are
+
+    def gradients(self, session, rows, settings):
+        random = generator(session, session.run.step)
+        with changed_tokens(session, OPERATIONS[settings["operation"]], settings["rate"], random):
+            return super().gradients(session, rows, settings)
+
+
+def swap(special: np.ndarray, rate: float, random) -> np.ndarray:
+    """special (S,), true at tokens that stay -> the order of the tokens with some exchanged."""
+    order = np.arange(len(special))
+    parts = [p for p in np.split(order, np.flatnonzero(special)) for p in [p[~special[p]]] if len(p) > 1]
+    for _ in range(max(1, round(rate * (~special).sum())) if parts else 0):
+        sizes = np.array([len(p) for p in parts])
+        i, j = random.choice(parts[random.choice(len(parts), p=sizes / sizes.sum())], 2, replace=False)
+        order[[i, j]] = order[[j, i]]
+    return order
+
+
+def delete(special: np.ndarray, rate: float, random) -> np.ndarray:
+    """The same for leaving tokens out."""
+    kept = special | (random.random(len(special)) >= rate)
+    if not kept[~special].any() and not special.all():
+        kept[random.choice(np.flatnonzero(~special))] = True
+    return np.flatnonzero(kept)
+
+
+OPERATIONS = {"swap": swap, "delete": delete}
+
+
+@contextmanager
+def changed_tokens(session, operation, rate: float, random):
+    """For the length of a with block half of the rows that the model is given have other tokens."""
+    import torch
+
+    model, pad = session.model, session.trainer.tokenised.pad_token_id
+    kept = special_tokens(session.trainer.backbone)
+
+    def change(_, args, kwargs):
+        given = {k: v.cpu().numpy().copy() for k, v in kwargs.items() if isinstance(v, torch.Tensor) and v.ndim == 2}
+        ids, mask = given["input_ids"], given["attention_mask"]
+        for row in np.flatnonzero(random.random(len(ids)) < SHARE):
+            length = int(mask[row].sum())
+            order = operation(np.isin(ids[row, :length], kept), rate, random)
+            for name, value in given.items():
+                value[row, : len(order)] = value[row, :length][order]
+                value[row, len(order) :] = pad if name == "input_ids" else 0
+        return args, kwargs | {k: torch.from_numpy(v).to(kwargs[k].device) for k, v in given.items()}
+
+    handle = model.register_forward_pre_hook(change, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def special_tokens(backbone) -> list[int]:
+    """The ids that a text's structure is made of, from the tokenizer and the model's config."""
+    config, tokenizer = backbone.model.config, getattr(backbone, "tokenizer", None)
+    found = set(tokenizer.all_special_ids) if tokenizer is not None else set()
+    for kind in SPECIAL:
+        value = getattr(config, f"{kind}_token_id", None)
+        found |= set(value) if isinstance(value, list | tuple) else {value} - {None}
+    return sorted(found)

@@ -1,0 +1,37 @@
+"""Token elimination: the upper blocks run on the informative share of a text's tokens. Imports no torch."""
+
+from autopeft.procedures.procedure import Procedure
+
+
+class TokenElimination(Procedure):
+    """From a depth on, and always above the lowest trained block, every block keeps `keep` of each row's tokens.
+
+    The block below an eliminating one has to run, since its attention says which tokens count: so the frozen prefix
+    stays as it is and may be stored.
+    """
+
+    name = "token_elimination"
+    title = "token elimination (LeMo)"
+    paper = "Wang et al. 2025, arXiv 2501.09767"
+    hyperparameters = {"keep": (0.5, 0.7, 0.9), "from_depth": (0.25, 0.5)}
+    defaults = {"keep": 0.7, "from_depth": 0.25}
+
+    def refuses(self, methods, shapes):
+        if not shapes.prefix_attention:
+            return f"{shapes.model_type} does not run its attention where received attention can be seen"
+        if "head_only" in methods:
+            return "head_only trains no block that could run on fewer tokens"
+        if "prefix_tuning" in methods:
+            return "prefix_tuning takes the place in the attention from which tokens are judged"
+        return None
+
+    def around(self, model, configuration, shapes):
+        from autopeft.procedures.around.elimination import eliminated
+
+        settings = {**self.defaults, **dict(configuration.procedure_settings)}
+        return eliminated(model, shapes, self.layers(settings, configuration, shapes), settings["keep"])
+
+    def layers(self, settings, configuration, shapes) -> tuple[int, ...]:
+        """The blocks that run on fewer tokens."""
+        lowest = max(round(settings["from_depth"] * shapes.num_layers), (configuration.frozen_layers or 0) + 1)
+        return tuple(range(lowest, shapes.num_layers))

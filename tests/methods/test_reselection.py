@@ -1,0 +1,205 @@
+"""Entries that change while a run trains: ages, moments, growth, unmasking, and runs that stop and go on."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_backbone
+from torch import nn
+
+from autopeft.configuration import Configuration
+from autopeft.methods import get_method
+from autopeft.methods.id3 import Unmasking, unmasked
+from autopeft.methods.lift import Refresh
+from autopeft.methods.reselection import Reselection
+from autopeft.methods.spiel import WINDOW, AccumulatedGradients, MomentumApproximation
+from autopeft.methods.tuners.sparse import SparseConfig, SparseLayer
+from autopeft.proxy.job import Job
+from autopeft.proxy.training import Trainer
+from autopeft.tasks.task import Split, Task
+from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
+
+RATE = 0.1
+
+
+class Steps:
+    """A run of one sparse layer under a Dynamics, on given dense gradients (6, 4)."""
+
+    def __init__(self, kind, k: int, settings=None, steps: int = 100):
+        torch.manual_seed(0)
+        self.layer = SparseLayer(nn.Linear(4, 6).requires_grad_(False), "default", SparseConfig(density=k / 24))
+        self.values, self.indices = self.layer.sparse_values["default"], self.layer.sparse_indices["default"]
+        self.optimiser = torch.optim.AdamW([self.values], lr=RATE, weight_decay=0.0)
+        run = SimpleNamespace(optimiser=self.optimiser, job=SimpleNamespace(steps=steps))
+        self.dynamics = kind(SimpleNamespace(model=nn.Sequential(self.layer), run=run), settings or {})
+        self.entries, self.done = self.dynamics.entries[0], 0
+        self.clipped = 1.0  # by how much clipping shortens the gradients
+
+    def step(self, gradient: torch.Tensor) -> None:
+        """A loss whose gradient with respect to the weight is this one."""
+        self.dynamics.before_forward(self.done)
+        (self.layer(torch.eye(4)).T * gradient).sum().backward()
+        self.dynamics.before_update(self.done)
+        self.values.grad.mul_(self.clipped)
+        self.optimiser.step()
+        self.dynamics.after_update(self.done)
+        self.optimiser.zero_grad()
+        self.done += 1
+
+
+def gradients(number: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return list(torch.randn(number, 6, 4, generator=generator))
+
+
+def adamw(given: list[torch.Tensor]) -> tuple[torch.Tensor, dict]:
+    """Where AdamW comes to from zero on these gradients, and its state."""
+    value = nn.Parameter(torch.zeros(given[0].shape))
+    optimiser = torch.optim.AdamW([value], lr=RATE, weight_decay=0.0)
+    for gradient in given:
+        value.grad = gradient.clone()
+        optimiser.step()
+    return value.detach(), optimiser.state[value]
+
+
+def test_each_entry_trains_as_if_the_run_had_begun_with_it():
+    run, given = Steps(Reselection, 3), gradients(8)
+    for number, gradient in enumerate(given):
+        if number == 5:
+            run.entries.replace(torch.tensor([1]), torch.tensor([23]))
+        run.step(gradient)
+    first = run.indices[0].long()
+    torch.testing.assert_close(run.values[0], adamw([g.flatten()[first] for g in given])[0])
+    torch.testing.assert_close(run.values[1], adamw([g.flatten()[23] for g in given[5:]])[0])
+    assert run.entries.age.tolist() == [8, 3, 8]
+
+
+def test_stale_moments_move_nothing():
+    """After an exchange two steps without gradient: neither the entry that left nor the one that came moves."""
+    run = Steps(Reselection, 3)
+    for gradient in gradients(4):
+        run.step(gradient)
+    left = int(run.indices[1])
+    run.entries.replace(torch.tensor([1]), torch.tensor([23]))
+    for _ in range(2):
+        run.step(torch.zeros(6, 4))
+    delta = run.layer.get_delta("default").flatten()
+    assert delta[left] == 0 and delta[23] == 0 and run.values[0] != 0
+
+
+def test_a_move_keeps_what_stays():
+    run = Steps(Reselection, 3)
+    for gradient in gradients(3):
+        run.step(gradient)
+    kept, value = run.indices[2].clone(), run.values[2].item()
+    moments = [m[2].item() for m in run.entries.moments]
+    run.entries.move(torch.tensor([1, 2, int(kept)]))
+    assert sorted(run.indices.tolist()) == sorted([1, 2, int(kept)]) and run.indices[2] == kept
+    assert run.values.tolist() == [0, 0, value] and run.entries.age.tolist() == [0, 0, 3]
+    assert [m.tolist() for m in run.entries.moments] == [[0, 0, m] for m in moments]
+
+
+def test_ag_grows_the_largest_accumulated_gradients_with_their_moments():
+    run, given = Steps(AccumulatedGradients, 3, {"reselect_every": 8}), gradients(9)
+    before, run.clipped = set(run.indices.tolist()), 0.5
+    for gradient in given[:8]:
+        run.step(gradient)
+    window = [g.flatten() for g in given[8 - WINDOW : 8]]
+    first = window[0].abs()
+    first[list(before)] = -1
+    candidates = first.topk(3).indices
+    run.dynamics.before_forward(8)  # the first time every entry is replaced
+    assert set(run.indices.tolist()) == set(candidates.tolist()) and not set(run.indices.tolist()) & before
+    _, state = adamw([0.5 * g[run.indices.long()] for g in window])
+    assert run.values.eq(0).all() and run.entries.age.eq(WINDOW).all()
+    for mine, theirs in zip(run.entries.moments, (state["exp_avg"], state["exp_avg_sq"])):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_later_exchanges_drop_the_smallest_values():
+    run = Steps(AccumulatedGradients, 10, {"reselect_every": 8}, steps=1000)
+    for gradient in gradients(16):
+        run.step(gradient)
+    smallest = run.values.detach().abs().topk(2, largest=False).indices  # 0.2 (1 - 16 / 1000) of 10
+    indices = run.indices.clone()
+    run.dynamics.before_forward(16)
+    assert set((run.indices != indices).nonzero().flatten().tolist()) == set(smallest.tolist())
+    assert run.indices.unique().numel() == 10
+
+
+def test_ma_grows_where_rows_and_columns_have_moved():
+    run = Steps(MomentumApproximation, 2, {"reselect_every": 8})
+    run.indices.copy_(torch.tensor([0 * 4 + 1, 5 * 4 + 2]))  # (0, 1) and (5, 2)
+    gradient = torch.zeros(6, 4)
+    gradient[0, 1], gradient[5, 2] = 2.0, 3.0
+    for _ in range(8):
+        run.step(gradient)
+    assert run.entries.rows.tolist() == [8 * 4, 0, 0, 0, 0, 8 * 9]
+    assert run.entries.columns.tolist() == [0, 8 * 4, 8 * 9, 0]
+    run.dynamics.before_forward(8)
+    assert set(run.indices.tolist()) == {0 * 4 + 2, 5 * 4 + 1}  # the two products that are not trained yet
+
+
+def test_id3_spreads_the_budget_over_the_steps():
+    assert [unmasked(s, 7, 3) for s in (1, 2, 3)] == [3, 5, 7]
+    assert [unmasked(s, 2, 4) for s in (1, 2, 3, 4)] == [1, 2, 2, 2]
+
+
+def test_id3_unmasks_the_highest_scores_and_nothing_else_moves():
+    run, given = Steps(Unmasking, 6, {"exponent": 1.0}, steps=3), gradients(3)
+    weight, chosen = run.layer.get_base_layer().weight.flatten().abs() + 1e-3, []
+    for number, gradient in enumerate(given):
+        score = gradient.flatten().abs() / weight
+        score[chosen] = -1
+        chosen += score.topk(2).indices.sort().values.tolist()
+        run.step(gradient)
+        assert run.indices[: len(chosen)].tolist() == chosen
+        assert run.values[: len(chosen)].ne(0).all() and run.values[len(chosen) :].eq(0).all()
+    assert len(set(chosen)) == 6 == run.layer.get_delta("default").ne(0).sum()
+    torch.testing.assert_close(run.values[4].detach(), adamw([given[2].flatten()[chosen[4]]])[0])
+
+
+def test_lift_refresh_follows_the_weights():
+    run = Steps(Refresh, 3, {"refresh": 2, "filter_rank": 1})
+    for gradient in gradients(2):
+        run.step(gradient)
+    with torch.no_grad():
+        run.values[0] = 100.0  # an entry this large is principal
+    stays = int(run.indices[0])
+    run.dynamics.before_forward(2)
+    assert run.indices[0] == stays and run.values[0] == 100 and run.indices.unique().numel() == 3
+
+
+def tokens(rows: int, seed: int) -> TokenisedSplit:
+    generator = np.random.default_rng(seed)
+    ids = tuple(generator.integers(2, 90, 8).astype(np.int32) for _ in range(rows))
+    return TokenisedSplit(ids, None, generator.integers(0, 3, rows), np.full(rows, 8))
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    task = Task("tiny", ("a", "b", "c"), "accuracy", *[Split((), ())] * 3)
+    return Trainer(tiny_backbone("bert"), TokenisedTask(tokens(32, 0), tokens(8, 1), tokens(8, 2), 1, task), 8)
+
+
+@pytest.mark.parametrize(
+    "method, settings",
+    [
+        ("spiel", {"growth": "ag", "reselect_every": 8}),
+        ("spiel", {"growth": "ma", "reselect_every": 8}),
+        ("id3", {"exponent": 1.0}),
+        ("lift", {"refresh": 5, "filter_rank": 8}),
+    ],
+)
+def test_in_stretches_is_bit_equal_to_in_one_piece(trainer, method, settings):
+    chosen = {**get_method(method).defaults, "density": 0.02, **settings}
+    job = Job(Configuration.of(method, chosen, (1, 2), 1e-2), 0, 20, 20, (6, 11), keep_state=True)
+    (whole,) = trainer.run([job])
+    state = None
+    for until in (6, 11, 20):  # in the middle of a window, after an exchange
+        (done,) = trainer.run([replace(job, until=until, marks=(), state=state)])
+        state = done.state
+    assert state == whole.state
+    assert not trainer._pays([job, replace(job, configuration=replace(job.configuration, learning_rate=1e-3))])
