@@ -1,6 +1,7 @@
 """Fixtures that several stations' tests share. Tiny random models are in tests/tiny.py, sizes without models in tests/sizes.py."""
 
 import os
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here needs a hub, and a look-up would cost seconds
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -16,3 +17,10 @@ def minilm() -> str:
     from autopeft.backbone.resolve import resolve
 
     return resolve("minilm-l6")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """What a test draws without a generator of its own is the same in every run."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
