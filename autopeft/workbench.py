@@ -161,13 +161,18 @@ def load_resident(
 ) -> tuple[Backbone, TokenisedTask, Precision]:
     """The backbone in the format that steps fastest (as stored, when resuming), and the data tokenised once."""
     spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
-    classes, words = len(task.label_names), spec.words(task.label_names)
+    words = spec.words(task.label_names)
     if stored:
         precision = Precision(**stored["environment"]["precision"])
-        backbone = resident(spec.model, classes, precision, spec.trust_remote_code, words)
+        backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
         return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), precision
     backbone = load_backbone(
-        spec.model, classes, trust_remote_code=spec.trust_remote_code, words=words, progress=progress.note
+        spec.model,
+        task.outputs,
+        trust_remote_code=spec.trust_remote_code,
+        words=words,
+        task=task.kind,
+        progress=progress.note,
     )
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
     precision = choose_precision(
@@ -177,7 +182,8 @@ def load_resident(
         f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
         f"{shapes.head_parameters:,}; {precision}."
     )
-    return resident(spec.model, classes, precision, spec.trust_remote_code, words), tokenised, precision
+    backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
+    return backbone, tokenised, precision
 
 
 def layer_scores(
