@@ -46,11 +46,13 @@ class Trainer:
         head_learning_rate: float = 1e-3,
         prefix: PrefixCache | None = None,
         packing: bool = True,
+        proxy_rows: np.ndarray | None = None,
     ):
         """head_learning_rate: of the task head, the same for every method (only the linear probe's own rate is the
         head's): the rates of methods lie up to a thousandfold apart, and a head at (IA)^3's rate diverges."""
         self.backbone, self.tokenised, self.prefix = backbone, tokenised, prefix
         self.batch_size, self.head_learning_rate, self.packing = batch_size, head_learning_rate, packing
+        self.proxy_rows = proxy_rows
         self.statistics = Statistics(backbone, tokenised)
         self._packing_pays: dict[tuple, bool] = {}
 
@@ -151,7 +153,8 @@ class Session:
         """Step every run to its job's `until`; yield at each mark. A run that fails stands still."""
         job, begin = self.runs[0].job, self.runs[0].step
         marks = {*job.marks, job.until}
-        order = islice(endless(self.trainer.tokenised.train, self.trainer.batch_size, job.seed), begin, job.until)
+        rows = self.trainer.proxy_rows if job.proxy else None
+        order = islice(endless(self.trainer.tokenised.train, self.trainer.batch_size, job.seed, rows), begin, job.until)
         with torch.random.fork_rng(devices=cuda_devices(self.model)):
             torch.set_rng_state(self.runs[0].rng)
             for step, rows in enumerate(order, start=begin + 1):
@@ -253,11 +256,14 @@ def parameter_groups(named: dict, backbone: Backbone, configuration: Configurati
     ]
 
 
-def endless(split: TokenisedSplit, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Row numbers of length-bucketed batches, epoch after epoch, in an order that the seed alone decides."""
+def endless(split: TokenisedSplit, batch_size: int, seed: int, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Row numbers of length-bucketed batches, epoch after epoch, in an order that the seed alone decides.
+
+    rows: those to take (None: all).
+    """
     generator = np.random.default_rng(seed)
     while True:
-        yield from unit_batches(split, batch_size, generator)
+        yield from unit_batches(split, batch_size, generator, rows)
 
 
 def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:

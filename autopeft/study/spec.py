@@ -52,6 +52,12 @@ class StudySpec(BaseModel):
     train_rows: int | None = Field(None, ge=2, description="Use at most this many training rows.")
     validation_rows: int | None = Field(None, ge=2, description="Use at most this many validation rows.")
     test_rows: int | None = Field(None, ge=2, description="Use at most this many test rows.")
+    proxy_rows: int | None = Field(
+        None, ge=2, description="Train trials on this many training rows; finalists and baselines always see all."
+    )
+    proxy_choice: Literal["random", "stratified", "influence", "transport"] = Field(
+        "random", description="Which rows these are: drawn, by class, by influence and effort, or by optimal transport."
+    )
     max_length: int = Field(128, ge=4, description="Longest text in tokens; longer ones are cut.")
     pattern: str | None = Field(
         None, description="Words that end every text, for a decoder to go on from: ' All in all, it was'."
