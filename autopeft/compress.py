@@ -152,8 +152,10 @@ def rows_of(study: Path) -> tuple:
     prepared = prepare(StudySpec(**StudyFolder(study).read()["spec"]))
     spec, task = prepared.spec, prepared.task
     words = spec.words(task.label_names)
-    backbone = load_backbone(spec.model, len(task.label_names), trust_remote_code=spec.trust_remote_code, words=words)
-    return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), spec.metric
+    backbone = load_backbone(
+        spec.model, task.outputs, trust_remote_code=spec.trust_remote_code, words=words, task=task.kind
+    )
+    return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), task.metric
 
 
 def backbone_of(folder: Path):

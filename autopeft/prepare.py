@@ -8,6 +8,7 @@ from autopeft.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.space import SearchSpace, build_space, load_space, parse_budget
 from autopeft.study.spec import StudySpec
+from autopeft.tasks.kind import get_kind
 from autopeft.tasks.task import Task
 
 
@@ -37,8 +38,13 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
         get_scorer(spec.importance)
     load_space(spec.space)
     task = load_task(**spec.task_arguments(), progress=progress)
-    shapes = shapes_of(spec.model, len(task.label_names), trust_remote_code=spec.trust_remote_code)
+    spec = spec.model_copy(update={"task": task.kind, "metric": task.metric})
+    shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
     spec.words(task.label_names)
+    if (spec.pattern or spec.verbalisers) and task.kind != "classification":
+        raise AutopeftError(
+            f"A pattern and verbalisers are for classification, not for {get_kind(task.kind).title}: leave them out."
+        )
     if (spec.pattern or spec.verbalisers) and not shapes.is_decoder:
         raise AutopeftError(
             f"A pattern and verbalisers are for decoders, which go on from the text, and {spec.model} is a {shapes.model_type} "

@@ -19,7 +19,7 @@ def trace(
 ):
     """Score every layer and return LayerScores (deviation, gains, intervals and the cut for the semantic trace).
 
-    columns: text=, text_pair=, label=, group=, missing_labels= as in a study. Raises AutopeftError on bad input.
+    columns: task=, text=, text_pair=, label=, group=, missing_labels= as in a study. Raises AutopeftError on bad input.
     """
     from autopeft.backbone.loading import load_backbone
     from autopeft.importance import score_layers
@@ -28,7 +28,7 @@ def trace(
 
     note = (progress or Progress(quiet=True)).note
     task = load_task(data, progress=note, **columns)
-    backbone = load_backbone(model, len(task.label_names), progress=note)
+    backbone = load_backbone(model, task.outputs, task=task.kind, progress=note)
     tokenised = tokenise(task, backbone.tokenizer, max_length)
     options = (
         {}

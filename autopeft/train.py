@@ -42,7 +42,7 @@ def train(
         "name": name,
         "configuration": configuration.to_json(),
         "seed": job.seed,
-        "metric": bench.spec.metric,
+        "metric": bench.task.metric,
         "folder": str(folder),
         "validation_score": done.curve.validation_score[-1],
         "seconds": done.curve.seconds,
@@ -69,7 +69,7 @@ def score_saved(folder: Path, bench) -> dict:
     from autopeft.proxy.training import evaluate
 
     backbone = load_backbone(
-        bench.spec.model, len(bench.task.label_names), trust_remote_code=bench.spec.trust_remote_code
+        bench.spec.model, bench.task.outputs, trust_remote_code=bench.spec.trust_remote_code, task=bench.task.kind
     )
     model = PeftModel.from_pretrained(backbone.model, str(folder)).to(device()).eval()
     loss, score = evaluate(model, bench.tokenised.test, bench.tokenised)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import optuna
 import torch
 from transformers.utils import logging as transformers_logging
@@ -20,6 +21,7 @@ from autopeft.prepare import Prepared
 from autopeft.progress import Progress
 from autopeft.proxy.job import Job
 from autopeft.proxy.precision import Precision, choose_precision, resident
+from autopeft.proxy.subset import proxy_rows
 from autopeft.proxy.training import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.space import SearchSpace
@@ -84,7 +86,8 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     for note in task.notes:
         progress.note(f"Data: {note}")
     backbone, tokenised, precision = load_resident(prepared, stored, progress)
-    workers = load_workers(prepared, backbone, tokenised, progress)
+    rows = rows_of_trials(spec, folder, backbone, tokenised, progress)
+    workers = load_workers(prepared, backbone, tokenised, progress, rows)
     if not stored:
         folder.create()
         folder.write(
@@ -122,11 +125,28 @@ def transferred(folder: str, space: SearchSpace, progress: Progress) -> list[dic
     return found
 
 
-def load_workers(prepared: Prepared, backbone: Backbone, tokenised: TokenisedTask, progress: Progress) -> Workers:
+def rows_of_trials(
+    spec: StudySpec, folder: StudyFolder, backbone: Backbone, tokenised: TokenisedTask, progress: Progress
+) -> np.ndarray | None:
+    """The training rows of trials, chosen the same way at every resume; None for all."""
+    if spec.proxy_rows is None:
+        return None
+    rows = proxy_rows(spec.proxy_choice, backbone, tokenised, spec.proxy_rows, spec.seed)
+    progress.note(f"Trials train on {len(rows):,} of {len(tokenised.train):,} rows, chosen by {spec.proxy_choice}.")
+    return rows
+
+
+def load_workers(
+    prepared: Prepared,
+    backbone: Backbone,
+    tokenised: TokenisedTask,
+    progress: Progress,
+    rows: np.ndarray | None = None,
+) -> Workers:
     """Who trains: with stored hidden states of frozen layers, in as many processes as finish the most steps."""
     spec = prepared.spec
     prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes) if spec.prefix_bytes else None
-    trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing)
+    trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing, rows)
     probe = Job(uniform_lora(prepared.shapes, prepared.budget), spec.seed, 1, 1)
     workers, seconds = choose_workers(trainer, probe, spec.workers)
     timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in seconds.items())
@@ -161,13 +181,18 @@ def load_resident(
 ) -> tuple[Backbone, TokenisedTask, Precision]:
     """The backbone in the format that steps fastest (as stored, when resuming), and the data tokenised once."""
     spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
-    classes, words = len(task.label_names), spec.words(task.label_names)
+    words = spec.words(task.label_names)
     if stored:
         precision = Precision(**stored["environment"]["precision"])
-        backbone = resident(spec.model, classes, precision, spec.trust_remote_code, words)
+        backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
         return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), precision
     backbone = load_backbone(
-        spec.model, classes, trust_remote_code=spec.trust_remote_code, words=words, progress=progress.note
+        spec.model,
+        task.outputs,
+        trust_remote_code=spec.trust_remote_code,
+        words=words,
+        task=task.kind,
+        progress=progress.note,
     )
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
     precision = choose_precision(
@@ -177,7 +202,8 @@ def load_resident(
         f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
         f"{shapes.head_parameters:,}; {precision}."
     )
-    return resident(spec.model, classes, precision, spec.trust_remote_code, words), tokenised, precision
+    backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
+    return backbone, tokenised, precision
 
 
 def layer_scores(

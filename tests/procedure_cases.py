@@ -33,7 +33,7 @@ def split(rows: int, seed: int) -> TokenisedSplit:
 
 @cache
 def trainer(model_type: str = "bert") -> Trainer:
-    task = SimpleNamespace(metric="accuracy", label_names=tuple(map(str, range(LABELS))))
+    task = SimpleNamespace(metric="accuracy", kind="classification", label_names=tuple(map(str, range(LABELS))))
     return Trainer(tiny_backbone(model_type), TokenisedTask(split(40, 0), split(24, 1), split(24, 2), PAD, task), 8)
 
 

@@ -1,4 +1,4 @@
-"""A sequence-classification model -> BackboneShapes: its blocks, their linears by role, and where parameters sit."""
+"""A model with a task head -> BackboneShapes: its blocks, their linears by role, and where parameters sit."""
 
 import inspect
 
@@ -12,14 +12,18 @@ from transformers.models.auto.modeling_auto import (
 from autopeft.backbone.roles import attention_path, block_linears, block_roles, sizes
 from autopeft.backbone.shapes import BackboneShapes, Bias, Linear, Norm
 from autopeft.errors import AutopeftError
+from autopeft.tasks.kind import get_kind
 
 
-def describe(model: PreTrainedModel, name: str) -> BackboneShapes:
-    """Read the sizes off a model, on any device, meta included. Raises AutopeftError if its blocks cannot be found."""
+def describe(model: PreTrainedModel, name: str, task: str = "classification") -> BackboneShapes:
+    """Read the sizes off a model, on any device, meta included. Raises AutopeftError if its blocks cannot be found.
+
+    task: the kind whose head the model has; a head that comes with the checkpoint counts as part of the backbone.
+    """
     blocks_path, blocks = find_blocks(model, name)
     linears = _linears(blocks_path, blocks)
     attention = tuple(f"{blocks_path}.{i}.{attention_path(block_roles(b))}" for i, b in enumerate(blocks))
-    head = head_modules(model, name)
+    head = head_modules(model, name) if get_kind(task).new_head else ()
     head_parameters = sum(_parameters(model.get_submodule(path)) for path in head)
     return BackboneShapes(
         name=name,
@@ -39,6 +43,7 @@ def describe(model: PreTrainedModel, name: str) -> BackboneShapes:
         prefix_attention=bool(model._supports_attention_backend),
         prefix_cache=_accepts_prefix(model),
         norms=_norms(blocks_path, blocks),
+        task=task,
     )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+import transformers
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.blocks import describe
@@ -13,6 +14,7 @@ from autopeft.backbone.resolve import Progress, resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.backbone.verbalisers import start_head
 from autopeft.errors import AutopeftError
+from autopeft.tasks.kind import get_kind
 
 HEAD_SEED = 0  # the head is drawn anew for every run; this makes the resident one repeatable too
 
@@ -36,9 +38,10 @@ def load_backbone(
     attention: str = "eager",
     trust_remote_code: bool = False,
     words: tuple[str, ...] | None = None,
+    task: str = "classification",
     progress: Progress = None,
 ) -> Backbone:
-    """Load a sequence-classification model with C = num_labels classes, every parameter frozen.
+    """Load a model with the head of a kind of task and C = num_labels outputs, every parameter frozen.
 
     words: one per class; the head then starts as the LM head's rows of these words, the same for every seed. Raises
     AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and for a
@@ -54,8 +57,8 @@ def load_backbone(
             )
         tokenizer.pad_token = tokenizer.eos_token
     config.pad_token_id = tokenizer.pad_token_id
-    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code)
-    shapes = describe(model, name)
+    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, get_kind(task))
+    shapes = describe(model, name, task)
     lost = [k for k in missing if not k.startswith(tuple(f"{h}." for h in shapes.head_modules))]
     if lost:
         raise AutopeftError(
@@ -90,12 +93,12 @@ def _tokenizer(name: str, folder: str, trust_remote_code: bool):
         raise AutopeftError(f"The tokenizer of {name} cannot be loaded: {_first_sentence(error)}") from None
 
 
-def _model(name, folder, config, dtype, attention, trust_remote_code) -> tuple[PreTrainedModel, set[str]]:
+def _model(name, folder, config, dtype, attention, trust_remote_code, kind) -> tuple[PreTrainedModel, set[str]]:
     """The model and the names of the parameters that its checkpoint lacks."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    load = AutoModelForSequenceClassification.from_pretrained
+    load = getattr(transformers, kind.auto_model).from_pretrained
     arguments = {
         "config": config,
         "dtype": dtype,

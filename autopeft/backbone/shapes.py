@@ -65,6 +65,7 @@ class BackboneShapes:
     prefix_attention: bool = False  # the model dispatches through transformers' attention functions
     prefix_cache: bool = False  # the model accepts past_key_values (peft's prefix tuning works)
     norms: tuple[Norm, ...] = ()
+    task: str = "classification"  # the kind of task its head is for
 
     def select(self, target_modules: str, layers: tuple[int, ...] | None = None) -> tuple[Linear, ...]:
         """The linears with the roles that target_modules names, in the given layers (all if None).

@@ -9,47 +9,53 @@ from autopeft.backbone.resolve import resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.errors import AutopeftError
 from autopeft.packages import cache_folder
+from autopeft.tasks.kind import get_kind
 
-FORMAT = 2  # of the cached sizes; raise it when `describe` changes
+FORMAT = 3  # of the cached sizes; raise it when `describe` changes
 
 
-def shapes_of(name: str, num_labels: int = 2, trust_remote_code: bool = False) -> BackboneShapes:
+def shapes_of(
+    name: str, num_labels: int = 2, trust_remote_code: bool = False, task: str = "classification"
+) -> BackboneShapes:
     """Count a backbone on the meta device from its config alone; the answer is kept in the user's cache.
 
+    task: the kind whose head it gets, with num_labels outputs.
     Raises AutopeftError when there is no readable config or no such architecture.
     """
     folder = resolve(name)
     config = Path(folder) / "config.json"
     if not config.is_file():
-        return _measure(name, folder, num_labels, trust_remote_code)
+        return _measure(name, folder, num_labels, trust_remote_code, task)
     key = hashlib.sha256(
-        "\n".join([config.read_text(encoding="utf-8"), str(num_labels), version("transformers"), str(FORMAT)]).encode()
+        "\n".join(
+            [config.read_text(encoding="utf-8"), str(num_labels), version("transformers"), str(FORMAT), task]
+        ).encode()
     )
     cached = cache_folder() / "sizes" / f"{key.hexdigest()[:24]}.json"
     if cached.is_file():
         return BackboneShapes.from_json({**json.loads(cached.read_text(encoding="utf-8")), "name": name})
-    shapes = _measure(name, folder, num_labels, trust_remote_code)
+    shapes = _measure(name, folder, num_labels, trust_remote_code, task)
     _keep(cached, shapes)
     return shapes
 
 
-def _measure(name: str, folder: str, num_labels: int, trust_remote_code: bool) -> BackboneShapes:
+def _measure(name: str, folder: str, num_labels: int, trust_remote_code: bool, task: str) -> BackboneShapes:
     """Build the architecture on the meta device, where nothing is allocated, and read its sizes off."""
     import torch
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
     from autopeft.backbone.blocks import describe
     from autopeft.backbone.loading import read_config
 
-    config = read_config(name, folder, num_labels, trust_remote_code)
+    config, kind = read_config(name, folder, num_labels, trust_remote_code), get_kind(task)
     try:
         with torch.device("meta"):
-            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+            model = getattr(transformers, kind.auto_model).from_config(config, trust_remote_code=trust_remote_code)
     except ValueError:
         raise AutopeftError(
-            f"{name} is a {config.model_type} model, which transformers cannot use for sequence classification."
+            f"{name} is a {config.model_type} model, which transformers cannot use for {kind.title}."
         ) from None
-    return describe(model, name)
+    return describe(model, name, task)
 
 
 def _keep(path: Path, shapes: BackboneShapes) -> None:

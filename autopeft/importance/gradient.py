@@ -3,7 +3,7 @@
 from autopeft.importance.calibration import calibration_rows
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
-from autopeft.tasks.batches import batches, collate
+from autopeft.tasks.batches import collate, unit_batches
 
 BATCH = 32
 
@@ -14,7 +14,7 @@ def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
 
     The cut is ours: the blocks below the first one with at least the mean share.
     """
-    chosen = calibration_rows(tokenised.train.labels, rows, seed)
+    chosen = calibration_rows(tokenised.kind.strata(tokenised.train), rows, seed)
     sums = squared_gradients(backbone, tokenised, chosen)
     shapes, per_layer = backbone.shapes, [0.0] * backbone.shapes.num_layers
     for path, value in sums.items():
@@ -39,10 +39,10 @@ def squared_gradients(backbone, tokenised, rows) -> dict[str, float]:
         for p in weights.values():
             p.requires_grad_(True)
         with torch.enable_grad():
-            for places in batches(tokenised.train.lengths[rows], BATCH):
-                inputs, labels = collate(tokenised.train, rows[places], tokenised.pad_token_id)
-                logits = model(**{k: v.to(model.device) for k, v in inputs.items()}).logits
-                loss = torch.nn.functional.cross_entropy(logits.float(), labels.to(model.device))
+            for chosen in unit_batches(tokenised.train, BATCH, rows=rows):
+                inputs, targets = collate(tokenised.train, chosen, tokenised.pad_token_id)
+                out = model(**{k: v.to(model.device) for k, v in inputs.items()})
+                loss = tokenised.kind.loss(tokenised.kind.logits(out), targets.to(model.device))
                 for name, g in zip(weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True)):
                     if g is not None:
                         path = name.rpartition(".")[0]

@@ -8,21 +8,23 @@ BATCH = 64
 FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm")
 
 
-def pooled_states(backbone, tokenised, rows: np.ndarray, pool: str = "model", final_norm: bool = True) -> np.ndarray:
-    """One forward pass without gradients over training rows (N,) -> states (L + 1, N, H) in fp32.
+def pooled_states(
+    backbone, tokenised, rows: np.ndarray, pool: str = "model", final_norm: bool = True, part: str = "train"
+) -> np.ndarray:
+    """One forward pass without gradients over rows (N,) of a split -> states (L + 1, N, H) in fp32.
 
     pool: "model" takes the token that the model's own head reads (the first, or a decoder's last), "mean" averages the
     tokens. final_norm: apply the norm above the last block to the states below it too; the last state has it already.
     """
     import torch
 
-    base, shapes = backbone.model.base_model, backbone.shapes
+    base, shapes, split = backbone.model.base_model, backbone.shapes, getattr(tokenised, part)
     device, norm = backbone.model.device, top_norm(backbone.model, shapes.blocks_path) if final_norm else None
     was_training, states = base.training, None
     base.eval()
     with torch.no_grad():
-        for places in batches(tokenised.train.lengths[rows], BATCH):
-            inputs, _ = collate(tokenised.train, rows[places], tokenised.pad_token_id)
+        for places in batches(split.lengths[rows], BATCH):
+            inputs, _ = collate(split, rows[places], tokenised.pad_token_id)
             inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
             mask, how = inputs["attention_mask"], pooling(backbone.model.config, shapes.is_decoder, pool)
             layers = [pooled(h, mask, how).float().cpu().numpy() for h in layer_states(base, inputs, norm)]

@@ -39,7 +39,7 @@ def semantic_trace(
     _check("gain", gain, GAINS)
     _check("basis", basis, [*BASES, "lm-head"])
     _check("pool", pool, ("model", "mean"))
-    labels = tokenised.train.labels
+    labels = tokenised.kind.strata(tokenised.train)
     chosen = calibration_rows(labels, rows, seed)
     if basis == "lm-head":
         per_position = lm_deviation(backbone, tokenised, chosen, seed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autopeft.importance.calibration import calibration_rows
-from autopeft.tasks.batches import batches, collate
+from autopeft.tasks.batches import collate, unit_batches
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,8 @@ class Statistics:
 
     def __init__(self, backbone, tokenised, rows: int = ROWS, seed: int = 0):
         self.backbone, self.tokenised = backbone, tokenised
-        self.rows = calibration_rows(tokenised.train.labels, min(rows, len(tokenised.train.labels)), seed)
+        strata = tokenised.kind.strata(tokenised.train)
+        self.rows = calibration_rows(strata, min(rows, len(strata)), seed)
         self._gradients: dict[str, torch.Tensor] = {}
         self._squares: dict[str, torch.Tensor] = {}
         self._covariances: dict[str, torch.Tensor] = {}
@@ -55,11 +56,14 @@ class Statistics:
         return self._changes[name]
 
     def batches(self):
-        """Inputs and labels of the calibration rows, on the backbone's device."""
+        """Inputs and targets of the calibration rows, on the backbone's device."""
         device = next(self.backbone.model.parameters()).device
-        for places in batches(self.tokenised.train.lengths[self.rows], BATCH):
-            inputs, labels = collate(self.tokenised.train, self.rows[places], self.tokenised.pad_token_id)
-            yield {k: v.to(device) for k, v in inputs.items()}, labels.to(device)
+        for rows in unit_batches(self.tokenised.train, BATCH, rows=self.rows):
+            inputs, targets = collate(self.tokenised.train, rows, self.tokenised.pad_token_id)
+            yield {k: v.to(device) for k, v in inputs.items()}, targets.to(device)
+
+    def _loss(self, out, targets) -> torch.Tensor:
+        return self.tokenised.kind.loss(self.tokenised.kind.logits(out), targets)
 
     def _differentiate(self) -> None:
         if self._gradients:
@@ -73,8 +77,8 @@ class Statistics:
             for p in named.values():
                 p.requires_grad_(True)
             with torch.enable_grad():
-                for inputs, labels in self.batches():
-                    loss = torch.nn.functional.cross_entropy(model(**inputs).logits.float(), labels)
+                for inputs, targets in self.batches():
+                    loss = self._loss(model(**inputs), targets)
                     found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
                     for name, p, g in zip(named, named.values(), found):
                         g = torch.zeros_like(p) if g is None else g
@@ -103,10 +107,9 @@ class Statistics:
         first = next(model.parameters())
         half = torch.autocast(first.device.type, torch.bfloat16, enabled=first.dtype == torch.bfloat16)
         for _ in range(EPOCHS):
-            for inputs, labels in self.batches():
+            for inputs, targets in self.batches():
                 with torch.enable_grad(), half:
-                    logits = torch.func.functional_call(model, copies, (), inputs).logits
-                    torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+                    self._loss(torch.func.functional_call(model, copies, (), inputs), targets).backward()
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
         self._changes = {n: copies[n].detach() - model.get_parameter(n).detach().float() for n in weights}

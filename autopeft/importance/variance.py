@@ -16,7 +16,7 @@ def variance(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     The within-class share of the variance, 1 / (1 + ratio), takes the place of the trace's deviation; the cut and the
     scores then follow the trace's rules, which is our choice.
     """
-    labels = tokenised.train.labels
+    labels = tokenised.kind.strata(tokenised.train)
     chosen = calibration_rows(labels, rows, seed)
     within, total = spreads(pooled_states(backbone, tokenised, chosen), labels[chosen])
     ratio = total.mean(axis=0) / np.maximum(within.mean(axis=0), 1e-12) - 1

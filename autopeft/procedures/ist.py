@@ -63,7 +63,8 @@ class ImportantLayers(Selection):
     def learn(self, step: int) -> None:
         """Reinforce the suppression of those layers without whose adapters a batch's loss is low."""
         random, session = generator(self.session, step, TRIED), self.session
-        rows = random.choice(len(session.trainer.tokenised.train), session.trainer.batch_size)
+        split = session.trainer.tokenised.train
+        rows = split.expand(random.choice(split.number_of_units, session.trainer.batch_size))
         number = max(1, round(SUPPRESSED * len(self.adapted)))
         sets = [self.drawn(random, number, self.scores) for _ in range(TRIALS)]
         rewards = [math.exp(-self.loss(rows, suppressed)) for suppressed in sets]
@@ -75,14 +76,13 @@ class ImportantLayers(Selection):
 
     def loss(self, rows, suppressed: set[int]) -> float:
         import torch
-        from torch.nn.functional import cross_entropy
 
         def turn_down(layer, addition):
             return BETA * addition if layer in suppressed else addition
 
         with torch.no_grad(), changed_additions(self.session.model, self.shapes, turn_down):
-            logits, labels = self.session.logits("train", rows)
-        return cross_entropy(logits[0], labels).item()
+            logits, targets = self.session.logits("train", rows)
+        return self.session.trainer.tokenised.kind.loss(logits[0], targets).item()
 
     def state(self):
         return {"scores": self.scores}

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from autopeft.procedures.draws import generator
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.procedure import Procedure, only_classes
 
 
 class Mixup(Procedure):
@@ -26,6 +26,8 @@ class Mixup(Procedure):
         from autopeft.methods import get_method
 
         alone = [name for name in methods if get_method(name).layers == "none"]
+        if why := only_classes(shapes):
+            return why
         return f"{alone[0]} adapts no block at whose entrance rows could be mixed" if alone else None
 
     def gradients(self, session, rows, settings):

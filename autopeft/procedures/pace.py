@@ -5,7 +5,7 @@ import numpy as np
 from autopeft.methods.dynamics import Dynamics
 from autopeft.procedures.additions import changed_additions, not_additive
 from autopeft.procedures.draws import torch_generator
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.procedure import Procedure, only_classes
 
 LAZY = 4  # steps between two that compare
 
@@ -25,7 +25,7 @@ class Pace(Procedure):
     defaults = {"variant": "exact", "sigma": 1.0, "weight": 1.0}
 
     def refuses(self, methods, shapes):
-        return not_additive(methods, shapes)
+        return only_classes(shapes) or not_additive(methods, shapes)
 
     def dynamics(self, session, settings):
         return LastLogits(session, settings) if settings["variant"] == "fast" else None

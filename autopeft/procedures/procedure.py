@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.tasks.kind import get_kind
 
 REGISTRY: dict[str, "Procedure"] = {}
 
@@ -52,6 +53,17 @@ class Procedure:
     @property
     def own_gradients(self) -> bool:
         return type(self).gradients is not Procedure.gradients
+
+
+def only_classes(shapes: BackboneShapes) -> str | None:
+    """Why a procedure that reads the logits of classes does not fit the task; None if it does."""
+    return None if shapes.task == "classification" else f"it is for classes, not for {get_kind(shapes.task).title}"
+
+
+def only_rows(shapes: BackboneShapes) -> str | None:
+    """Why a procedure that drops or moves tokens does not fit the task; None if it does."""
+    kind = get_kind(shapes.task)
+    return None if kind.row_level else f"in {kind.title} tokens have labels of their own"
 
 
 def get_procedure(name: str) -> Procedure:

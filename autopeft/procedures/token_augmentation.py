@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from autopeft.procedures.draws import generator
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.procedure import Procedure, only_rows
 
 SHARE = 0.5  # of a batch's rows are changed: EDA's one new text per text
 SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")
@@ -26,6 +26,9 @@ class TokenAugmentation(Procedure):
     hyperparameters = {"operation": ("swap", "delete"), "rate": (0.05, 0.1, 0.2)}
     defaults = {"operation": "delete", "rate": 0.1}
     needs_whole_backbone = True  # the stored hidden states are those of the texts as they are
+
+    def refuses(self, methods, shapes):
+        return only_rows(shapes)
 
     def gradients(self, session, rows, settings):
         random = generator(session, session.run.step)

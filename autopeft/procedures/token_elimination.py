@@ -1,6 +1,6 @@
 """Token elimination: the upper blocks run on the informative share of a text's tokens. Imports no torch."""
 
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.procedure import Procedure, only_rows
 
 
 class TokenElimination(Procedure):
@@ -17,6 +17,8 @@ class TokenElimination(Procedure):
     defaults = {"keep": 0.7, "from_depth": 0.25}
 
     def refuses(self, methods, shapes):
+        if why := only_rows(shapes):
+            return why
         if not shapes.prefix_attention:
             return f"{shapes.model_type} does not run its attention where received attention can be seen"
         if "head_only" in methods:

@@ -14,7 +14,7 @@ class Job:
     marks: steps after which the validation split is scored, beside `until`.
     rows: how many validation rows are scored (None: all), the same ones for every job, of every class its share.
     state: a Run's bytes from an earlier stretch, None to begin. keep_state: give the state at `until` back.
-    test: also score the test split, at the end.
+    test: also score the test split, at the end. proxy: train on the trainer's proxy rows only, where it has some.
     """
 
     configuration: Configuration
@@ -26,6 +26,7 @@ class Job:
     state: bytes | None = None
     keep_state: bool = False
     test: bool = False
+    proxy: bool = False
 
     @property
     def family(self) -> tuple:

@@ -83,6 +83,7 @@ def resident(
     precision: Precision,
     trust_remote_code: bool = False,
     words: tuple[str, ...] | None = None,
+    task: str = "classification",
 ) -> Backbone:
     """Load the backbone once in the chosen format, frozen, on the device where it stays for the whole study."""
     backbone = load_backbone(
@@ -92,6 +93,7 @@ def resident(
         attention=precision.attention,
         trust_remote_code=trust_remote_code,
         words=words,
+        task=task,
     )
     backbone.model.to(device())
     return backbone

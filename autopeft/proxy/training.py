@@ -11,7 +11,6 @@ import pandas as pd
 import psutil
 import torch
 from torch.func import functional_call, vmap
-from torch.nn.functional import cross_entropy
 
 from autopeft.backbone.loading import Backbone
 from autopeft.backbone.prefix import PrefixCache
@@ -23,10 +22,10 @@ from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
-from autopeft.tasks.batches import batches, collate
-from autopeft.tasks.metrics import score
+from autopeft.tasks.batches import collate, unit_batches, width_of
+from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.splits import stratified_order
-from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
+from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
 TIMED = 2  # steps that are timed to decide whether packing pays, after one that warms up
@@ -47,11 +46,13 @@ class Trainer:
         head_learning_rate: float = 1e-3,
         prefix: PrefixCache | None = None,
         packing: bool = True,
+        proxy_rows: np.ndarray | None = None,
     ):
         """head_learning_rate: of the task head, the same for every method (only the linear probe's own rate is the
         head's): the rates of methods lie up to a thousandfold apart, and a head at (IA)^3's rate diverges."""
         self.backbone, self.tokenised, self.prefix = backbone, tokenised, prefix
         self.batch_size, self.head_learning_rate, self.packing = batch_size, head_learning_rate, packing
+        self.proxy_rows = proxy_rows
         self.statistics = Statistics(backbone, tokenised)
         self._packing_pays: dict[tuple, bool] = {}
 
@@ -124,9 +125,11 @@ class Trainer:
     def rows(self, part: str, number: int | None) -> np.ndarray:
         """The first rows of a fixed order in which every beginning has the classes' own shares."""
         split = getattr(self.tokenised, part)
-        if number is None or number >= len(split):
+        if number is None or number >= split.number_of_units:
             return np.arange(len(split))
-        return stratified_order(pd.Series(split.labels), 0)[:number]
+        if split.groups is not None:
+            return split.expand(np.random.default_rng(0).permutation(split.number_of_units)[:number])
+        return stratified_order(pd.Series(self.tokenised.kind.strata(split)), 0)[:number]
 
 
 class Session:
@@ -150,9 +153,8 @@ class Session:
         """Step every run to its job's `until`; yield at each mark. A run that fails stands still."""
         job, begin = self.runs[0].job, self.runs[0].step
         marks = {*job.marks, job.until}
-        order = islice(
-            endless(self.trainer.tokenised.train.lengths, self.trainer.batch_size, job.seed), begin, job.until
-        )
+        rows = self.trainer.proxy_rows if job.proxy else None
+        order = islice(endless(self.trainer.tokenised.train, self.trainer.batch_size, job.seed, rows), begin, job.until)
         with torch.random.fork_rng(devices=cuda_devices(self.model)):
             torch.set_rng_state(self.runs[0].rng)
             for step, rows in enumerate(order, start=begin + 1):
@@ -171,10 +173,9 @@ class Session:
 
     def losses(self, rows: np.ndarray) -> torch.Tensor:
         """The loss of each run on a batch, (K,)."""
-        logits, labels = self.logits("train", rows)
-        flat = cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
-        losses = flat.view(len(logits), -1).mean(1)
-        return losses + sum(self.own_losses())
+        logits, targets = self.logits("train", rows)
+        kind = self.trainer.tokenised.kind
+        return torch.stack([kind.loss(one, targets) for one in logits]) + sum(self.own_losses())
 
     def own_losses(self) -> list[torch.Tensor]:
         """The losses that methods add: scalars of the attached parameters."""
@@ -182,29 +183,29 @@ class Session:
         return [loss for loss in extra if loss is not None]
 
     def logits(self, part: str, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """(K, B, C) in fp32 and the labels (B,)."""
-        inputs, labels = collate(getattr(self.trainer.tokenised, part), rows, self.trainer.tokenised.pad_token_id)
+        """(K, B, ...) in fp32, for classes (K, B, C), and the kind's targets of the B rows."""
+        tokenised = self.trainer.tokenised
+        inputs, targets = collate(getattr(tokenised, part), rows, tokenised.pad_token_id)
         if self.place:
-            self.place(part, rows, inputs["input_ids"].shape[1])
+            self.place(part, rows, width_of(getattr(tokenised, part), rows))
         if len(self.runs) == 1:
-            logits = forward(self.model, inputs)[None]
+            logits = forward(self.model, inputs, tokenised.kind)[None]
         else:
             stacked = {n: torch.stack([run.parameters[n] for run in self.runs]) for n in self.runs[0].parameters}
-            logits = vmap(lambda parameters: forward(self.model, inputs, parameters))(stacked)
-        return logits, labels.to(logits.device)
+            logits = vmap(lambda parameters: forward(self.model, inputs, tokenised.kind, parameters))(stacked)
+        return logits, targets.to(logits.device)
 
     @torch.no_grad()
     def evaluate(self, part: str, number: int | None) -> list[tuple[float, float]]:
-        """(mean cross-entropy, the task's metric) of each run on the first rows of a split."""
-        split, rows = getattr(self.trainer.tokenised, part), self.trainer.rows(part, number)
-        logits = predict(
-            lambda chosen: self.logits(part, chosen)[0].cpu(), split.lengths, rows, device_of(self.model).type
+        """(mean loss, the task's metric) of each run on the first rows of a split."""
+        rows = self.trainer.rows(part, number)
+        return judged(
+            self.trainer.tokenised, part, rows, lambda chosen: self.logits(part, chosen), device_of(self.model)
         )
-        return [scored(one, split.labels[rows], self.trainer.tokenised.task.metric) for one in logits]
 
     def seconds_per_step(self) -> float:
         """Forward and backward on the first batch: the fastest of a few, nothing learnt."""
-        rows = next(endless(self.trainer.tokenised.train.lengths, self.trainer.batch_size, self.runs[0].job.seed))
+        rows = next(endless(self.trainer.tokenised.train, self.trainer.batch_size, self.runs[0].job.seed))
         seconds = []
         for _ in range(TIMED + 1):
             started = time.perf_counter()
@@ -255,15 +256,18 @@ def parameter_groups(named: dict, backbone: Backbone, configuration: Configurati
     ]
 
 
-def endless(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Row numbers of length-bucketed batches, epoch after epoch, in an order that the seed alone decides."""
+def endless(split: TokenisedSplit, batch_size: int, seed: int, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Row numbers of length-bucketed batches, epoch after epoch, in an order that the seed alone decides.
+
+    rows: those to take (None: all).
+    """
     generator = np.random.default_rng(seed)
     while True:
-        yield from batches(lengths, batch_size, generator)
+        yield from unit_batches(split, batch_size, generator, rows)
 
 
-def forward(model, inputs: dict, parameters: dict | None = None) -> torch.Tensor:
-    """Logits (B, C) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
+def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
+    """Logits (B, ...) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
 
     parameters: tensors to take the place of the model's own of these names.
     """
@@ -273,7 +277,7 @@ def forward(model, inputs: dict, parameters: dict | None = None) -> torch.Tensor
         inputs = {k: v.pin_memory().to(device, non_blocking=True) for k, v in inputs.items()}
     with autocast:
         out = model(**inputs) if parameters is None else functional_call(model, parameters, (), inputs)
-    return out.logits.float()
+    return kind.logits(out)
 
 
 def frozen_parameters(model):
@@ -281,29 +285,40 @@ def frozen_parameters(model):
     return (p for p in model.parameters() if not p.requires_grad)
 
 
-def predict(
-    logits_of: Callable[[np.ndarray], torch.Tensor], lengths: np.ndarray, rows: np.ndarray, device: str = "cpu"
-) -> torch.Tensor:
-    """Logits (..., N, C) of the rows, in their order, from batches of similar length (..., B, C)."""
-    parts, order = [], batches(lengths[rows], EVALUATION_BATCH.get(device, EVALUATION_BATCH["cpu"]), None)
-    for places in order:
-        parts.append(logits_of(rows[places]))
-    return torch.cat(parts, dim=-2)[..., np.argsort(np.concatenate(order)), :]
-
-
 @torch.no_grad()
+def judged(
+    tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, device: torch.device
+) -> list[tuple[float, float]]:
+    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets."""
+    kind, split = tokenised.kind, getattr(tokenised, part)
+    size, seen, found = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"]), [], []
+    for chosen in unit_batches(split, size, rows=rows):
+        logits, targets = logits_of(chosen)
+        found.append([(*kind.losses(one, targets), kind.predictions(one, targets)) for one in logits])
+        seen.append(split.units(chosen))
+    units, order = np.concatenate(seen), np.argsort(np.concatenate(seen))
+    references = kind.references(split, units[order])
+    scores = []
+    for one in zip(*found):
+        values = torch.cat([v for v, _, _ in one]).double()
+        weights = torch.ones_like(values) if one[0][1] is None else torch.cat([w for _, w, _ in one]).double()
+        predictions = [p for _, _, batch in one for p in batch]
+        score = kind.score(tokenised.task.metric, references, [predictions[i] for i in order])
+        scores.append((((values * weights).sum() / weights.sum()).item(), score))
+    return scores
+
+
 def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[float, float]:
-    """(mean cross-entropy, the task's metric) of a model on a split."""
+    """(mean loss, the task's metric) of a model on a split."""
+    part = next(p for p in PARTS if getattr(tokenised, p) is split)
 
-    def logits_of(rows: np.ndarray) -> torch.Tensor:
-        return forward(model, collate(split, rows, tokenised.pad_token_id)[0]).cpu()
+    def logits_of(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs, targets = collate(split, rows, tokenised.pad_token_id)
+        logits = forward(model, inputs, tokenised.kind)
+        return logits[None], targets.to(logits.device)
 
-    every = np.arange(len(split))
-    return scored(predict(logits_of, split.lengths, every, device_of(model).type), split.labels, tokenised.task.metric)
-
-
-def scored(logits: torch.Tensor, labels: np.ndarray, metric: str) -> tuple[float, float]:
-    return cross_entropy(logits, torch.as_tensor(labels)).item(), score(metric, labels, logits.argmax(-1).numpy())
+    (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, device_of(model))
+    return scores
 
 
 def device_of(model) -> torch.device:

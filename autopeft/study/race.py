@@ -80,7 +80,14 @@ def job_of(entrant: Entrant, rung: Rung, spec: StudySpec, folder: StudyFolder) -
         entrant.curve = None
     last = rung.steps == spec.full_steps
     return Job(
-        entrant.configuration, spec.seed, spec.full_steps, rung.steps, rows=rung.rows, state=state, keep_state=not last
+        entrant.configuration,
+        spec.seed,
+        spec.full_steps,
+        rung.steps,
+        rows=rung.rows,
+        state=state,
+        keep_state=not last,
+        proxy=True,
     )
 
 

@@ -20,6 +20,7 @@ FREE = (
     "packing",
     "prefix_cache",
 )  # may change between two runs of the same study
+OLDER = {"task": "classification"}  # what studies were made for when they did not say so
 
 
 class StudySpec(BaseModel):
@@ -41,10 +42,22 @@ class StudySpec(BaseModel):
         None, description="Column whose values must not be split over train, validation and test."
     )
     missing_labels: Literal["refuse", "drop"] = Field("refuse", description="What to do with rows that have no label.")
-    metric: str = Field("accuracy", description="accuracy, macro-f1 or matthews.")
+    task: str | None = Field(
+        None, description="Kind of task (`autopeft data tasks`); a built-in's own or classification if not given."
+    )
+    metric: str | None = Field(
+        None,
+        description="What is maximised: one of the task's metrics (its first if not given), or package.module:function.",
+    )
     train_rows: int | None = Field(None, ge=2, description="Use at most this many training rows.")
     validation_rows: int | None = Field(None, ge=2, description="Use at most this many validation rows.")
     test_rows: int | None = Field(None, ge=2, description="Use at most this many test rows.")
+    proxy_rows: int | None = Field(
+        None, ge=2, description="Train trials on this many training rows; finalists and baselines always see all."
+    )
+    proxy_choice: Literal["random", "stratified", "influence", "transport"] = Field(
+        "random", description="Which rows these are: drawn, by class, by influence and effort, or by optimal transport."
+    )
     max_length: int = Field(128, ge=4, description="Longest text in tokens; longer ones are cut.")
     pattern: str | None = Field(
         None, description="Words that end every text, for a decoder to go on from: ' All in all, it was'."
@@ -126,6 +139,7 @@ class StudySpec(BaseModel):
             "text_pair",
             "label",
             "group",
+            "task",
             "metric",
             "train_rows",
             "validation_rows",
@@ -162,7 +176,7 @@ def load_spec(study: str | None, overrides: dict) -> StudySpec:
 def check_same(spec: StudySpec, stored: dict, folder: str) -> None:
     """Refuse to resume a study folder that was made for something else; it may lack what came later, at its default."""
     for key, value in spec.fixed().items():
-        had = stored.get(key, StudySpec.model_fields[key].default)
+        had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))
         if had != value:
             raise AutopeftError(
                 f"The study in {folder} was made with {key}={had!r} and this command asks for {key}={value!r}: "

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autopeft.tasks.kind import get_kind
 from autopeft.tasks.tokens import TokenisedSplit
 
 if TYPE_CHECKING:
@@ -34,27 +35,48 @@ def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
+def unit_batches(
+    split: TokenisedSplit,
+    batch_size: int,
+    generator: np.random.Generator | None = None,
+    rows: np.ndarray | None = None,
+) -> list[np.ndarray]:
+    """Rows (None: all) -> batches of row numbers as in `batches`; the rows of a unit come in one batch, side by side."""
+    rows = np.arange(len(split)) if rows is None else rows
+    units = split.units(rows)
+    lengths = split.lengths[rows] if split.groups is None else split.unit_lengths(units)
+    return [split.expand(units[places]) for places in batches(lengths, batch_size, generator)]
+
+
 def collate(
     split: TokenisedSplit, indices: np.ndarray, pad_token_id: int
 ) -> "tuple[dict[str, torch.Tensor], torch.Tensor]":
-    """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and the labels (B,).
+    """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and the kind's targets."""
+    return get_kind(split.kind).collate(split, indices, pad_token_id)
 
-    S is the longest row's length, rounded up to a multiple of WIDTH_STEP where the split has rows that long.
-    """
+
+def padded_inputs(split: TokenisedSplit, indices: np.ndarray, pad_token_id: int) -> "dict[str, torch.Tensor]":
+    """B row numbers -> input_ids, attention_mask and where the split has them token_type_ids, each (B, S)."""
     import torch
 
-    width = min(-(-int(split.lengths[indices].max()) // WIDTH_STEP) * WIDTH_STEP, int(split.lengths.max()))
+    width = width_of(split, indices)
     inputs = {
-        "input_ids": _pad(split.input_ids, indices, width, pad_token_id),
+        "input_ids": padded(split.input_ids, indices, width, pad_token_id),
         "attention_mask": (np.arange(width) < split.lengths[indices, None]).astype(np.int64),
     }
     if split.token_type_ids is not None:
-        inputs["token_type_ids"] = _pad(split.token_type_ids, indices, width, 0)
-    return {name: torch.from_numpy(array) for name, array in inputs.items()}, torch.from_numpy(split.labels[indices])
+        inputs["token_type_ids"] = padded(split.token_type_ids, indices, width, 0)
+    return {name: torch.from_numpy(array) for name, array in inputs.items()}
 
 
-def _pad(rows: tuple[np.ndarray, ...], indices: np.ndarray, width: int, fill: int) -> np.ndarray:
-    padded = np.full((len(indices), width), fill, dtype=np.int64)
+def width_of(split: TokenisedSplit, indices: np.ndarray) -> int:
+    """The longest row's length, rounded up to a multiple of WIDTH_STEP where the split has rows that long."""
+    return min(-(-int(split.lengths[indices].max()) // WIDTH_STEP) * WIDTH_STEP, int(split.lengths.max()))
+
+
+def padded(rows: tuple[np.ndarray, ...], indices: np.ndarray, width: int, fill: int) -> np.ndarray:
+    """Rows of integers -> (B, S) int64, filled on the right."""
+    out = np.full((len(indices), width), fill, dtype=np.int64)
     for place, index in enumerate(indices):
-        padded[place, : len(rows[index])] = rows[index]
-    return padded
+        out[place, : len(rows[index])] = rows[index]
+    return out

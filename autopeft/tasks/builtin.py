@@ -28,6 +28,7 @@ class Source:
     classes: int
     splits: str = "cut by autopeft"
     terms: str = UNCHECKED
+    kind: str = "classification"
 
 
 def _rotten_tomatoes(folder: Path) -> Frames:
@@ -154,6 +155,7 @@ def describe(name: str) -> dict:
     package = PACKAGES[chosen.package]
     return {
         "name": name,
+        "kind": chosen.kind,
         "task": chosen.task,
         "rows": chosen.rows,
         "classes": chosen.classes,

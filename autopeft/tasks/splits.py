@@ -98,6 +98,15 @@ def cap(frame: pd.DataFrame, rows: int | None, seed: int) -> pd.DataFrame:
     return frame.iloc[np.sort(stratified_order(frame["label"], seed)[:rows])].reset_index(drop=True)
 
 
+def cap_notes(frames: Frames, capped: Frames) -> list[str]:
+    """A sentence for each split that `cap` made smaller."""
+    return [
+        f"Used {len(capped[part]):,} of {len(frame):,} {part} rows, stratified by label."
+        for part, frame in frames.items()
+        if len(capped[part]) < len(frame)
+    ]
+
+
 def _check_coverage(splits: Frames, name: str) -> None:
     for part, frame in splits.items():
         if frame.empty:

@@ -1,16 +1,18 @@
-"""Task: labelled data, split once, with its metric. Imports no torch."""
+"""Task: labelled data of one kind, split once, with its metric. Imports no torch."""
 
 from dataclasses import dataclass
+
+from autopeft.tasks.kind import get_kind
 
 Text = str | tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Texts (one string, or a pair) and their labels as indices into Task.label_names."""
+    """N texts (one string or a pair; what else a kind reads) and their labels: for classes indices into Task.label_names."""
 
     texts: tuple[Text, ...]
-    labels: tuple[int, ...]
+    labels: tuple
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -18,21 +20,28 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """A text-classification task: three disjoint splits and the metric that is maximised."""
+    """Three disjoint splits and the metric that is maximised."""
 
     name: str  # the source as the user gave it, short: "rotten-tomatoes", "reviews.csv"
-    label_names: tuple[str, ...]  # C classes, in index order
-    metric: str  # "accuracy" | "macro-f1" | "matthews"
+    label_names: tuple[str, ...]  # C classes, in index order; empty for kinds without classes
+    metric: str  # one of its kind's, or "package.module:function"
     train: Split
     validation: Split
     test: Split
     notes: tuple[str, ...] = ()  # what was done to the data, a sentence each: duplicates removed, rows dropped ...
     fingerprint: str = ""  # sha256 of splits, labels and metric: two equal tasks have equal fingerprints
+    kind: str = "classification"  # a registered TaskKind
+
+    @property
+    def outputs(self) -> int:
+        """num_labels of the head."""
+        return get_kind(self.kind).outputs(self)
 
     def summary(self) -> dict:
         """What a report says of the data."""
         return {
             "name": self.name,
+            "kind": self.kind,
             "classes": list(self.label_names),
             "metric": self.metric,
             "train": len(self.train),

@@ -5,21 +5,57 @@ from dataclasses import dataclass
 import numpy as np
 
 from autopeft.errors import AutopeftError
+from autopeft.tasks.kind import TaskKind, get_kind
 from autopeft.tasks.task import Split, Task
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How texts become tokens: end is the pattern's tokens, which follow every text and are never cut."""
+
+    tokenizer: object
+    max_length: int
+    end: tuple[int, ...]
+    task: Task
 
 
 @dataclass(frozen=True, eq=False)
 class TokenisedSplit:
-    """N rows of unpadded int32 token ids, their labels (N,) int64 and lengths (N,) int64."""
+    """N rows of unpadded int32 token ids, their labels (N,) (or what the kind's collate reads) and lengths (N,) int64."""
 
     input_ids: tuple[np.ndarray, ...]
     token_type_ids: tuple[np.ndarray, ...] | None
-    labels: np.ndarray
+    labels: np.ndarray | tuple
     lengths: np.ndarray
     truncated: int = 0  # rows that were cut at max_length
+    kind: str = "classification"
+    groups: np.ndarray | None = None  # (N,) 0, 0, 1, 1, 1 ...: the unit of each row, where a unit has several
+    references: tuple = ()  # per unit, where predictions are compared with something else than labels
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.lengths)
+
+    @property
+    def number_of_units(self) -> int:
+        return len(self) if self.groups is None else int(self.groups[-1]) + 1
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """Row numbers -> their units, each once, in the order of the rows."""
+        return (
+            rows if self.groups is None else np.array(list(dict.fromkeys(self.groups[rows].tolist())), dtype=np.int64)
+        )
+
+    def expand(self, units: np.ndarray) -> np.ndarray:
+        """Units -> the numbers of all of their rows."""
+        if self.groups is None:
+            return units
+        return np.concatenate([np.arange(*np.searchsorted(self.groups, (unit, unit + 1))) for unit in units])
+
+    def unit_lengths(self, units: np.ndarray) -> np.ndarray:
+        """The longest row of each unit."""
+        return np.array([self.lengths[self.expand(units[i : i + 1])].max() for i in range(len(units))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +67,10 @@ class TokenisedTask:
     test: TokenisedSplit
     pad_token_id: int
     task: Task
+
+    @property
+    def kind(self) -> TaskKind:
+        return get_kind(self.task.kind)
 
 
 def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None = None) -> TokenisedTask:
@@ -50,14 +90,15 @@ def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None =
         raise AutopeftError(
             f"The pattern '{pattern}' takes {len(end)} of {max_length} tokens: shorten it or raise --max-length."
         )
-    splits = {
-        part: _tokenise(getattr(task, part), tokenizer, max_length, end) for part in ("train", "validation", "test")
-    }
+    encoding = Encoding(tokenizer, max_length, tuple(end), task)
+    splits = {part: get_kind(task.kind).encode(getattr(task, part), encoding) for part in PARTS}
     return TokenisedTask(**splits, pad_token_id=int(pad), task=task)
 
 
-def _tokenise(split: Split, tokenizer, max_length: int, end: list[int]) -> TokenisedSplit:
-    max_length -= len(end)
+def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: str = "classification") -> TokenisedSplit:
+    """One text or a pair per row -> token ids, with the labels (N,) as they are."""
+    tokenizer, end = encoding.tokenizer, list(encoding.end)
+    max_length = encoding.max_length - len(end)
     pairs = bool(split.texts) and isinstance(split.texts[0], tuple)
     texts = [list(column) for column in zip(*split.texts)] if pairs else [list(split.texts)]
     encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
@@ -68,9 +109,8 @@ def _tokenise(split: Split, tokenizer, max_length: int, end: list[int]) -> Token
         else None
     )
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    return TokenisedSplit(
-        ids, types, np.array(split.labels, dtype=np.int64), lengths, _truncated(encoded, lengths - len(end), max_length)
-    )
+    truncated = _truncated(encoded, lengths - len(end), max_length)
+    return TokenisedSplit(ids, types, labels, lengths, truncated, kind)
 
 
 def _arrays(rows: list[list[int]]) -> tuple[np.ndarray, ...]:

@@ -99,7 +99,7 @@ def test_an_architecture_that_classifies_nothing(tmp_path):
     from transformers import AutoConfig
 
     AutoConfig.for_model("wav2vec2").save_pretrained(tmp_path)
-    with pytest.raises(AutopeftError, match="cannot use for sequence classification"):
+    with pytest.raises(AutopeftError, match="cannot use for text classification"):
         shapes_of(str(tmp_path))
 
 

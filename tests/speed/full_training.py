@@ -33,9 +33,9 @@ from autopeft.methods import peft_fields
 from autopeft.methods.attach import trainable_parameters
 from autopeft.prepare import Prepared
 from autopeft.proxy.run import CLIP, learning_rate_factor
-from autopeft.proxy.training import evaluate, parameter_groups, scored
+from autopeft.proxy.training import evaluate, parameter_groups
 from autopeft.tasks.batches import collate
-from autopeft.tasks.metrics import score
+from autopeft.tasks.kind import get_kind
 from autopeft.tasks.task import Split
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask, tokenise
 
@@ -104,7 +104,9 @@ def by_trainer(prepared: Prepared, rows: PaddedRows, configuration: Configuratio
             ),
             train_dataset=rows.train,
             eval_dataset=rows.validation,
-            compute_metrics=lambda p: {"score": score(metric, p.label_ids, p.predictions.argmax(-1))},
+            compute_metrics=lambda p: {
+                "score": get_kind(prepared.task.kind).score(metric, p.label_ids, p.predictions.argmax(-1))
+            },
             optimizers=optimiser_and_schedule(model, configuration, prepared),
         )
         trainer.remove_callback(PrinterCallback)
@@ -185,7 +187,9 @@ def evaluated_in_order(model: PeftModel, split: TokenisedSplit, tokenised: Token
     """(mean cross-entropy, the task's metric) from batches in the rows' order, padded to their longest row."""
     batches = np.split(np.arange(len(split)), range(EVALUATION_BATCH, len(split), EVALUATION_BATCH))
     logits = [model(**collate(split, chosen, tokenised.pad_token_id)[0]).logits for chosen in batches]
-    return scored(torch.cat(logits), split.labels, tokenised.task.metric)
+    logits, labels = torch.cat(logits), torch.as_tensor(split.labels)
+    score = tokenised.kind.score(tokenised.task.metric, labels, logits.argmax(-1))
+    return torch.nn.functional.cross_entropy(logits, labels).item(), score
 
 
 def result_of(validation: tuple[float, float], model: PeftModel, tokenised: TokenisedTask, clock: Clock) -> dict:

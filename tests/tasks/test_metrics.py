@@ -3,7 +3,7 @@
 import pytest
 
 from autopeft.errors import AutopeftError
-from autopeft.tasks.metrics import score
+from autopeft.tasks.kind import get_kind
 
 LABELS, PREDICTIONS = [0, 0, 0, 1], [0, 0, 1, 1]  # class 0: precision 1, recall 2/3; class 1: precision 1/2, recall 1
 
@@ -17,9 +17,20 @@ LABELS, PREDICTIONS = [0, 0, 0, 1], [0, 0, 1, 1]  # class 0: precision 1, recall
     ],
 )
 def test_values(metric, value):
-    assert score(metric, LABELS, PREDICTIONS) == pytest.approx(value)
+    assert get_kind("classification").score(metric, LABELS, PREDICTIONS) == pytest.approx(value)
 
 
 def test_an_unknown_metric_is_one_sentence():
     with pytest.raises(AutopeftError, match="Did you mean 'accuracy'"):
-        score("acuracy", LABELS, PREDICTIONS)
+        get_kind("classification").score("acuracy", LABELS, PREDICTIONS)
+
+
+def longest(references, predictions):
+    """A metric of the user's own."""
+    return max(map(len, predictions)) / len(references)
+
+
+def test_a_metric_of_the_users_own_is_imported():
+    assert get_kind("classification").score(f"{__name__}:longest", [1, 1], ["a", "bcd"]) == 1.5
+    with pytest.raises(AutopeftError, match="cannot be imported.*package.module:function"):
+        get_kind("classification").score("no.such:thing", [], [])

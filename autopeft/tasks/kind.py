@@ -1,0 +1,138 @@
+"""The small interface every kind of task implements, and the registry. Imports no torch until a batch is made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from autopeft.errors import AutopeftError, did_you_mean
+
+if TYPE_CHECKING:
+    from autopeft.tasks.builtin import Frames
+    from autopeft.tasks.task import Split, Task
+    from autopeft.tasks.tokens import Encoding, TokenisedSplit
+
+REGISTRY: dict[str, "TaskKind"] = {}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user says of the data: columns by name (None: found), and how they are cut and cleaned."""
+
+    name: str  # of the source, for messages
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    group: str | None = None
+    missing_labels: str = "refuse"
+    seed: int = 0
+    rows: dict[str, int | None] = field(default_factory=dict)  # most rows of each split
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a kind makes of a source: label names (empty where there are none), the three splits, notes."""
+
+    label_names: tuple[str, ...]
+    splits: dict[str, "Split"]
+    notes: tuple[str, ...]
+
+
+class TaskKind:
+    """What a task asks of a model: its columns, its head, its loss, its metrics. A subclass with a `name` registers itself.
+
+    Shapes: B rows of a batch, S tokens, C outputs. A unit is what is scored: a row, or where a kind reads several rows
+    together (the options of a question) all of these.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str]  # "text classification"
+    auto_model: ClassVar[str] = "AutoModelForSequenceClassification"  # of transformers
+    peft_task_type: ClassVar[str | None] = "SEQ_CLS"
+    pipeline_tag: ClassVar[str] = "text-classification"
+    metrics: ClassVar[
+        dict[str, Callable[[Sequence, Sequence], float]]
+    ]  # (references, predictions) -> to maximise; the first is the default
+    row_level: ClassVar[bool] = True  # one output per row, read off one state: tokens may be dropped or changed
+    new_head: ClassVar[bool] = True  # a head is trained beside the method; False: the checkpoint's own stays as it is
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            REGISTRY[cls.name] = cls()
+
+    def read(self, frames: "Frames", asked: Asked) -> Read:
+        """Frames with any columns -> cleaned splits. Raises AutopeftError for data that no such task can be made of."""
+        raise NotImplementedError
+
+    def outputs(self, task: "Task") -> int:
+        """num_labels of the head, C."""
+        return len(task.label_names)
+
+    def encode(self, split: "Split", encoding: "Encoding") -> "TokenisedSplit":
+        """Texts -> token ids, with labels in the form that `collate` pads."""
+        raise NotImplementedError
+
+    def collate(self, split: "TokenisedSplit", rows: np.ndarray, pad_token_id: int) -> tuple[dict, "object"]:
+        """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and one tensor of targets."""
+        import torch
+
+        from autopeft.tasks.batches import padded_inputs
+
+        return padded_inputs(split, rows, pad_token_id), torch.from_numpy(split.labels[rows])
+
+    def logits(self, out):
+        """The model's output -> one tensor (B, ...) in fp32."""
+        return out.logits.float()
+
+    def losses(self, logits, targets) -> tuple:
+        """(loss of each unit (U,), its weight in a mean (U,) or None for equal ones)."""
+        raise NotImplementedError
+
+    def loss(self, logits, targets):
+        """The mean loss, a scalar."""
+        values, weights = self.losses(logits, targets)
+        return values.mean() if weights is None else (values * weights).sum() / weights.sum()
+
+    def predictions(self, logits, targets) -> list:
+        """What each unit of a batch is predicted to be, in the form the metrics read."""
+        raise NotImplementedError
+
+    def references(self, split: "TokenisedSplit", units: np.ndarray) -> Sequence:
+        """What the predictions of these units are compared with."""
+        return split.labels[units]
+
+    def strata(self, split: "TokenisedSplit") -> np.ndarray:
+        """A class number for each row (N,), by which subsets keep their shares and layer scores their classes."""
+        return np.asarray(split.labels)
+
+    def score(self, metric: str, references: Sequence, predictions: Sequence) -> float:
+        """The metric, by name or "package.module:function"."""
+        return float(self.metric(metric)(references, predictions))
+
+    def metric(self, name: str) -> Callable[[Sequence, Sequence], float]:
+        """The function of a metric. Raises AutopeftError with a suggestion."""
+        from autopeft.tasks.metrics import own_metric
+
+        if ":" in name:
+            return own_metric(name)
+        if name not in self.metrics:
+            raise AutopeftError(
+                f"There is no metric '{name}' for {self.title}.{did_you_mean(name, self.metrics)} "
+                "One of your own is package.module:function."
+            )
+        return self.metrics[name]
+
+    @property
+    def default_metric(self) -> str:
+        return next(iter(self.metrics))
+
+
+def get_kind(name: str) -> TaskKind:
+    """The registered kind of that name. Raises AutopeftError with the nearest name."""
+    import autopeft.tasks.kinds  # noqa: F401  (the files register themselves)
+
+    if name not in REGISTRY:
+        raise AutopeftError(f"Unknown task '{name}'." + did_you_mean(name, REGISTRY))
+    return REGISTRY[name]

@@ -1,0 +1,47 @@
+"""Text classification: one text or a pair, one of C classes."""
+
+import numpy as np
+
+from autopeft.tasks.kind import Asked, Read, TaskKind
+from autopeft.tasks.metrics import accuracy, macro_f1, matthews
+
+
+class Classification(TaskKind):
+    name = "classification"
+    title = "text classification"
+    metrics = {"accuracy": accuracy, "macro-f1": macro_f1, "matthews": matthews}
+
+    def read(self, frames, asked: Asked) -> Read:
+        from autopeft.tasks.columns import check_classes, clean_rows, select_columns
+        from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+        from autopeft.tasks.task import Split
+
+        name = asked.name
+        frames = select_columns(frames, name, asked.text, asked.text_pair, asked.label, asked.group)
+        frames, notes = clean_rows(frames, name, asked.missing_labels)
+        frames, duplicates = remove_duplicates(frames)
+        label_names = check_classes(frames, name)
+        frames, cuts = cut(frames, name, asked.seed)
+        capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
+        index = {label: number for number, label in enumerate(label_names)}
+        splits = {
+            part: Split(
+                tuple(zip(frame["text"], frame["text2"]) if "text2" in frame else frame["text"]),
+                tuple(index[label] for label in frame["label"]),
+            )
+            for part, frame in capped.items()
+        }
+        return Read(label_names, splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
+
+    def encode(self, split, encoding):
+        from autopeft.tasks.tokens import encode_texts
+
+        return encode_texts(split, encoding, np.array(split.labels, dtype=np.int64))
+
+    def losses(self, logits, targets):
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(logits, targets, reduction="none"), None
+
+    def predictions(self, logits, targets) -> list:
+        return logits.argmax(-1).tolist()
