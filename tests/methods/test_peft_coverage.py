@@ -31,8 +31,3 @@ def test_no_type_is_forgotten_and_none_is_both():
     assert used() | set(named) == {x.value for x in PeftType}
     assert not used() & set(named)
     assert all(len(why) > 20 for why in named.values())
-
-
-def test_the_page_says_how_many():
-    text = PAGE.read_text(encoding="utf-8")
-    assert f"Of peft's {len(PeftType)} types {len(used())} are used" in text
