@@ -1,4 +1,4 @@
-"""Parameter counts that papers and peft's benchmark state, beside ours for the same configuration and backbone.
+"""Parameter counts and ranks that papers and peft's benchmark state, beside ours for the same configuration and backbone.
 
     python tests/methods/paper_numbers.py > docs/paper_numbers.md
 
@@ -14,6 +14,8 @@ from itertools import groupby
 from pathlib import Path
 
 from paper_backbones import backbone
+from paper_ranks import RANKS
+from paper_ranks import line as rank_line
 
 from autopeft.counting import configuration_of
 from autopeft.methods import count
@@ -65,7 +67,7 @@ def rows() -> tuple[Row, ...]:
     return tuple(Row(**{**x, "stated": x["stated"] or runs[x["where"]]}) for x in given)
 
 
-PAGE = """# Counts that others state
+PAGE = """# Counts and ranks that others state
 
 The trainable parameters that papers and peft's own benchmark state, beside what `autopeft count` gives for the same
 configuration. Backbones are built from their published sizes, without weights.
@@ -82,6 +84,12 @@ Not here: the sparse methods (but SHiRA), LISA and HFT, whose share of trained e
 of peft's benchmark the types that are not offered, second runs of the same count, and AdaLoRA's (it starts at twice the
 final rank, ours at 1.5 times, as in the paper at rank 8). For the other methods none was found.
 """
+RANK_PAGE = """## The rank of an update
+
+Of the change of a 256 x 256 weight, every trained number drawn anew, in float64:
+
+| method and settings | the paper | so | ours | agrees | source |
+|---|---|---|---|---|---|"""
 HEAD = "| method and settings | model | where | stated | ours | agrees | |\n|---|---|---|---|---|---|---|"
 
 
@@ -94,6 +102,7 @@ def page() -> str:
     for source, its in groupby(every, lambda row: row.source):
         where = " (MetaMathQA on Llama-3.2-3B; huggingface/peft at 5d602fdb)" if source == PEFT else ""
         text += [f"## {source}{where}\n\n{HEAD}", *(row.line for row in its), ""]
+    text += [RANK_PAGE, *(rank_line(*x) for x in RANKS), ""]
     return "\n".join(text)
 
 

@@ -1,9 +1,10 @@
-"""Our counts beside those that papers and peft's benchmark state."""
+"""Our counts and ranks beside those that papers and peft's benchmark state."""
 
 from pathlib import Path
 
 import pytest
 from paper_numbers import page, rows
+from paper_ranks import RANKS, measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "paper_numbers.md"
 
@@ -18,6 +19,11 @@ def test_a_wrong_number_is_seen():
 
     row = next(x for x in rows() if x.stated == "0.826%")
     assert row.agrees and not replace(row, stated="0.827%").agrees and not replace(row, settings="rank=31").agrees
+
+
+@pytest.mark.parametrize("method, settings, statement, rank, source", RANKS)
+def test_a_stated_rank(method, settings, statement, rank, source):
+    assert measured(method, *settings.items()) == rank
 
 
 def test_the_page_is_what_the_script_prints():
