@@ -7,27 +7,22 @@ equal i + o, of which a rank costs the same, so the mean rank is all that the nu
 """
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.low_rank import LowRank
+from autopeft.methods.method import TARGETS
 from autopeft.methods.rank_pattern import price_classes, rank_pattern, share_out
 from autopeft.methods.sparse import among_largest
 
 
-class Spt(Method):
+class Spt(LowRank):
+    """The count is exact in sum; per module it is that of the mean rank, since the data decide the ranks themselves."""
+
     name = "spt"
     title = "SPT-LoRA"
     paper = "He et al. 2023, arXiv 2303.08566"
     hyperparameters = {"rank": (2, 4, 8, 16), "target_modules": TARGETS}  # the mean rank: 1 leaves nothing to move
     defaults = {"rank": 4, "target_modules": "all-linear"}
     learning_rate = (1e-4, 2e-2)
-    mergeable = True
     needs_statistics = True
-
-    def count(self, settings, layers, shapes):
-        """The sum is exact; per module it is that of the mean rank, since the data decide the ranks themselves."""
-        return {
-            x.path: settings["rank"] * (x.in_features + x.out_features)
-            for x in shapes.select(settings["target_modules"], layers)
-        }
 
     def peft_fields(self, settings, layers, shapes):
         return {
