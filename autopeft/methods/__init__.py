@@ -44,6 +44,8 @@ def company_refusal(names: Sequence[str], shapes: BackboneShapes) -> str | None:
     for one, other in permutations(names, 2):
         if why := get_method(one).refuses_company(other):
             return why
+        if get_method(one).inside_attention and get_method(other).inside_attention:
+            return f"{one} and {other} both take the place of the attention function, so they cannot be combined"
     holders: dict[str, str] = {}
     for name in names if len(names) > 1 else ():
         method, layers = get_method(name), tuple(range(shapes.num_layers))

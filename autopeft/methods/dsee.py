@@ -7,13 +7,17 @@ ROUNDS = 3  # of the decomposition of the pre-trained weight into low rank and s
 
 
 class Dsee(Sparse):
-    """Without the paper's pruning of the base weights, which buys inference time and nothing for training."""
+    """`pruned` is the share of each adapted weight, its smallest entries, that is set to zero before training (the paper
+    trains once more after it): for inference on hardware that skips zeros. A model that loads the adapter is pruned
+    alike, and a search takes it back after every trial.
+    """
 
     name = "dsee"
     title = "DSEE"
     paper = "Chen et al. 2021, arXiv 2111.00160"
-    hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), **Sparse.hyperparameters}
-    defaults = {"rank": 8, "density": 0.001, "target_modules": "query+value"}
+    hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), **Sparse.hyperparameters, "pruned": (0.0, 0.1, 0.2)}
+    defaults = {"rank": 8, "density": 0.001, "target_modules": "query+value", "pruned": 0.0}
+    rewrites_base = True  # and yet starts as the base model where nothing is pruned
 
     def count(self, settings, layers, shapes):
         sparse = super().count(settings, layers, shapes)
@@ -21,7 +25,8 @@ class Dsee(Sparse):
         return {x.path: sparse[x.path] + settings["rank"] * (x.in_features + x.out_features) for x in chosen}
 
     def peft_fields(self, settings, layers, shapes):
-        return {**super().peft_fields(settings, layers, shapes), "peft_type": "DSEE", "rank": settings["rank"]}
+        own = {"peft_type": "DSEE", "rank": settings["rank"], "pruned": settings.get("pruned", 0.0)}
+        return {**super().peft_fields(settings, layers, shapes), **own}
 
     def scores(self, path, weight, settings, statistics, generator):
         from autopeft.methods.sparse import trained_entries

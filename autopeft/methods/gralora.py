@@ -3,10 +3,11 @@
 import math
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.low_rank import LowRank
+from autopeft.methods.method import TARGETS
 
 
-class Gralora(Method):
+class Gralora(LowRank):
     """Every block has rank r / k, all together rank up to k r, at the parameters of one LoRA of rank r."""
 
     name = "gralora"
@@ -15,7 +16,6 @@ class Gralora(Method):
     hyperparameters = {"rank": (4, 8, 16, 32, 64), "gralora_k": (2, 4), "target_modules": TARGETS}
     defaults = {"rank": 8, "gralora_k": 2, "target_modules": "query+value"}
     learning_rate = (1e-4, 2e-2)
-    mergeable = True
     packable = False  # it adds in place, which vmap refuses
 
     def refuses(self, shapes):
@@ -23,12 +23,6 @@ class Gralora(Method):
         if math.gcd(*(size for x in shapes.linears for size in (x.in_features, x.out_features))) % most:
             return f"the widths of {shapes.name} cannot be cut into {most} blocks"
         return None
-
-    def count(self, settings, layers, shapes):
-        return {
-            x.path: settings["rank"] * (x.in_features + x.out_features)
-            for x in shapes.select(settings["target_modules"], layers)
-        }
 
     def peft_fields(self, settings, layers, shapes):
         return {

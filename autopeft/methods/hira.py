@@ -1,9 +1,10 @@
 """HiRA: a linear's weight is multiplied, entry by entry, by one plus a low-rank matrix. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.low_rank import LowRank
+from autopeft.methods.method import TARGETS
 
 
-class Hira(Method):
+class Hira(LowRank):
     """W' = W * (1 + B A): an update of high rank from low-rank factors. B starts at zero."""
 
     name = "hira"
@@ -12,13 +13,6 @@ class Hira(Method):
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32, 64), "target_modules": TARGETS}
     defaults = {"rank": 16, "target_modules": "query+value"}
     learning_rate = (5e-4, 1e-1)  # the update is scaled by the entries of W, which are a few hundredths
-    mergeable = True
-
-    def count(self, settings, layers, shapes):
-        return {
-            x.path: settings["rank"] * (x.in_features + x.out_features)
-            for x in shapes.select(settings["target_modules"], layers)
-        }
 
     def peft_fields(self, settings, layers, shapes):
         return {

@@ -2,7 +2,8 @@
 
 Every module brings as many components as the mean rank says, uses one of them, and takes further ones from the common
 store of all modules of equal i + o, of which a component costs the same. So the trained numbers are those of the mean
-rank whatever the data ask for, and when growth is over every component is in use: sum_k r_k (i + o + 1).
+rank whatever the data ask for, and when growth is over every component is in use: sum_k r_k (i + o + 1). With
+`advance` each module holds one more in reserve while ranks grow: it learns before it counts, and is left over at the end.
 """
 
 from collections.abc import Iterable
@@ -20,16 +21,25 @@ class IncreLora(Method):
     name = "increlora"
     title = "IncreLoRA"
     paper = "Zhang et al. 2023, arXiv 2308.12043"
-    hyperparameters = {"rank": (2, 4, 8), "target_modules": TARGETS, "orthogonality": (0.0, 0.1)}
-    defaults = {"rank": 4, "target_modules": "all-linear", "orthogonality": 0.1}
+    hyperparameters = {
+        "rank": (2, 4, 8),
+        "target_modules": TARGETS,
+        "orthogonality": (0.0, 0.1),
+        "advance": (False, True),
+    }
+    defaults = {"rank": 4, "target_modules": "all-linear", "orthogonality": 0.1, "advance": False}
     # e starts at 0 and a b^T at 4e-4: a run of hundreds of steps wants more than the paper's 3.5e-4 to 8e-4.
     learning_rate = (1e-3, 5e-2)
     mergeable = True
 
     def count(self, settings, layers, shapes):
-        """Per module what it brings, (i + o + 1) for each of `rank` components; the sum is also that of what is used."""
+        """Per module what it brings, (i + o + 1) for each of `rank` components; the sum is also that of what is used.
+
+        A component in reserve counts as any other, although its e is held.
+        """
+        components = settings["rank"] + settings.get("advance", False)
         return {
-            x.path: settings["rank"] * (x.in_features + x.out_features + 1)
+            x.path: components * (x.in_features + x.out_features + 1)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
@@ -38,6 +48,7 @@ class IncreLora(Method):
             "peft_type": "INCRELORA",
             "rank": settings["rank"],
             "alpha": ALPHA,
+            "advance": settings.get("advance", False),
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
@@ -61,7 +72,7 @@ class Growth(Dynamics):
     Sensitivity s of a module: the sum of |p dL/dp| over its components' numbers, a first-order estimate of what the
     loss loses without them that needs no gradient of the whole weight (the paper's own does). Score: the moving
     average of s times that of |s - average|. A component that is taken has never had a gradient, so AdamW begins its
-    moments and their bias correction with it.
+    moments and their bias correction with it; one that was in reserve brings what it has learnt.
     """
 
     def __init__(self, session, settings):
@@ -72,12 +83,17 @@ class Growth(Dynamics):
 
         self.base = session.model.get_base_model()
         self.layers = increlora_layers(self.base)
+        self.components = settings["rank"] + settings.get("advance", False)  # that each module brings
         self.classes: dict[int, list[str]] = {}  # numbers of a component -> the modules that share theirs
         for path, layer in self.layers.items():
             self.classes.setdefault(layer.slots(ADAPTER)[0].numel(), []).append(path)
         device = next(iter(self.layers.values())).slots(ADAPTER)[0].device
         self.average, self.spread = torch.zeros(2, len(self.layers), device=device)
-        self._assign({path: [(path, 0)] for path in self.layers})
+        self.assignment, self.reserve = {path: [(path, 0)] for path in self.layers}, {}
+        if self.components > settings["rank"] and not session.run.step:  # else load() says which they are
+            for path in self.layers:
+                self._hold(path, (path, 1))
+        self._assign()
 
     def before_forward(self, step):
         due = growths_due(step, self.session.run.job.steps)
@@ -86,10 +102,17 @@ class Growth(Dynamics):
             missing = extra - sum(len(self.assignment[path]) - 1 for path in paths)
             if missing:
                 self._grow(paths, missing)
+        if due == GROWTHS and self.reserve:
+            self.reserve = {}
+            self._assign()
 
     def before_update(self, step):
         import torch
 
+        for layer in self.layers.values():
+            for slot in layer.reserves(ADAPTER):
+                if slot.grad is not None:
+                    slot.grad[-1] = 0.0  # e is held
         none = self.average.new_zeros(())  # a procedure may leave a module without a gradient
         sensitivity = torch.stack(
             [
@@ -104,33 +127,53 @@ class Growth(Dynamics):
         """One component more for each of the `number` first by score, round and round; a module's own come first."""
         score = dict(zip(self.layers, (self.average * self.spread).tolist()))
         order = sorted(paths, key=lambda path: -score[path])
-        taken = {slot for path in paths for slot in self.assignment[path]}
-        free = {p: [(p, k) for k in range(self.settings["rank"]) if (p, k) not in taken] for p in reversed(order)}
-        grown = dict(self.assignment)
+        taken = {slot for path in paths for slot in [*self.assignment[path], self.reserve.get(path)]}
+        free = {p: [(p, k) for k in range(self.components) if (p, k) not in taken] for p in reversed(order)}
         for k in range(number):
             path = order[k % len(order)]
             lender = path if free[path] else next(p for p in free if free[p])  # else the least sensitive one's
-            grown[path] = [*grown[path], free[lender].pop(0)]
-        self._assign(grown)
+            slot = free[lender].pop(0)
+            if path in self.reserve:
+                slot, fresh = self.reserve[path], slot
+                self._hold(path, fresh)
+            self.assignment[path] = [*self.assignment[path], slot]
+        self._assign()
 
-    def _assign(self, assignment: dict) -> None:
+    def _hold(self, path: str, slot: tuple[str, int]) -> None:
+        """Let a module hold a slot that nobody has used in reserve."""
+        from autopeft.methods.tuners.increlora import HELD, slot_name
+
+        lender, number = slot
+        getattr(self.layers[lender], slot_name(number))[ADAPTER].data[-1] = HELD
+        self.reserve[path] = slot
+
+    def _assign(self) -> None:
         from autopeft.methods.tuners.increlora import assign
 
-        self.assignment = assignment
-        assign(self.base, ADAPTER, assignment)
-        self.session.model.peft_config[ADAPTER].assignment = assignment  # saved with the adapter
+        assign(self.base, ADAPTER, self.assignment, self.reserve)
+        config = self.session.model.peft_config[ADAPTER]  # saved with the adapter
+        config.assignment, config.reserve = dict(self.assignment), dict(self.reserve)
 
     def state(self):
         import torch
 
         number = {path: k for k, path in enumerate(self.layers)}
         rows = [(number[path], number[lender], k) for path, slots in self.assignment.items() for lender, k in slots]
-        return {"average": self.average, "spread": self.spread, "assignment": torch.tensor(rows)}
+        held = [(number[path], number[lender], k) for path, (lender, k) in self.reserve.items()]
+        return {
+            "average": self.average,
+            "spread": self.spread,
+            "assignment": torch.tensor(rows),
+            "reserve": torch.tensor(held, dtype=torch.int64).reshape(-1, 3),
+        }
 
     def load(self, tensors):
         device = self.average.device
         self.average, self.spread = tensors["average"].to(device), tensors["spread"].to(device)
-        self._assign(by_module(list(self.layers), tensors["assignment"].tolist()))
+        paths = list(self.layers)
+        self.assignment = by_module(paths, tensors["assignment"].tolist())
+        self.reserve = {paths[path]: (paths[lender], k) for path, lender, k in tensors["reserve"].tolist()}
+        self._assign()
 
 
 def growths_due(step: int, steps: int) -> int:

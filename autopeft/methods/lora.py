@@ -1,26 +1,20 @@
 """LoRA: a linear's update is a product of two thin matrices. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.low_rank import LowRank
+from autopeft.methods.method import TARGETS
 
 # One alpha for every rank, as in the paper, which sets it once and does not tune it: a constant is what both scalings
 # (alpha / r, and rank-stabilised alpha / sqrt(r)) are defined over, and the searched learning rate absorbs its size.
 ALPHA = 16
 
 
-class Lora(Method):
+class Lora(LowRank):
     name = "lora"
     title = "LoRA"
     paper = "Hu et al. 2021, arXiv 2106.09685; rsLoRA: Kalajdzievski 2023, arXiv 2312.03732"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32, 64), "target_modules": TARGETS, "rslora": (False, True)}
     defaults = {"rank": 8, "target_modules": "query+value", "rslora": False}
     learning_rate = (1e-4, 2e-2)
-    mergeable = True
-
-    def count(self, settings, layers, shapes):
-        return {
-            x.path: settings["rank"] * (x.in_features + x.out_features)
-            for x in shapes.select(settings["target_modules"], layers)
-        }
 
     def peft_fields(self, settings, layers, shapes):
         return {

@@ -1,6 +1,6 @@
 """LT-SFT: the entries that move furthest in a short full fine-tuning, which is then taken back. Imports no torch."""
 
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.sparse import Sparse, among_largest
 
 
 class LtSft(Sparse):
@@ -15,15 +15,9 @@ class LtSft(Sparse):
         return {"the adapted weights together": sum(super().count(settings, layers, shapes).values())}
 
     def before_attach(self, model, config, settings, layers, statistics):
-        import torch
-
-        shapes = statistics.backbone.shapes
-        counts = super().count(settings, layers, shapes)
-        moved = [statistics.change(f"{path}.weight").abs().flatten() for path in counts]
-        chosen = torch.cat(moved).topk(sum(counts.values())).indices
-        ends = torch.tensor([len(x) for x in moved], device=chosen.device).cumsum(0)
-        split = torch.bucketize(chosen, ends, right=True).bincount(minlength=len(moved)).tolist()
-        numbers = dict(zip(counts, split))
+        counts = super().count(settings, layers, statistics.backbone.shapes)
+        moved = {path: statistics.change(f"{path}.weight").abs().flatten() for path in counts}
+        numbers = among_largest(moved, sum(counts.values()))
         if parts := getattr(config, "parts", None):  # of a combination
             next(part for part in parts if part["peft_type"] == "SPARSE")["numbers"] = numbers
         else:

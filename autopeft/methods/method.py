@@ -30,6 +30,7 @@ class Method:
     mergeable: ClassVar[bool] = False  # the adapters can be merged into the weights
     rewrites_base: ClassVar[bool] = False  # attaching changes frozen weights (PiSSA and its like); detach undoes it
     bypasses_linear: ClassVar[bool] = False  # multiplies by the weight itself: the adapted linear is not called
+    inside_attention: ClassVar[bool] = False  # takes the place of the attention function, which one at a time can
     needs_statistics: ClassVar[bool] = False  # reads `Statistics` (gradients, covariances) when it is attached
     packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or dynamics of its own
 

@@ -13,6 +13,7 @@ class PrefixTuning(Method):
     defaults = {"prefix_length": 8}
     learning_rate = (1e-3, 1e-1)
     zero_start = False  # even zero keys take a share of the attention
+    inside_attention = True
 
     def refuses(self, shapes):
         if shapes.prefix_attention:

@@ -1,38 +1,22 @@
 """PVeRA: VeRA whose scaled projection is the mean and variance of a normal that is drawn from in training. No torch."""
 
 from autopeft.methods.dynamics import Dynamics
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.vera import Vera
 
 
-class Pvera(Method):
+class Pvera(Vera):
     """dy = diag(b) B z with z ~ N(mu, sigma^2) and (mu, log sigma^2) = diag(d) A x; scored and merged with z = mu."""
 
     name = "pvera"
     title = "PVeRA"
     paper = "2025, arXiv 2512.07703"
-    hyperparameters = {"rank": (16, 64, 256, 1024), "target_modules": TARGETS}
-    defaults = {"rank": 256, "target_modules": "query+value"}
-    learning_rate = (1e-3, 1e-1)
-    mergeable = True
     packable = False
 
     def count(self, settings, layers, shapes):
-        return {
-            x.path: 2 * settings["rank"] + x.out_features for x in shapes.select(settings["target_modules"], layers)
-        }
+        return {path: number + settings["rank"] for path, number in super().count(settings, layers, shapes).items()}
 
     def peft_fields(self, settings, layers, shapes):
-        return {
-            "peft_type": "PVERA",
-            "r": settings["rank"],
-            "d_initial": 0.1,
-            "projection_prng_key": 0,
-            "save_projection": True,
-            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
-        }
-
-    def refuses_company(self, other):
-        return "PVeRA shares its random matrices between all modules of a model: leave pvera out"
+        return {**super().peft_fields(settings, layers, shapes), "peft_type": "PVERA"}
 
     def dynamics(self, session, settings):
         return Sampling(session, settings)

@@ -8,6 +8,17 @@ def trained_entries(density: float, numbers: int) -> int:
     return max(1, round(density * numbers))
 
 
+def among_largest(scores: dict, number: int) -> dict[str, int]:
+    """Path -> scores (n,): path -> how many of the `number` largest of all lie in it."""
+    import torch
+
+    pooled = torch.cat(list(scores.values()))
+    chosen = pooled.topk(min(number, len(pooled))).indices
+    ends = torch.tensor([len(x) for x in scores.values()], device=chosen.device).cumsum(0)
+    found = torch.bucketize(chosen, ends, right=True).bincount(minlength=len(scores))
+    return dict(zip(scores, found.tolist()))
+
+
 class Sparse(Method):
     """The same share of every adapted weight: the entries that `scores` puts highest."""
 

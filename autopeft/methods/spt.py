@@ -1,32 +1,28 @@
 """SPT: LoRA whose ranks go where the task's gradients are, under a fixed total. Imports no torch.
 
 He et al. 2023 allocate a budget of weights by accumulated squared gradients: a matrix with many of the most sensitive
-weights gets a LoRA, another has just those weights trained. Here every chosen matrix gets a LoRA, at least of rank 1,
-and its share of the most sensitive weights decides how far beyond. Ranks move between matrices of equal i + o, of
-which a rank costs the same, so the mean rank is all that the number of trained parameters depends on.
+weights gets a LoRA, another has just those weights trained (`spt_hybrid`). Here every chosen matrix gets a LoRA, at
+least of rank 1, and its share of the most sensitive weights decides how far beyond. Ranks move between matrices of
+equal i + o, of which a rank costs the same, so the mean rank is all that the number of trained parameters depends on.
 """
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.low_rank import LowRank
+from autopeft.methods.method import TARGETS
 from autopeft.methods.rank_pattern import price_classes, rank_pattern, share_out
+from autopeft.methods.sparse import among_largest
 
 
-class Spt(Method):
+class Spt(LowRank):
+    """The count is exact in sum; per module it is that of the mean rank, since the data decide the ranks themselves."""
+
     name = "spt"
     title = "SPT-LoRA"
     paper = "He et al. 2023, arXiv 2303.08566"
     hyperparameters = {"rank": (2, 4, 8, 16), "target_modules": TARGETS}  # the mean rank: 1 leaves nothing to move
     defaults = {"rank": 4, "target_modules": "all-linear"}
     learning_rate = (1e-4, 2e-2)
-    mergeable = True
     needs_statistics = True
-
-    def count(self, settings, layers, shapes):
-        """The sum is exact; per module it is that of the mean rank, since the data decide the ranks themselves."""
-        return {
-            x.path: settings["rank"] * (x.in_features + x.out_features)
-            for x in shapes.select(settings["target_modules"], layers)
-        }
 
     def peft_fields(self, settings, layers, shapes):
         return {
@@ -50,12 +46,8 @@ class Spt(Method):
 
 def sensitive_weights(statistics, linears, number: int) -> dict[str, int]:
     """Module path -> how many of the `number` weights with the largest squared gradients lie in it (eq. 4)."""
-    import torch
-
     squares = {x.path: statistics.squared_gradient(f"{x.path}.weight").flatten() for x in linears}
-    pooled = torch.cat(list(squares.values()))
-    least = pooled.topk(min(number, len(pooled))).values[-1]
-    return {path: int((values >= least).sum()) for path, values in squares.items()}
+    return among_largest(squares, number)
 
 
 def allocate(linears, sensitive: dict[str, int], mean: int) -> dict[str, int]:

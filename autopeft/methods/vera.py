@@ -30,6 +30,6 @@ class Vera(Method):
 
     def refuses_company(self, other):
         return (
-            "VeRA shares its random matrices between all modules of a model, which peft cannot combine with another "
-            "method: leave vera out"
+            f"{self.title} shares its random matrices between all modules of a model, which peft cannot combine with "
+            f"another method: leave {self.name} out"
         )

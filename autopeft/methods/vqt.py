@@ -12,6 +12,7 @@ class Vqt(Method):
     hyperparameters = {"query_tokens": (1, 4, 16)}
     defaults = {"query_tokens": 1}
     learning_rate = (2e-4, 2e-2)
+    inside_attention = True
 
     def refuses(self, shapes):
         if shapes.is_decoder:
@@ -19,11 +20,6 @@ class Vqt(Method):
         if not shapes.prefix_attention:
             return f"{shapes.model_type} computes attention in a way of its own, which queries cannot be put into"
         return None
-
-    def refuses_company(self, other):
-        if other != "prefix_tuning":
-            return None
-        return "vqt and prefix_tuning both take the place of the attention function, so they cannot be combined"
 
     def count(self, settings, layers, shapes):
         counts = {shapes.attention_paths[layer]: settings["query_tokens"] * shapes.kv_size for layer in layers}

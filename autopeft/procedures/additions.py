@@ -64,7 +64,7 @@ def not_additive(methods: tuple[str, ...], shapes: BackboneShapes) -> str | None
     known |= {f"{shapes.blocks_path}.{layer}" for layer in range(shapes.num_layers)}
     for name in methods:
         method = get_method(name)
-        if method.rewrites_base:
+        if method.rewrites_base and not method.zero_start:
             return f"{name} moves a part of the backbone's own weights into its adapters"
         fields = fields_of(method, shapes)
         targets = set(fields.get("target_modules", ()))

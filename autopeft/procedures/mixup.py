@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from autopeft.procedures.draws import generator
+from autopeft.procedures.guard import Guard, augmenting
 from autopeft.procedures.procedure import Procedure, only_classes
 
 
@@ -11,9 +12,8 @@ class Mixup(Procedure):
 
     Mixed is what enters the first adapted block (Verma et al. 2018, arXiv 1806.05236), at the tokens that both rows
     have; j runs through a permutation of the batch, whose rows are of similar length. s is the larger share, so that
-    a row keeps its own length and mask (Chen et al. 2020, arXiv 2004.12239). There is no switch that watches the
-    validation loss: a search holds plain training beside this and scores both on validation data, and a run that
-    depended on when it is scored would not be the same run with other rungs.
+    a row keeps its own length and mask (Chen et al. 2020, arXiv 2004.12239). A guard on validation rows ends it for
+    the rest of a run that it harms.
     """
 
     name = "mixup"
@@ -30,10 +30,15 @@ class Mixup(Procedure):
             return why
         return f"{alone[0]} adapts no block at whose entrance rows could be mixed" if alone else None
 
+    def dynamics(self, session, settings):
+        return Guard(session, settings)
+
     def gradients(self, session, rows, settings):
         import torch
         from torch.nn.functional import cross_entropy
 
+        if not augmenting(session):
+            return super().gradients(session, rows, settings)
         random = generator(session, session.run.step)
         share = float(random.beta(settings["alpha"], settings["alpha"]))
         share = max(share, 1 - share)

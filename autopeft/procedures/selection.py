@@ -66,4 +66,8 @@ def fields_of(method: Method, shapes: BackboneShapes) -> dict:
     """A method's peft fields with its defaults on every layer; {} if it adapts none or does not fit."""
     if method.layers == "none" or method.refuses(shapes):
         return {}
-    return method.peft_fields(method.defaults, tuple(range(shapes.num_layers)), shapes)
+    fields = method.peft_fields(method.defaults, tuple(range(shapes.num_layers)), shapes)
+    if "parts" not in fields:
+        return fields
+    targets = [part["target_modules"] for part in fields["parts"]]  # a name in place of a list: none
+    return {"target_modules": [path for paths in targets if isinstance(paths, list) for path in paths]}

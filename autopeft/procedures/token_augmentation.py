@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from autopeft.procedures.draws import generator
+from autopeft.procedures.guard import Guard, augmenting
 from autopeft.procedures.procedure import Procedure, only_rows
 
 SHARE = 0.5  # of a batch's rows are changed: EDA's one new text per text
@@ -17,7 +18,7 @@ class TokenAugmentation(Procedure):
     "swap" exchanges two random tokens, rate * tokens times; "delete" leaves each token out with probability rate.
     Special tokens stay, tokens change places only between the same two of them (a pair's texts stay apart), and one
     token is always left.
-    Like mixup it has no switch of its own: the search compares it with plain training on validation data.
+    A guard on validation rows ends it for the rest of a run that it harms.
     """
 
     name = "token_augmentation"
@@ -30,7 +31,12 @@ class TokenAugmentation(Procedure):
     def refuses(self, methods, shapes):
         return only_rows(shapes)
 
+    def dynamics(self, session, settings):
+        return Guard(session, settings)
+
     def gradients(self, session, rows, settings):
+        if not augmenting(session):
+            return super().gradients(session, rows, settings)
         random = generator(session, session.run.step)
         with changed_tokens(session, OPERATIONS[settings["operation"]], settings["rate"], random):
             return super().gradients(session, rows, settings)

@@ -1,5 +1,6 @@
 """Token elimination: the upper blocks run on the informative share of a text's tokens. Imports no torch."""
 
+from autopeft.methods.method import get_method
 from autopeft.procedures.procedure import Procedure, only_rows
 
 
@@ -23,8 +24,9 @@ class TokenElimination(Procedure):
             return f"{shapes.model_type} does not run its attention where received attention can be seen"
         if "head_only" in methods:
             return "head_only trains no block that could run on fewer tokens"
-        if "prefix_tuning" in methods:
-            return "prefix_tuning takes the place in the attention from which tokens are judged"
+        for name in methods:
+            if get_method(name).inside_attention:
+                return f"{name} takes the place in the attention from which tokens are judged"
         return None
 
     def around(self, model, configuration, shapes):

@@ -34,8 +34,6 @@ def build_table(prepared: Prepared, path: Path, configurations: int, progress: P
     Raises AutopeftError when the file holds another study's table.
     """
     spec = prepared.spec
-    if prepared.space().procedures:
-        raise AutopeftError(f"A table holds plain training only: take the procedures out of space '{spec.space}'.")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     stored = stored_facts(prepared, path)

@@ -3,13 +3,16 @@
 import numpy as np
 
 from autopeft.configuration import Configuration, Scalar
+from autopeft.procedures import get_procedure
 from autopeft.space import SearchSpace
 from autopeft.space.branch import Branch
 from autopeft.space.follow import branch_of, follow
 
 
-def position(branch: Branch, configuration: Configuration) -> np.ndarray:
+def position(space: SearchSpace, branch: Branch, configuration: Configuration) -> np.ndarray:
     """Where a configuration lies, so that the L1 distance of two is layers + settings + learning rate, each 0 to 1.
+
+    In a space with procedures + 1 where these differ, + the mean over their settings (those of another lie at 0).
 
     Layers: Hamming / L. Settings, their mean: a size by the ratio of (1 + value), as a share of its range's logarithm;
     anything else 0 or 1. Learning rate: the ratio, as a share of its range's logarithm.
@@ -21,8 +24,22 @@ def position(branch: Branch, configuration: Configuration) -> np.ndarray:
         on = part in configuration.methods
         value = configuration.settings_of(part).get(setting) if on else 0
         found += [x / len(branch.choices) for x in place(value, values)]
+    found += trained(space, configuration)
     low, high = branch.learning_rate
-    return np.array([*found, np.log(configuration.learning_rate / low) / np.log(high / low)])
+    rate = configuration.learning_rate / get_procedure(configuration.procedure).learning_rate_factor
+    return np.array([*found, np.log(rate / low) / np.log(high / low)])
+
+
+def trained(space: SearchSpace, configuration: Configuration) -> list[float]:
+    """How a configuration is trained, among all the ways of the space."""
+    own, found = dict(configuration.procedure_settings), []
+    for name, choices in space.procedures.items():
+        here = configuration.procedure == name
+        found.append(0.5 * here)
+        for setting, values in choices.items():
+            at = place(own[setting] if here else values[0], values)
+            found += [x * here / len(choices) for x in at]
+    return [*found, 0.5 * (configuration.procedure == "plain")] if found else []
 
 
 def place(value: Scalar, values: tuple) -> list[float]:
@@ -43,7 +60,8 @@ class Rows:
         names = [b.name for b in self._branches]
         self._of = {n: np.flatnonzero(np.array(names) == n) for n in dict.fromkeys(names)}
         self._positions = {
-            n: np.array([position(self._branches[i], configurations[i]) for i in of]) for n, of in self._of.items()
+            n: np.array([position(space, self._branches[i], configurations[i]) for i in of])
+            for n, of in self._of.items()
         }
 
     def used_up(self, tried: set[int]) -> set[str]:
@@ -57,5 +75,5 @@ class Rows:
         free = np.array([i not in tried for i in of], dtype=bool)
         if not free.any():
             return None
-        far = np.abs(self._positions[branch.name][free] - position(branch, configuration)).sum(axis=1)
+        far = np.abs(self._positions[branch.name][free] - position(self.space, branch, configuration)).sum(axis=1)
         return int(of[free][far.argmin()])

@@ -39,7 +39,7 @@ def spread_sample(space: SearchSpace, size: int, seed: int = 0) -> list[Configur
     """About `size` different configurations, the methods in turn, in an order of which any beginning is spread too."""
     branches = space.affordable()
     choosers = {b.name: Spread(b.name, seed + i) for i, b in enumerate(branches)}
-    limits = {b.name: FEWEST if b.configurations == 1 else size for b in branches}
+    limits = {b.name: FEWEST if b.configurations * space.trainings(b) == 1 else size for b in branches}
     found: dict[str, dict[Configuration, None]] = {b.name: {} for b in branches}
     tries = 0
     while sum(map(len, found.values())) < size and tries < 20 * size:

@@ -33,6 +33,7 @@ COLUMNS = (
     "seconds",
     "peak_memory_bytes",
 )
+PROCEDURE = "procedure"  # no method has a setting of that name; a column would not fit the tables that there are
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +65,27 @@ class TruthTable:
     def configurations(self) -> dict[str, Configuration]:
         """Key -> configuration, in the order of the rows."""
         first = self.rows.drop_duplicates("configuration")
-        return {
-            r.configuration: Configuration.of(r.method, json.loads(r.settings), layers_of(r.layers), r.learning_rate)
-            for r in first.itertuples()
-        }
+        return {r.configuration: configuration_of(r) for r in first.itertuples()}
 
     def finished(self) -> set[tuple[str, int]]:
         """(configuration, seed) of every run in the table."""
         return set(zip(self.rows["configuration"], self.rows["seed"]))
+
+
+def configuration_of(row) -> Configuration:
+    """The configuration of a row; how it is trained stands among its settings where that is not plain training."""
+    settings = json.loads(row.settings)
+    how = settings.pop(PROCEDURE, {"name": "plain"})
+    name = how.pop("name")
+    return Configuration.of(row.method, settings, layers_of(row.layers), row.learning_rate, name, how)
+
+
+def settings_text(configuration: Configuration) -> str:
+    """The settings as JSON, with the procedure where it is not plain training."""
+    settings = dict(configuration.settings)
+    if configuration.procedure != "plain":
+        settings[PROCEDURE] = {"name": configuration.procedure, **dict(configuration.procedure_settings)}
+    return json.dumps(settings)
 
 
 def layers_of(text: str) -> tuple[int, ...]:
@@ -89,7 +103,7 @@ def lines_of(configuration: Configuration, trainable: int, curve: Curve) -> str:
     fixed = (
         configuration.key,
         configuration.method,
-        json.dumps(dict(configuration.settings)),
+        settings_text(configuration),
         spans(configuration.layers) if configuration.layers else "none",
         configuration.learning_rate,
         trainable,

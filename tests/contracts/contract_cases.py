@@ -5,7 +5,7 @@ from functools import cache
 from types import SimpleNamespace
 
 import pytest
-from tiny import tiny_model, tiny_statistics
+from tiny import TINY, tiny_model, tiny_statistics
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
@@ -45,6 +45,11 @@ def fitting(method: str, model_type: str):
     if why := refusal(method, found.shapes):
         pytest.skip(why)
     return found
+
+
+def home(method: str):
+    """The first tiny backbone that the method fits."""
+    return next(found for found in map(backbone, TINY) if not refusal(method, found.shapes))
 
 
 def settings(method: str, pick) -> dict:

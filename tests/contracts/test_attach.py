@@ -68,11 +68,12 @@ def test_a_hook_from_before_can_still_be_removed():
 
 
 def test_one_seed_gives_every_method_the_same_head():
-    found = backbone("bert")
-    drawn = copy.copy(found)
+    drawn = copy.copy(backbone("bert"))
     drawn.new_parameters = ("classifier.weight", "classifier.bias")
     heads = []
     for method in METHODS:
+        if refusal(method, drawn.shapes):
+            continue
         with attached(default(method, 3), drawn, seed=5) as model:
             wanted = [p for n, p in trainable_parameters(model) if "classifier.modules_to_save" in n]
             heads.append(torch.cat([p.detach().flatten() for p in wanted]))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from contract_cases import EVERY, METHODS, attached, backbone, configurations, default, fitting, partial
+from contract_cases import EVERY, METHODS, attached, backbone, configurations, default, fitting, home, partial
 from peft import PeftModel
 from tiny import TINY, tiny_batch, tiny_model
 
@@ -170,8 +170,8 @@ def test_trains_in_fp32_on_a_bf16_backbone(method, model_type):
 
 @every_method
 def test_the_seed_decides_the_start(method):
-    found = backbone("bert")
-    heads = tuple(n for n, _ in found.model.named_parameters() if n.startswith("classifier"))
+    found = home(method)
+    heads = tuple(n for n, _ in found.model.named_parameters() if n.startswith(found.shapes.head_modules))
     drawn = SimpleNamespace(**{**vars(found), "new_parameters": heads})
 
     def start(seed: int) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from contract_cases import METHODS, attached, default
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from autopeft.backbone.blocks import describe
-from autopeft.methods import REGISTRY, count
+from autopeft.methods import REGISTRY, count, refusal
 from autopeft.methods.attach import count_built, trainable_parameters
 
 SUBJECTS = ("The film", "Her new book", "This meal", "Our guide")
@@ -41,6 +41,8 @@ def batch(minilm):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_learns_a_real_batch(method, resident, batch):
+    if why := refusal(method, resident.shapes):
+        pytest.skip(why)
     configuration = default(method, resident.shapes.num_layers)
     low, high = REGISTRY[method].learning_rate
     with attached(configuration, resident, seed=0) as model:

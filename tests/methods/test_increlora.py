@@ -14,6 +14,7 @@ from autopeft.methods.attach import count_built
 from autopeft.methods.increlora import ADAPTER, GROWTHS, Growth, growths_due
 from autopeft.methods.rank_pattern import rank_pattern
 from autopeft.methods.tuners.increlora import (
+    HELD,
     IncreLoraConfig,
     IncreLoraLayer,
     final_ranks,
@@ -158,3 +159,45 @@ def test_orthogonality_is_the_mean_of_unsquared_norms():
     with torch.no_grad():
         layer.slots(ADAPTER)[0].copy_(torch.tensor([3.0, 0.0, 0.0, 2.0, 1.0]))  # | 9 - 1 | and | 4 - 1 |
     assert orthogonality(nn.Sequential(layer)).item() == pytest.approx(5.5)
+
+
+ADVANCE = Configuration.of("increlora", {**get_method("increlora").defaults, "rank": 2, "advance": True}, (1, 2), 1e-2)
+
+
+@pytest.mark.parametrize("trainer", ["bert"], indirect=True)
+def test_a_component_in_reserve_learns_before_it_counts(trainer, tmp_path):
+    """a and b move while e is held; it is the next that its module takes, and none is left in reserve at the end."""
+    shapes = trainer.backbone.shapes
+    linears = shapes.select("all-linear", (1, 2))
+    assert count(ADVANCE, shapes) == sum(3 * (x.in_features + x.out_features + 1) for x in linears)
+    job = Job(ADVANCE, 0, STEPS, STEPS, tuple(range(1, STEPS)))
+    with trainer._attached(job) as (model, place):
+        session = Session(trainer, model, place, [trainer._run_of(model, job, own=True)])
+        growth, stepping = session.dynamics[0], session.advance()
+        first = {path: layer.reserves(ADAPTER)[0] for path, layer in growth.layers.items()}
+        begun = {path: slot.detach().clone() for path, slot in first.items()}
+        next(stepping)
+        for path, slot in first.items():
+            assert slot[-1] == HELD and not torch.equal(slot[:-1], begun[path][:-1])
+        while all(len(slots) == 1 for slots in growth.assignment.values()):
+            next(stepping)
+        model.save_pretrained(tmp_path)
+        with torch.no_grad():
+            loaded = PeftModel.from_pretrained(tiny_model("bert"), tmp_path).eval()
+            torch.testing.assert_close(loaded(**tiny_batch()).logits, model(**tiny_batch()).logits, rtol=0, atol=1e-6)
+        grown = next(path for path, slots in growth.assignment.items() if len(slots) > 1)
+        assert growth.layers[grown].slots(ADAPTER)[1] is first[grown] and first[grown][-1] != HELD
+        assert growth.layers[grown].reserves(ADAPTER)[0] is not first[grown]
+        list(stepping)
+        assert not growth.reserve and not any(layer.reserves(ADAPTER) for layer in growth.layers.values())
+        assert sum(final_ranks(model.get_base_model(), ADAPTER).values()) == 2 * len(linears)
+        assert len(set(map(tuple, used(model)))) == 2 * len(linears)
+
+
+@pytest.mark.parametrize("trainer", ["bert"], indirect=True)
+def test_with_components_in_reserve_a_run_resumes_bit_equal(trainer):
+    job, state = Job(ADVANCE, 3, STEPS, STEPS, keep_state=True), None
+    (whole,) = trainer.run([job])
+    for until in (1, 5, 8, STEPS):
+        state = trainer.run([replace(job, until=until, state=state)])[0].state
+    assert state == whole.state

@@ -179,3 +179,21 @@ def test_locft_trains_one_module_of_one_layer():
     with attached(one, found, seed=0) as model:
         trained = [n for n, p in model.named_parameters() if p.requires_grad and "score" not in n]
         assert trained == ["base_model.model.model.layers.1.mlp.down_proj.modules_to_save.default.weight"]
+
+
+def test_dsee_prunes_the_smallest_weights_and_detaching_takes_it_back(tmp_path):
+    found = tiny_backbone("gpt2")
+    before = {k: v.clone() for k, v in found.model.state_dict().items()}
+    wanted = configuration("dsee", pruned=0.2, rank=2)
+    with attached(wanted, found, seed=0) as model:
+        for path, layer in sparse_layers(model).items():
+            kept, weight = layer.get_base_layer().weight.flatten(), before[f"{path}.weight"].flatten()
+            gone = kept == 0
+            assert gone.sum() == round(0.2 * len(weight)) and torch.equal(kept[~gone], weight[~gone])
+            assert weight[gone].abs().max() <= weight[~gone].abs().min()
+        trained = logits(model, tiny_batch())
+        model.save_pretrained(tmp_path)
+    assert all(torch.equal(before[k], v) for k, v in found.model.state_dict().items())
+    loaded = PeftModel.from_pretrained(tiny_model("gpt2"), tmp_path).eval()
+    torch.testing.assert_close(logits(loaded, tiny_batch()), trained)
+    torch.testing.assert_close(logits(loaded.merge_and_unload(), tiny_batch()), trained, atol=1e-4, rtol=1e-4)

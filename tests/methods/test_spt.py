@@ -16,11 +16,11 @@ SETTINGS = {"rank": 4, "target_modules": "all-linear"}
 
 def statistics(backbone, loud: str):
     """Squared gradients drawn at random, those of the modules whose path holds `loud` a hundred times larger."""
+    shapes = {name: parameter.shape for name, parameter in backbone.model.named_parameters()}
 
     def squared_gradient(name: str) -> torch.Tensor:
         generator = torch.Generator().manual_seed(len(name))
-        shape = dict(backbone.model.named_parameters())[name].shape
-        return torch.rand(shape, generator=generator) * (100 if loud in name else 1)
+        return torch.rand(shapes[name], generator=generator) * (100 if loud in name else 1)
 
     return SimpleNamespace(backbone=backbone, squared_gradient=squared_gradient)
 

@@ -1,5 +1,7 @@
 """Mixup is the mixture of hidden states and losses; changed tokens keep a text's structure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,10 @@ from procedure_cases import configuration, opened, trainer
 from torch.nn.functional import cross_entropy
 
 from autopeft.procedures import REGISTRY
+from autopeft.procedures.guard import Guard
 from autopeft.procedures.mixup import entrance, mixed
 from autopeft.procedures.token_augmentation import delete, special_tokens, swap
+from autopeft.proxy.job import Job
 
 ROWS = np.arange(8)
 
@@ -97,3 +101,59 @@ def test_the_model_sees_changed_tokens_in_training_only(operation):
         for row, length in enumerate(mask.sum(1).tolist()):
             assert (ids[row, length:] == 1).all() and ids[row, 0] == 2 and ids[row, length - 1] == 3
             assert set(ids[row, :length].tolist()) <= set(own[row].tolist())
+
+
+GUARDED = ("mixup", "token_augmentation")
+
+
+def guarded(name: str, session) -> Guard:
+    return next(part for part in session.dynamics if isinstance(part, Guard))
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_a_guard_ends_augmentation_when_validation_gets_worse(name, monkeypatch):
+    """Losses that fall, then rise within chance, then clearly: augmented until then, plain to the end."""
+    course = iter([torch.ones(4), torch.full((4,), 0.5), torch.tensor([0.4, 0.7, 0.3, 0.7]), torch.ones(4)])
+    monkeypatch.setattr(Guard, "losses", lambda self: next(course))
+    wanted = configuration(name, trainer().backbone.shapes, "lora", (1, 2))
+    with opened(wanted, steps=16) as session:
+        plainly, on = [], []
+        losses = session.losses
+        session.losses = lambda rows: plainly.append(session.run.step) or losses(rows)
+        for _ in session.advance():
+            on.append(bool(guarded(name, session).on))
+    assert on == [True] * 6 + [False] * 10  # the fourth check comes in the seventh step, after six
+    if name == "mixup":  # which takes its losses itself
+        assert plainly == list(range(7, 16))
+
+
+def test_a_guard_looks_at_fixed_shares_of_a_run_and_leaves_everything_as_it_was():
+    wanted = configuration("mixup", trainer().backbone.shapes, "lora", (1, 2))
+    with opened(wanted, steps=24) as session:
+        guard, looked = guarded("mixup", session), []
+        own = guard.losses
+        guard.losses = lambda: looked.append(session.run.step) or own()
+        guard.on = torch.tensor(True)
+        for _ in session.advance():
+            guard.on.fill_(True)
+        assert looked == list(range(0, 24, 3))
+        state = torch.get_rng_state()
+        losses = own()
+        assert torch.equal(torch.get_rng_state(), state) and losses.shape == (24,)
+        assert losses.mean().item() == pytest.approx(session.evaluate("validation", None)[0][0], rel=1e-5)
+
+
+def test_a_run_whose_guard_has_spoken_goes_on_as_if_it_had_never_stopped(monkeypatch):
+    falling = Guard.losses
+    monkeypatch.setattr(Guard, "losses", lambda self: falling(self) + (10 if self.session.run.step >= 6 else 0))
+    wanted = configuration("token_augmentation", trainer().backbone.shapes, "lora")
+    job = Job(wanted, 1, 16, 16, keep_state=True)
+    (whole,) = trainer().run([job])
+    state = None
+    for until in (5, 9, 16):
+        (done,) = trainer().run([replace(job, until=until, state=state)])
+        state = done.state
+    assert state == whole.state
+    monkeypatch.setattr(Guard, "losses", falling)
+    (unguarded,) = trainer().run([job])
+    assert unguarded.state != whole.state

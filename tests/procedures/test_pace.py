@@ -49,12 +49,12 @@ def test_additions_times_one_are_the_model_and_times_zero_the_backbone(model_typ
             torch.testing.assert_close(without, start, rtol=1e-4, atol=1e-5, msg=str(case))
 
 
-def test_what_adds_nothing_to_a_module_is_refused(monkeypatch):
+def test_what_adds_nothing_to_a_module_is_refused():
     shapes = trainer().backbone.shapes
     for method in ("full", "head_only", "prefix_tuning"):
         assert REGISTRY["pace"].refuses((method,), shapes) == f"{method} adds nothing to the output of a module"
-    monkeypatch.setattr(type(METHODS["dora"]), "rewrites_base", True)
-    assert "own weights" in REGISTRY["pace"].refuses(("lora", "dora"), shapes)
+    assert "own weights" in REGISTRY["pace"].refuses(("bitfit", "pissa"), shapes)
+    assert REGISTRY["pace"].refuses(("dsee",), shapes) is None  # its weights are pruned, and nothing of them moves
     assert {"lora", "dcft", "serial_adapter", "parallel_adapter", "ia3", "vera", "bitfit"} <= set(additive("bert"))
 
 

@@ -110,4 +110,5 @@ def test_says_what_it_cannot_do():
     bert, deberta = (tiny_backbone(m).shapes for m in ("bert", "deberta-v2"))
     assert "deberta-v2" in ELIMINATION.refuses(("lora",), deberta)
     assert ELIMINATION.refuses(("head_only",), bert) and ELIMINATION.refuses(("lora", "prefix_tuning"), bert)
+    assert ELIMINATION.refuses(("vqt",), bert)  # it would find no attention function it can hand on to
     assert ELIMINATION.refuses(("lora",), bert) is None

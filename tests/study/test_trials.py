@@ -13,12 +13,12 @@ from autopeft.front.dominance import non_dominated
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Done
-from autopeft.space import build_space, load_space
+from autopeft.space import SpaceFile, build_space, load_space
 from autopeft.study.folder import StudyFolder
 from autopeft.study.rungs import ladder
 from autopeft.study.sampler import SAMPLERS
 from autopeft.study.spec import StudySpec
-from autopeft.study.trials import ended, open_study, records
+from autopeft.study.trials import ended, finished_methods, open_study, records
 from autopeft.study.trials import run_trials as run_on_folder
 
 SHAPES = bert_shapes(layers=4)
@@ -190,3 +190,18 @@ def test_an_sql_storage_serves_as_well(tmp_path):
     study, space, spec = start(tmp_path, storage=f"sqlite:///{tmp_path}/study.db", trials=3)
     run_trials(study, space, spec, measured, lambda *_: None)
     assert len(records(study)) == 3
+
+
+def test_one_configuration_that_can_be_trained_in_several_ways_is_asked_for_again(tmp_path):
+    """Full fine-tuning of every layer is one configuration; only the probe, with one way to train, is done after one."""
+    study, _, (spec, folder) = start(tmp_path, trials=14, cohort=1)
+    file = SpaceFile(
+        methods={"full": {}, "head_only": {}}, procedures={"lisa": {"gamma": [1], "interval": [5]}}, frozen_layers=[0]
+    )
+    space = build_space("mine", file, SHAPES)
+    run_trials(study, space, (spec, folder), measured, lambda *_: None)
+    asked = [(t.configuration.method, t.configuration.procedure) for t in records(study)]
+    assert asked.count(("head_only", "plain")) == 1
+    assert {("full", "plain"), ("full", "lisa")} <= set(asked) and finished_methods(study, space) == {"head_only"}
+    alone = build_space("mine", file.model_copy(update={"procedures": {}}), SHAPES)
+    assert finished_methods(study, alone) == {"full", "head_only"}

@@ -64,11 +64,3 @@ def test_the_sample_is_spread(minilm):
     assert len(set(sample)) == 40 and sorted(methods[:10]) == sorted(b.name for b in space.affordable())
     assert methods.count("head_only") == 2 and max(methods.count(m) for m in set(methods)) <= 5
     assert {c.frozen_layers for c in sample} == {0, 1, 2, 3, 4, 5, None}
-
-
-def test_a_space_with_procedures_is_refused(tmp_path):
-    (tmp_path / "how.yaml").write_text("methods:\n  lora:\nprocedures:\n  plain:\n  lisa:\n")
-    prepared = prepare(load_spec("truths", {**SMALL, "space": str(tmp_path / "how.yaml")}))
-    with pytest.raises(AutopeftError, match="A table holds plain training only"):
-        build_table(prepared, tmp_path / "table.csv", 3, Progress(quiet=True))
-    assert not (tmp_path / "table.csv").exists()

@@ -1,6 +1,7 @@
 """Searches over a table."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -11,14 +12,16 @@ from sizes import bert_shapes
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
-from autopeft.space import build_space, load_space
+from autopeft.procedures import get_procedure
+from autopeft.proxy.curve import Curve
+from autopeft.space import SpaceFile, build_space, load_space
 from autopeft.study.sampler import BudgetedSampler
 from autopeft.tables.contest import arm_rows, arms_of, contest, figure, pair_rows
 from autopeft.tables.halving import chosen_front
 from autopeft.tables.nearest import Rows, follow
 from autopeft.tables.replay import Arm, Course, Replay, propose, tell
 from autopeft.tables.sample import spread_sample
-from autopeft.tables.truth_table import TruthTable
+from autopeft.tables.truth_table import COLUMNS, TruthTable, lines_of
 
 SCORES = LayerScores("trace", (0.1, 0.3, 0.2), 1)
 
@@ -57,6 +60,35 @@ def test_the_nearest_row_is_of_the_same_method_and_not_tried():
     assert rows.nearest(lora(4, rate=2e-3), {1}) == 0
     assert rows.nearest(lora(4), {0, 1}) is None
     assert {"lora", "ia3"} <= rows.used_up({0, 1}) and "bitfit" not in rows.used_up({0, 1})
+
+
+PROCEDURES = {"lisa": {"gamma": [1, 2], "interval": [5, 20]}, "lozo": {}}
+
+
+def test_a_table_holds_how_its_runs_are_trained(tmp_path):
+    """Written, read again, found by their key; of two rows the one that is trained as proposed is nearer."""
+    file = SpaceFile(methods={"lora": {}, "head_only": {}}, procedures=PROCEDURES)
+    space = build_space("mine", file, bert_shapes())
+    sample = spread_sample(space, 30)
+    assert {c.procedure for c in sample} == {"plain", "lisa", "lozo"}
+    curve = Curve(0, (4, 8), (1.0, 0.9), (1.0, 0.9), (0.5, 0.6), 1.0, 1, 0.9, 0.6)
+    text = "".join(lines_of(c, 1, curve) for c in sample)
+    (tmp_path / "t.csv").write_text(",".join(COLUMNS) + "\n" + text)
+    (tmp_path / "t.json").write_text("{}")
+    read = TruthTable.read(tmp_path / "t.csv").configurations()
+    assert list(read.values()) == sample and list(read) == [c.key for c in sample]
+
+    plain = lora(4)
+    ways = [replace(plain, procedure="lisa", procedure_settings=(("gamma", g), ("interval", 5))) for g in (1, 2)]
+    factor = get_procedure("lozo").learning_rate_factor
+    lozo = replace(
+        plain,
+        learning_rate=1e-3 * factor,
+        procedure="lozo",
+        procedure_settings=tuple(sorted(get_procedure("lozo").defaults.items())),
+    )
+    rows = Rows(space, [lora(8), *ways, lozo])
+    assert [rows.nearest(c, set()) for c in (plain, *ways, lozo)] == [0, 1, 2, 3]
 
 
 def test_a_study_is_told_the_rows_own_parameters_and_values(table):

@@ -16,6 +16,7 @@ from autopeft.methods.tuners.registration import register
 from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+DOWN_AND_UP = ("bottleneck_down", "bottleneck_down_bias", "bottleneck_up", "bottleneck_up_bias")
 
 
 @dataclass
@@ -60,14 +61,14 @@ def initial_values(width: int, bottleneck: int) -> tuple[torch.Tensor, ...]:
 class BottleneckLayer(WrappingLayer):
     """Adds s * bottleneck(x) to the hidden states that the wrapped module returns (a tensor, or first in a tuple)."""
 
-    adapter_layer_names = ("bottleneck_down", "bottleneck_down_bias", "bottleneck_up", "bottleneck_up_bias")
+    adapter_layer_names = DOWN_AND_UP
 
     def new_parameters(self, config: BottleneckConfig) -> dict[str, torch.Tensor]:
-        return dict(zip(self.adapter_layer_names, initial_values(config.hidden_size, config.bottleneck)))
+        return dict(zip(DOWN_AND_UP, initial_values(config.hidden_size, config.bottleneck)))
 
     def bottleneck(self, x: torch.Tensor, adapter_name: str) -> torch.Tensor:
         """x (..., H) -> scaled correction (..., H), fp32."""
-        down, down_bias, up, up_bias = (getattr(self, name)[adapter_name] for name in self.adapter_layer_names)
+        down, down_bias, up, up_bias = (getattr(self, name)[adapter_name] for name in DOWN_AND_UP)
         config = self.configs[adapter_name]
         inner = ACTIVATIONS[config.activation](F.linear(self._cast_input_dtype(x, down.dtype), down, down_bias))
         return config.scaling * F.linear(inner, up, up_bias)

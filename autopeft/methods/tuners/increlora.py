@@ -3,6 +3,8 @@
 Zhang et al. 2023, arXiv 2308.12043: dW = scale * sum_j e_j b_j a_j^T with a_j (i,), b_j (o,) drawn small and e_j 0. A
 component lies in one vector of i + o + 1 numbers, a slot, so it serves any module of equal i + o. Every module brings
 `rank` slots: as long as nobody has assigned them otherwise, it uses its own. What is trained never changes in size.
+With `advance` it brings one more: each module holds a component in reserve, which learns a and b while e is held at
+HELD, so that it is of use as soon as the module grows.
 """
 
 from dataclasses import dataclass, field
@@ -17,21 +19,31 @@ from autopeft.methods.tuners.registration import register
 from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 STD = 0.02  # of a and b at the start, as in the reference code
+HELD = 1e-5  # the e of a component in reserve, as in the reference code
 Assignment = dict[str, list[tuple[str, int]]]  # module path -> (path of the module that brings the slot, its number)
 
 
 @dataclass
 class IncreLoraConfig(WrappingConfig):
-    """rank: the slots that a module brings, and the mean rank in the end; assignment: the slots that it uses."""
+    """rank: the slots that a module brings, and the mean rank in the end; assignment: the slots that it uses.
+
+    advance: one slot more in each module; reserve: module path -> the slot that it holds in reserve.
+    """
 
     name: ClassVar[str] = "INCRELORA"
     rank: int = 4
     alpha: float = 16.0
     assignment: dict = field(default_factory=dict)
+    advance: bool = False
+    reserve: dict = field(default_factory=dict)
 
     def __post_init__(self):
         super().__post_init__()
         self.require("rank", self.rank >= 1, "at least 1")
+
+    @property
+    def slots(self) -> int:
+        return self.rank + self.advance
 
 
 def slot_name(number: int) -> str:
@@ -39,34 +51,40 @@ def slot_name(number: int) -> str:
 
 
 class IncreLoraLayer(MergingLayer):
-    """Wraps a Linear or a GPT-2 Conv1D. used: adapter name -> the (layer, slot number) of its components."""
+    """Wraps a Linear or a GPT-2 Conv1D. used, reserved: adapter name -> the (layer, slot number) of its components."""
 
     adapter_layer_names = ()  # one per slot, as many as the largest adapter of a layer has
 
     def update_layer(self, adapter_name: str, config: IncreLoraConfig) -> None:
-        for name in map(slot_name, range(len(self.adapter_layer_names), config.rank)):
+        for name in map(slot_name, range(len(self.adapter_layer_names), config.slots)):
             setattr(self, name, nn.ParameterDict())
             self.adapter_layer_names = (*self.adapter_layer_names, name)
         # In a plain dictionary: as submodules the other layers would be in the state dict twice.
         vars(self).setdefault("used", {})[adapter_name] = [(self, number) for number in range(config.rank)]
+        vars(self).setdefault("reserved", {})[adapter_name] = []
         super().update_layer(adapter_name, config)
 
     def delete_adapter(self, adapter_name: str) -> None:
         self.used.pop(adapter_name, None)
+        self.reserved.pop(adapter_name, None)
         super().delete_adapter(adapter_name)
 
     def new_parameters(self, config: IncreLoraConfig) -> dict[str, torch.Tensor]:
         both = sum(sizes(self.get_base_layer()))
         return {
-            slot_name(number): torch.cat([torch.randn(both) * STD, torch.zeros(1)]) for number in range(config.rank)
+            slot_name(number): torch.cat([torch.randn(both) * STD, torch.zeros(1)]) for number in range(config.slots)
         }
 
     def slots(self, adapter_name: str) -> list[nn.Parameter]:
-        return [getattr(layer, slot_name(number))[adapter_name] for layer, number in self.used[adapter_name]]
+        return vectors(self.used[adapter_name], adapter_name)
+
+    def reserves(self, adapter_name: str) -> list[nn.Parameter]:
+        return vectors(self.reserved[adapter_name], adapter_name)
 
     def factors(self, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """a (r, i), b (r, o) and e (r,)."""
-        return torch.stack(self.slots(adapter_name)).split([*sizes(self.get_base_layer()), 1], dim=1)
+        """a (r, i), b (r, o) and e (r, 1), the component in reserve included."""
+        every = [*self.slots(adapter_name), *self.reserves(adapter_name)]
+        return torch.stack(every).split([*sizes(self.get_base_layer()), 1], dim=1)
 
     def scaling(self, adapter_name: str) -> float:
         # By the mean rank and not, as in the paper, by the rank so far: taking a component changes no output.
@@ -94,18 +112,25 @@ class IncreLoraModel(WrappingTuner):
 
     def inject_adapter(self, model, adapter_name, *args, **kwargs):
         super().inject_adapter(model, adapter_name, *args, **kwargs)
-        assign(model, adapter_name, self.peft_config[adapter_name].assignment)
+        config = self.peft_config[adapter_name]
+        assign(model, adapter_name, config.assignment, config.reserve)
+
+
+def vectors(places: list, adapter_name: str) -> list[nn.Parameter]:
+    return [getattr(layer, slot_name(number))[adapter_name] for layer, number in places]
 
 
 def increlora_layers(model: nn.Module) -> dict[str, IncreLoraLayer]:
     return {path: module for path, module in model.named_modules() if isinstance(module, IncreLoraLayer)}
 
 
-def assign(model: nn.Module, adapter_name: str, assignment: Assignment) -> None:
-    """Let each module use these slots, in this order."""
+def assign(model: nn.Module, adapter_name: str, assignment: Assignment, reserve: dict[str, tuple[str, int]]) -> None:
+    """Let each module use these slots, in this order, and hold that one in reserve."""
     for path, slots in assignment.items():
-        used = [(model.get_submodule(lender), number) for lender, number in slots]
-        model.get_submodule(path).used[adapter_name] = used
+        layer = model.get_submodule(path)
+        layer.used[adapter_name] = [(model.get_submodule(lender), number) for lender, number in slots]
+        held = [reserve[path]] if path in reserve else []
+        layer.reserved[adapter_name] = [(model.get_submodule(lender), number) for lender, number in held]
 
 
 def final_ranks(model: nn.Module, adapter_name: str) -> dict[str, int]:

@@ -20,6 +20,7 @@ from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, Wrap
 ATTENTION = "autopeft_prefix"  # our name among transformers' attention functions
 DELEGATES = ("eager", "sdpa")  # flash kernels take no mask of this shape
 INITIAL_STD = 0.02
+KEY_AND_VALUE = ("prefixlayers_key", "prefixlayers_value")
 
 
 @dataclass
@@ -37,16 +38,16 @@ class PrefixLayersConfig(WrappingConfig):
 class PrefixLayer(WrappingLayer):
     """Wraps an attention module; while it runs, the module's config names our attention function."""
 
-    adapter_layer_names = ("prefixlayers_key", "prefixlayers_value")
+    adapter_layer_names = KEY_AND_VALUE
 
     def new_parameters(self, config: PrefixLayersConfig) -> dict[str, torch.Tensor]:
         width = key_width(self.get_base_layer().config)
-        return {name: torch.randn(config.num_virtual_tokens, width) * INITIAL_STD for name in self.adapter_layer_names}
+        return {name: torch.randn(config.num_virtual_tokens, width) * INITIAL_STD for name in KEY_AND_VALUE}
 
     def adapted(self, *args, **kwargs):
         if not self.live_adapters:
             return self.base_layer(*args, **kwargs)
-        attention, prefix = self.get_base_layer(), self.prefix()
+        attention, prefix = self.get_base_layer(), self.prefix(*args, **kwargs)
         config = attention.config
         # A copy for the length of this call: other modules share the original, and nothing needs undoing on unload.
         attention.config = redirected(config, ATTENTION, prefix=prefix)
@@ -55,9 +56,12 @@ class PrefixLayer(WrappingLayer):
         finally:
             attention.config = config
 
-    def prefix(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of the live adapters, one after the other: (n, kv heads * head dim) each."""
-        keys, values = ([getattr(self, kind)[name] for name in self.live_adapters] for kind in self.adapter_layer_names)
+    def prefix(self, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the live adapters, one after the other: (n, kv heads * head dim) each.
+
+        What the attention module is given may have a say, and then there is one prefix for each text, (B, n, ...).
+        """
+        keys, values = ([getattr(self, kind)[name] for name in self.live_adapters] for kind in KEY_AND_VALUE)
         return torch.cat(keys), torch.cat(values)
 
 
@@ -92,14 +96,14 @@ def prefix_attention(module, query, key, value, attention_mask, **kwargs):
     """Attention over [P; K], [P; V]: key and value (B, kv heads, S, head dim) grow by n, and so does the mask."""
     prefix_key, prefix_value = module.config.prefix
     delegate = ALL_ATTENTION_FUNCTIONS.get_interface(module.config.delegate, eager_attention(module))
-    attention_mask = extend_mask(attention_mask, query, key, len(prefix_key), is_causal(module, kwargs))
+    attention_mask = extend_mask(attention_mask, query, key, prefix_key.shape[-2], is_causal(module, kwargs))
     return delegate(module, query, prepend(prefix_key, key), prepend(prefix_value, value), attention_mask, **kwargs)
 
 
 def prepend(prefix: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """prefix (n, heads * D) before states (B, heads, S, D), in the dtype of states."""
+    """prefix (n, heads * D), or one per row (B, n, heads * D), before states (B, heads, S, D), in the dtype of states."""
     batch, heads, _, size = states.shape
-    prefix = prefix.to(states.dtype).view(-1, heads, size).transpose(0, 1)
+    prefix = prefix.to(states.dtype).view(*prefix.shape[:-1], heads, size).transpose(-3, -2)
     return torch.cat([prefix.expand(batch, -1, -1, -1), states], dim=2)
 
 

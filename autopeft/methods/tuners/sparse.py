@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from autopeft.errors import AutopeftError
 from autopeft.methods.sparse import trained_entries
 from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.sparse_product import SparseLinear, dense
+from autopeft.methods.tuners.sparse_product import SparseLinear, dense, top
 from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 ADAPTER = "default"  # the adapter that a search trains
@@ -39,15 +39,20 @@ class SparseConfig(WrappingConfig):
 
 @dataclass
 class DseeConfig(SparseConfig):
-    """DSEE (Chen et al. 2021, arXiv 2111.00160): beside the sparse update one of rank r, scaled by alpha / r."""
+    """DSEE (Chen et al. 2021, arXiv 2111.00160): beside the sparse update one of rank r, scaled by alpha / r.
+
+    pruned: share of each wrapped weight, its smallest entries, that is set to zero in the model itself, for good.
+    """
 
     name: ClassVar[str] = "DSEE"
     rank: int = 8
     alpha: float = 16.0
+    pruned: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
         self.require("rank", self.rank >= 1, "at least 1")
+        self.require("pruned", 0 <= self.pruned < 1, "at least 0 and below 1")
 
 
 class SparseLayer(MergingLayer):
@@ -104,6 +109,12 @@ class SparseLayer(MergingLayer):
 
 class DseeLayer(SparseLayer):
     adapter_layer_names = ("sparse_values", "sparse_A", "sparse_B")
+
+    def update_layer(self, adapter_name: str, config: DseeConfig) -> None:
+        super().update_layer(adapter_name, config)
+        weight = self.get_base_layer().weight.data
+        if number := round(config.pruned * weight.numel()):
+            weight.view(-1)[top(-weight.abs(), number)] = 0.0
 
     def new_parameters(self, config: DseeConfig) -> dict[str, torch.Tensor]:
         shape = self.shape()
