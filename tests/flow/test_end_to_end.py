@@ -134,8 +134,8 @@ def test_the_export_is_what_the_search_attached(study):
     result = Result.open(study)
     number = next(t.number for t in result.data.complete if t.configuration.method != "head_only")
     name, configuration = result.choose(str(number))
-    out = result.export("peft", str(number))
-    config = PeftConfig.from_pretrained(str(out)).to_dict()
+    out = result.export("peft", str(number)).folder
+    config = PeftConfig.from_pretrained(out).to_dict()
     for key, value in peft_fields(configuration, result.data.shapes).items():
         assert (sorted(config[key]) if isinstance(config[key], set) else config[key]) == (
             sorted(value) if isinstance(config[key], set) else value
