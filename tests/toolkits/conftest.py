@@ -20,7 +20,7 @@ OFFLINE = {
 
 @pytest.fixture(scope="session")
 def inside(request):
-    """inside(toolkit, *arguments): runs inside/TOOLKIT.py in its environment and returns the last line, parsed.
+    """inside(toolkit, *arguments): runs inside/in_TOOLKIT.py in its environment and returns the last line, parsed.
 
     `pytest -m toolkits` sets up what is missing; any other selection skips with the command that does.
     """
@@ -38,7 +38,6 @@ def interpreter(toolkit: str, install: bool) -> Path:
     command = f"python tests/toolkits/environments.py {toolkit}"
     if not install:
         pytest.skip(f"{toolkit} is not set up: {command}")
-    environments.folder().mkdir(parents=True, exist_ok=True)
     try:
         return environments.set_up(toolkit)
     except subprocess.CalledProcessError as error:
@@ -46,10 +45,10 @@ def interpreter(toolkit: str, install: bool) -> Path:
 
 
 def run_inside(python: Path, toolkit: str, *arguments):
-    """The JSON of the last line that inside/TOOLKIT.py prints; its stderr is shown where it fails."""
+    """The JSON of the last line that inside/in_TOOLKIT.py prints; its stderr is shown where it fails."""
     # PYTHONPATH would put this environment's autopeft before the toolkit's own packages.
     outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    command = [python, INSIDE / f"{toolkit}.py", *map(str, arguments)]
+    command = [python, INSIDE / f"in_{toolkit}.py", *map(str, arguments)]
     done = subprocess.run(command, env=outside | OFFLINE, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout.splitlines()[-1])

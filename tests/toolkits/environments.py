@@ -1,7 +1,7 @@
-"""Sets up the virtual environments of the toolkits that autopeft exports to: python tests/toolkits/environments.py [NAME ...]
+"""Sets up the environments of the toolkits that autopeft exports to: python tests/toolkits/environments.py [NAME ...]
 
 No two of them can share one: each pins other versions of transformers and peft. They lie in the user's cache, or in
-$AUTOPEFT_TOOLKITS, about 13 GB in all; one that is there is kept until its packages here change.
+$AUTOPEFT_TOOLKITS; one that is there is kept until what is said of it here changes.
 """
 
 import json
@@ -16,44 +16,25 @@ from pathlib import Path
 
 import platformdirs
 
-TORCH = "torch==2.13.0"  # first and in every later call, so that no toolkit brings a build for GPUs
+TORCH = "torch==2.13.0"  # first, and in every later call: no toolkit may bring a build for GPUs
 
 
 @dataclass(frozen=True)
 class Environment:
     packages: tuple[str, ...]
-    removed: tuple[str, ...] = ()  # what the packages bring and does not load beside a CPU build of torch
+    alone: tuple[str, ...] = ()  # installed without what they depend on
+    removed: tuple[str, ...] = ()  # brought by the packages, and not to be loaded beside a CPU build of torch
     torch: bool = True
-    dependencies: bool = True  # False: the packages as they are; what they import is named among them
 
 
 ENVIRONMENTS = {
-    "trl": Environment(("trl==1.16.0", "peft==0.21.2", "transformers==5.23.0", "datasets>=5,<6")),
-    "llamafactory": Environment(
-        ("llamafactory==0.9.5", "peft==0.18.1", "transformers==5.6.0", "trl==0.24.0"), ("torchvision", "torchaudio")
-    ),
+    "trl": Environment(("trl==1.16.0", "peft==0.21.2", "transformers==5.23.0")),
+    "llamafactory": Environment(("llamafactory==0.9.5",), removed=("torchvision", "torchaudio")),
     "axolotl": Environment(("axolotl==0.19.0",)),
-    "unsloth": Environment(
-        # The parser alone: its trainer wants a GPU.
-        (
-            "unsloth==2026.10.9",
-            "typer==0.25.1",
-            "click",
-            "rich",
-            "shellingham",
-            "typing-extensions",
-            "annotated-doc",
-            "pydantic==2.12.5",
-            "pydantic-core==2.41.5",
-            "annotated-types",
-            "typing-inspection",
-            "pyyaml",
-        ),
-        torch=False,
-        dependencies=False,
-    ),
-    "adapters": Environment(("adapters==1.3.0", "transformers==4.57.6", "datasets")),
-    "swift": Environment(("ms-swift==4.6.0", "peft==0.20.0", "transformers==5.19.0")),
+    # Its parser alone: its trainer is for GPUs.
+    "unsloth": Environment(("typer", "click", "pydantic", "pyyaml"), alone=("unsloth==2026.10.9",), torch=False),
+    "adapters": Environment(("adapters==1.3.0",)),
+    "swift": Environment(("ms-swift==4.6.0",)),
 }
 
 
@@ -83,30 +64,32 @@ def set_up(name: str) -> Path:
         return found
     home, environment = folder() / name, ENVIRONMENTS[name]
     shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
-    with tempfile.TemporaryDirectory(dir=folder()) as scratch:
-
-        def pip(*arguments: str) -> None:
-            # Beside the environments: the system's own temporary folder is often too small to unpack torch in.
-            here = {**os.environ, "TMPDIR": scratch, "PIP_NO_CACHE_DIR": "1"}
-            command = [home / "bin" / "python", "-m", "pip", "-q", "--disable-pip-version-check", *arguments]
-            subprocess.run(command, check=True, env=here, stderr=subprocess.PIPE, text=True)
-
-        torch = [TORCH] if environment.torch else []
+    torch = [TORCH] if environment.torch else []
+    with tempfile.TemporaryDirectory(dir=folder()) as scratch:  # beside them: /tmp is often too small for torch
         if torch:
-            pip("install", *torch)
-        pip("install", *torch, *environment.packages, *([] if environment.dependencies else ["--no-deps"]))
+            pip(home, scratch, "install", *torch)
+        pip(home, scratch, "install", *torch, *environment.packages)
+        if environment.alone:
+            pip(home, scratch, "install", "--no-deps", *environment.alone)
         if environment.removed:
-            pip("uninstall", "-y", *environment.removed)
+            pip(home, scratch, "uninstall", "-y", *environment.removed)
     (home / "packages.json").write_text(json.dumps(described(name)), encoding="utf-8")
     return home / "bin" / "python"
+
+
+def pip(home: Path, scratch: str, *arguments: str) -> None:
+    """No cache is kept: each archive is unpacked once."""
+    where = {**os.environ, "TMPDIR": scratch, "PIP_NO_CACHE_DIR": "1"}
+    command = [home / "bin" / "python", "-m", "pip", "-q", "--disable-pip-version-check", *arguments]
+    subprocess.run(command, check=True, env=where, stderr=subprocess.PIPE, text=True)
 
 
 def main(names: list[str]) -> int:
     if unknown := set(names) - set(ENVIRONMENTS):
         print(f"Unknown toolkit {', '.join(sorted(unknown))}: there are {', '.join(ENVIRONMENTS)}.", file=sys.stderr)
         return 2
-    folder().mkdir(parents=True, exist_ok=True)
     for name in names or ENVIRONMENTS:
         start = time.monotonic()
         try:
