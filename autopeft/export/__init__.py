@@ -72,5 +72,5 @@ def exported(to: str, written: Written, folder: str = "", alternatives: tuple[st
 
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("beyond", "compressed", "plan", "rows", "signs", "toolkit"):
+    if _module.name not in ("compressed", "signs"):
         importlib.import_module(f"{__name__}.{_module.name}")

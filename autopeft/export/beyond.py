@@ -19,19 +19,18 @@ def beyond_parameters(configuration: Configuration) -> tuple[str, ...]:
         if method.needs_statistics:
             sentences.append(f"{method.title} is set up from the task's data, and a config holds no data.")
         elif chooses_places(method):
-            sentences.append(f"{method.title} chooses which entries are trained once the weights are there.")
-        sentences += losses_in_training(method, settings)
+            sentences.append(f"{method.title} chooses which entries are trained from the weights or at random, and a config names none.")
+        if does(method, "extra_loss", settings):
+            sentences.append(f"{method.title}'s regulariser is not added to the loss.")
+        sentences += losses_between_steps(method, settings)
     return (*sentences, *procedure_losses(configuration))
 
 
-def losses_in_training(method: Method, settings) -> list[str]:
-    """Regularisers and what happens between steps."""
-    sentences = []
-    if does(method, "extra_loss", settings):
-        sentences.append(f"{method.title}'s regulariser is not added to the loss.")
-    if does(method, "dynamics", settings):
-        sentences.append(f"What {method.title} does between the steps (reallocation, reselection, sampling) is left out.")
-    return sentences
+def losses_between_steps(method: Method, settings) -> list[str]:
+    """What a loop without hooks of the method's own leaves out."""
+    if not does(method, "dynamics", settings):
+        return []
+    return [f"What {method.title} does between the steps (reallocation, reselection, sampling) is left out."]
 
 
 def procedure_losses(configuration: Configuration) -> tuple[str, ...]:

@@ -44,3 +44,12 @@ def arguments(case: Case) -> str:
 
     given = {**StudySpec(**case.spec).task_arguments(), "data": case.data}
     return ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+
+
+def source(case: Case) -> dict:
+    """The arguments of datasets' load_dataset: the rows that data.py writes, or the study's own file or hub name."""
+    if case.classifies:
+        return {"path": "json", "data_files": FILES["train"]}
+    kinds = {"jsonl": "json", "json": "json", "csv": "csv", "parquet": "parquet"}
+    kind = kinds.get(case.data.rpartition(".")[2].lower())
+    return {"path": kind, "data_files": case.data} if kind else {"path": case.data}
