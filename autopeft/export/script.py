@@ -3,7 +3,7 @@
 import pprint
 
 from autopeft.export.beyond import does, losses_between_steps, procedure_losses
-from autopeft.export.peft import adapter_config
+from autopeft.export.peft import adapter_config, in_peft
 from autopeft.export.rows import arguments, rows_script, source, words
 from autopeft.export.toolkit import Case, Toolkit, Written
 
@@ -136,13 +136,13 @@ class Regularised(Trainer):
 def sft_script(case: Case) -> str:
     """train.py of adapters on a language model; the adapter_config.json beside it is what is trained."""
     spec, low = case.spec, case.precision == "bf16"
+    own = "" if in_peft(case) else "import autopeft  # noqa: F401  (peft learns of its methods)\n"
     return f'''"""Trains the adapter_config.json beside it on {spec["model"]} with TRL's SFTTrainer and saves the adapter."""
 
 import argparse
 from pathlib import Path
 
-import autopeft  # noqa: F401  (peft learns of autopeft's methods)
-import torch
+{own}import torch
 from datasets import load_dataset
 from peft import PeftConfig
 from transformers import AutoModelForCausalLM
