@@ -24,7 +24,11 @@ class Axolotl(Toolkit):
         keys = tuning(case)
         if not reason and not keys:
             titles = " + ".join(m.title for m in case.methods)
-            reason = f"Axolotl has no keys for {titles}." if case.trainable else f"{titles} trains no part of a language model."
+            reason = (
+                f"Axolotl has no keys for {titles}."
+                if case.trainable
+                else f"{titles} trains no part of a language model."
+            )
         if reason:
             return Written(reason=reason)
         losses += case.beyond
