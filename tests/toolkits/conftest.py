@@ -49,6 +49,6 @@ def run_inside(python: Path, toolkit: str, *arguments):
     # PYTHONPATH would put this environment's autopeft before the toolkit's own packages.
     outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     command = [python, INSIDE / f"in_{toolkit}.py", *map(str, arguments)]
-    done = subprocess.run(command, env=outside | OFFLINE, capture_output=True, text=True)
+    done = subprocess.run(command, env=outside | OFFLINE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout.splitlines()[-1])

@@ -33,7 +33,7 @@ ENVIRONMENTS = {
     "axolotl": Environment(("axolotl==0.19.0",)),
     # Its parser alone: its trainer is for GPUs.
     "unsloth": Environment(("typer", "click", "pydantic", "pyyaml"), alone=("unsloth==2026.10.9",), torch=False),
-    "adapters": Environment(("adapters==1.3.0",)),
+    "adapters": Environment(("adapters==1.3.0", "datasets", "accelerate")),
     "swift": Environment(("ms-swift==4.6.0",)),
 }
 
