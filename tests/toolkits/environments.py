@@ -16,6 +16,14 @@ from pathlib import Path
 
 import platformdirs
 
+INSIDE = Path(__file__).parent / "inside"
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "AXOLOTL_DO_NOT_TRACK": "1",
+    "DO_NOT_TRACK": "1",
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+}
 TORCH = "torch==2.13.0"  # first, and in every later call: no toolkit may bring a build for GPUs
 
 
@@ -84,6 +92,16 @@ def pip(home: Path, scratch: str, *arguments: str) -> None:
     where = {**os.environ, "TMPDIR": scratch, "PIP_NO_CACHE_DIR": "1"}
     command = [home / "bin" / "python", "-m", "pip", "-q", "--disable-pip-version-check", *arguments]
     subprocess.run(command, check=True, env=where, stderr=subprocess.PIPE, text=True)
+
+
+def run(name: str, *arguments):
+    """The JSON of the last line that inside/in_NAME.py prints in that environment. Raises AssertionError with its stderr."""
+    # PYTHONPATH would put this environment's packages before the toolkit's own.
+    outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    command = [python(name), INSIDE / f"in_{name}.py", *map(str, arguments)]
+    done = subprocess.run(command, env=outside | OFFLINE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main(names: list[str]) -> int:

@@ -26,7 +26,7 @@ ASKED = [
     ("serial_adapter", {"bottleneck": 4, "placement": "houlsby"}),
     ("parallel_adapter", {"bottleneck": 4, "layers": "0,1"}),
 ]
-IN_LINEARS = {"lora_A.weight": "lora_A", "lora_B.weight": "lora_B", "lora_magnitude_vector.weight": "m", "ia3_l": "lora_B"}
+IN_LINEARS = {"lora_A.weight": "lora_A", "lora_B.weight": "lora_B", "lora_magnitude_vector.weight": "m.weight", "ia3_l": "lora_B"}
 BOTTLENECK = {
     "bottleneck_down": "adapter_down.0.weight",
     "bottleneck_down_bias": "adapter_down.0.bias",
