@@ -21,6 +21,9 @@ BOTTLENECK = {
     "scaling": 1.0,
     "dropout": 0.0,
 }
+DORA = (
+    "Its DoRA differs: the magnitude scales the bias too, the norm leaves out alpha / rank, and gradients run through it.",
+)
 PLACES = {  # our placement -> theirs, as the keys of a bottleneck config
     "pfeiffer": {
         "mh_adapter": False,
@@ -79,8 +82,10 @@ def translated(case: Case) -> tuple[dict | None, tuple[str, ...]]:
     """(its config without the layers, losses); None where it has nothing of the same parameters."""
     method = case.configuration.method
     settings = case.configuration.settings_of(method)
-    if method in ("lora", "dora"):
+    if method == "lora":
         return low_rank(case, settings), ()
+    if method == "dora":
+        return low_rank(case, settings), DORA
     if method == "ia3":
         return key_value_scales(settings), ()
     if method == "serial_adapter":

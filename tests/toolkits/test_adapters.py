@@ -26,7 +26,12 @@ ASKED = [
     ("serial_adapter", {"bottleneck": 4, "placement": "houlsby"}),
     ("parallel_adapter", {"bottleneck": 4, "layers": "0,1"}),
 ]
-IN_LINEARS = {"lora_A.weight": "lora_A", "lora_B.weight": "lora_B", "lora_magnitude_vector.weight": "m.weight", "ia3_l": "lora_B"}
+IN_LINEARS = {
+    "lora_A.weight": "lora_A",
+    "lora_B.weight": "lora_B",
+    "lora_magnitude_vector.weight": "m.weight",
+    "ia3_l": "lora_B",
+}
 BOTTLENECK = {
     "bottleneck_down": "adapter_down.0.weight",
     "bottleneck_down_bias": "adapter_down.0.bias",
@@ -68,7 +73,7 @@ def expected(one, model) -> tuple[dict, list]:
 
 @pytest.fixture(scope="module")
 def found(inside, tmp_path_factory):
-    """(family, index in ASKED) -> (case, its values, autopeft's logits, what adapters says)."""
+    """(family, index in ASKED) -> (case, verdict, autopeft's logits, what adapters says)."""
     results = {}
     for family in FAMILIES:
         folder = tmp_path_factory.mktemp(family)
@@ -76,10 +81,10 @@ def found(inside, tmp_path_factory):
         model = AutoModelForSequenceClassification.from_pretrained(toy["model"]).eval().requires_grad_(False)
         for index, (method, settings) in enumerate(ASKED):
             one = case(method, settings, family, **toy)
-            export("adapters", one, folder / str(index))
+            done = export("adapters", one, folder / str(index))
             values, logits = expected(one, model)
             save_file(values, folder / str(index) / "values.safetensors")
-            results[family, index] = (one, values, logits)
+            results[family, index] = (one, done.verdict, logits)
         said = inside("adapters", toy["model"], *(folder / str(index) for index in range(len(ASKED))))
         for index in range(len(ASKED)):
             results[family, index] += (said[str(index)],)
@@ -88,8 +93,10 @@ def found(inside, tmp_path_factory):
 
 @pytest.mark.parametrize("index", range(len(ASKED)), ids=[f"{method}-{settings}" for method, settings in ASKED])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_adapters_trains_the_plan_and_computes_the_same(found, family, index):
-    one, values, logits, said = found[family, index]
-    assert {n: tuple(s) for n, s in said["trained"].items()} == {theirs(n, one): s for n, s in planned(one).items()}
-    same = torch.allclose(torch.tensor(said["logits"]), logits, atol=1e-4)
-    assert same or (family == "llama" and one.configuration.method == "parallel_adapter")
+def test_adapters_trains_and_computes_the_same_where_nothing_is_lost(found, family, index):
+    one, verdict, logits, said = found[family, index]
+    trained = {name: tuple(shape) for name, shape in said["trained"].items()}
+    plan = {theirs(name, one): shape for name, shape in planned(one).items()}
+    same = torch.allclose(torch.tensor(said["logits"]), logits, atol=1e-5)
+    assert set(trained) == set(plan)
+    assert (verdict == "lossless") == (same and trained == plan)
