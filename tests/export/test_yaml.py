@@ -35,7 +35,7 @@ def test_numbers_are_numbers(toolkit, key):
     assert found["use_dora"] is True and found["lora_dropout"] == 0.0 and found["lora_alpha"] == 16
 
 
-@pytest.mark.parametrize("method", ["lora_ranks", "pissa", "ia3", "full_layers", "dcft", "bitfit"])
+@pytest.mark.parametrize("method", ["lora_ranks", "pissa", "ia3", "full_layers", "dcft", "ln_tuning"])
 def test_trl_gets_a_script_for_what_it_has_no_key_for(method):
     assert set(get_toolkit("trl").write(case(method)).files) == {"adapter_config.json", "data.py", "train.py"}
 

@@ -142,6 +142,17 @@ def test_the_export_is_what_the_search_attached(study):
         )
 
 
+def test_the_export_command_writes_says_the_verdict_or_refuses(study, tmp_path):
+    done = autopeft("export", study, "--to", "script", "--out", tmp_path / "script")
+    assert (tmp_path / "script" / "train.py").is_file() and "Wrote train.py" in done.stdout
+    assert "python train.py" in done.stdout
+    verdicts = {x["toolkit"]: x for x in json.loads(autopeft("export", study, "--verdicts", "--json").stdout)}
+    assert verdicts["script"]["verdict"] != "unsupported" and verdicts["trl"]["reason"]
+    refused = autopeft("export", study, "--to", "trl", "--out", tmp_path / "trl", check=2)
+    assert "encoder" in refused.stderr and "peft, script" in refused.stderr
+    assert refused.stderr.count("\n") == 1 and not (tmp_path / "trl").exists()
+
+
 def test_a_trained_adapter_gives_the_same_predictions_in_a_new_process(study, tmp_path):
     out = tmp_path / "adapter"
     scores = json.loads(autopeft("train", study, "--steps", "6", "--out", out, "--json").stdout)

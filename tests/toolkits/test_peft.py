@@ -23,8 +23,11 @@ def test_peft_trains_the_plan(method, tmp_path):
         pytest.skip("does not fit")
     one = case(method, model_type="bert")
     export("peft", one, tmp_path)
-    model = get_peft_model(tiny_model("bert"), PeftConfig.from_pretrained(str(tmp_path)))
-    assert trained(model) == plan(one.configuration, tiny_config("bert"))
+    found = trained(get_peft_model(tiny_model("bert"), PeftConfig.from_pretrained(str(tmp_path))))
+    expected = plan(one.configuration, tiny_config("bert"))
+    if method == "adamss":  # how many rows each of its parts has is a clustering of the weights
+        found, expected = found.keys(), expected.keys()
+    assert found == expected
 
 
 def test_ranks_of_a_pattern_survive_saving_and_loading(tmp_path):

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import environments
 import pytest
 from export_cases import case, save_toy
 from tiny import tiny_config
@@ -64,8 +63,7 @@ def test_the_script_trains_what_the_command_has_no_key_for(inside, toy, tmp_path
 def test_the_script_trains_methods_of_autopeft(inside, toy, tmp_path, method):
     """In this environment, with trl alone from its own."""
     one = exported(tmp_path, toy, method, {"layers": "2"})
-    inside("trl", "parse", exported_lora(tmp_path / "lora", toy))  # sets the environment up
-    site = next((environments.python("trl").parents[1] / "lib").glob("python*/site-packages"))
+    site = inside("trl", "site")
     code = f"import runpy, sys; sys.path.append({str(site)!r}); sys.argv[1:] = ['--steps', '2']; runpy.run_path('train.py')"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -73,8 +71,3 @@ def test_the_script_trains_methods_of_autopeft(inside, toy, tmp_path, method):
 
     saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert shapes_of({name: tensor.shape for name, tensor in saved.items()}) == planned(one)
-
-
-def exported_lora(folder, toy):
-    exported(folder, toy, "lora")
-    return folder

@@ -1,7 +1,7 @@
 """In TRL's environment: what its own code trains, or what its own command saved, as JSON of names and shapes.
 
 parse FOLDER: the strict parser and the peft config that it makes, on the model. run FOLDER: `trl sft` of two steps.
-script FOLDER: train.py of two steps.
+script FOLDER: train.py of two steps. site: where its packages lie.
 """
 
 import json
@@ -9,8 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-what, folder = sys.argv[1], Path(sys.argv[2])
-if what == "parse":
+what, folder = sys.argv[1], Path(sys.argv[-1])
+if what == "site":
+    import sysconfig
+
+    found = sysconfig.get_path("purelib")
+elif what == "parse":
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM
     from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_peft_config
