@@ -9,7 +9,7 @@ from autopeft.export.script import WARMUP
 from autopeft.export.toolkit import Case, Toolkit, Written
 from autopeft.export.trl import as_yaml
 
-INITS = (True, "pissa", "olora", "orthogonal")  # those that the peft it pins has
+INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 
 
 class Axolotl(Toolkit):

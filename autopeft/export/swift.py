@@ -8,7 +8,7 @@ from autopeft.export.script import WARMUP
 from autopeft.export.toolkit import Case, Toolkit, Written
 from autopeft.export.trl import as_yaml
 
-INITS = {True: "true", "pissa": "pissa", "olora": "olora", "orthogonal": "orthogonal"}  # those of the peft it pins
+INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 
 
 class Swift(Toolkit):
@@ -29,7 +29,7 @@ class Swift(Toolkit):
         files = {"sft.yaml": as_yaml({**training(case), **keys})}
         files |= {"data.py": labels_script(case)} if case.classifies else {}
         prepare = "python data.py && " if case.classifies else ""
-        return Written(files, f"{prepare}swift sft --config sft.yaml", losses, nearest if losses else "")
+        return Written(files, f"{prepare}swift sft sft.yaml", losses, nearest if losses else "")
 
 
 def tuning(case: Case) -> tuple[dict, tuple[str, ...], str]:
@@ -61,7 +61,7 @@ def lora(case: Case, low_rank: LowRank) -> tuple[dict, tuple[str, ...], str]:
         "target_modules": list(low_rank.targets),
         "use_rslora": low_rank.rslora,
         "use_dora": low_rank.dora,
-        "init_weights": INITS[low_rank.init],
+        "init_weights": "true" if low_rank.init is True else low_rank.init,
     }
     return keys | ({"modules_to_save": list(case.shapes.head_modules)} if case.classifies else {}), losses, nearest
 

@@ -69,7 +69,7 @@ def test_axolotl_unfreezes_biases_of_a_model_that_has_them():
     assert not re.match(form.replace(".", r"\."), "transformer.h.2.attn.c_attn.bias")
 
 
-@pytest.mark.parametrize("method", ["head_only", "oft", "ia3", "dcft", "mica", "kasa", "prefix_tuning"])
+@pytest.mark.parametrize("method", ["head_only", "oft", "ia3", "dcft", "kasa", "prefix_tuning"])
 @pytest.mark.parametrize("toolkit", ["axolotl", "unsloth"])
 def test_what_has_no_key_is_refused(toolkit, method):
     written, _ = said(toolkit, generating(method))

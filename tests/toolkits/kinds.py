@@ -5,7 +5,6 @@ from pathlib import Path
 from export_cases import case
 from tiny import tiny_config
 
-from autopeft.configuration import Configuration
 from autopeft.export import Case, export
 from autopeft.export.plan import canonical, plan
 
@@ -18,6 +17,7 @@ KINDS = {  # what it is called in the table -> method and settings
     "DoRA, some layers": ("dora", {"layers": "1-2"}),
     "PiSSA": ("pissa", {"rank": 4}),
     "OLoRA": ("olora", {"rank": 4}),
+    "MiCA": ("mica", {"rank": 4}),
     "LoRA, orthogonal start": ("orthogonal_lora", {"rank": 4}),
     "AdaLoRA": ("adalora", {}),
     "OFT": ("oft", {"block_size": 8}),
@@ -38,16 +38,11 @@ KINDS = {  # what it is called in the table -> method and settings
 }
 
 
-def asked(kind: str, model_type: str, toy: dict, causal: bool = False, **changes) -> Case:
+def asked(kind: str, model_type: str, toy: dict, causal: bool = False) -> Case:
     """The case of a kind; causal: of a study that trains a language model, which has no task head."""
     one = case(*KINDS[kind], model_type=model_type, **toy)
     given = {**vars(one), "spec": {**one.spec, "task": "causal-lm"}} if causal else vars(one)
-    return Case(**{k: v for k, v in given.items() if k in Case.__dataclass_fields__} | changes)
-
-
-def with_rate(configuration: Configuration, rate: float) -> Configuration:
-    data = configuration.to_json()
-    return Configuration.from_json({**data, "learning_rate": rate})
+    return Case(**{k: v for k, v in given.items() if k in Case.__dataclass_fields__})
 
 
 def written(toolkit: str, cases: dict[str, Case], folder: Path) -> dict:

@@ -14,6 +14,7 @@ EXPRESSED = [  # of the kinds; the others it has to refuse
     "DoRA, some layers",
     "PiSSA",
     "OLoRA",
+    "MiCA",
     "LoRA, orthogonal start",
     "full fine-tuning",
     "full, upper layers",
