@@ -10,6 +10,8 @@ from autopeft.export.trl import as_yaml
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 
+NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
+
 
 class Swift(Toolkit):
     name = "swift"
@@ -104,10 +106,11 @@ def training(case: Case) -> dict:
         "task_type": "seq_cls",
         "num_labels": len(case.labels),
         "problem_type": "single_label_classification",
-        "use_chat_template": False,
     }
     return {
         "model": case.model,
+        **({"model_type": case.shapes.model_type} if case.shapes.model_type in NAMED else {}),
+        "template": "dummy",  # the text between the tokenizer's own first and last tokens
         **(classifier if case.classifies else {}),
         "torch_dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
         "fp16": False,  # it would take it for fp32 weights

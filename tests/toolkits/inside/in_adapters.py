@@ -1,6 +1,6 @@
 """The exported train.py's own model in adapters' environment: MODEL FOLDER ... -> folder's name -> what it is.
 
-trained: {name: shape}. logits: of the inputs in values.safetensors, once the trained parameters have the values there.
+trained: {name: shape}. logits: of the inputs in values.safetensors, if it is there, once the trained parameters have the values there.
 """
 
 import importlib.util
@@ -28,6 +28,8 @@ def adapted(model: str, folder: Path) -> dict:
     assert not unknown, unknown  # it keeps any key and reads those it knows
     built = script(folder).adapted(AutoModelForSequenceClassification.from_pretrained(model)).eval()
     trained = {name: p for name, p in built.named_parameters() if p.requires_grad}
+    if not (folder / "values.safetensors").exists():
+        return {"trained": {name: list(p.shape) for name, p in trained.items()}}
     values = load_file(folder / "values.safetensors")
     for name, parameter in trained.items():
         parameter.copy_(values[name].view_as(parameter))
