@@ -19,7 +19,9 @@ def beyond_parameters(configuration: Configuration) -> tuple[str, ...]:
         if method.needs_statistics:
             sentences.append(f"{method.title} is set up from the task's data, and a config holds no data.")
         elif chooses_places(method):
-            sentences.append(f"{method.title} chooses which entries are trained from the weights or at random, and a config names none.")
+            sentences.append(
+                f"{method.title} chooses which entries are trained from the weights or at random, and a config names none."
+            )
         if does(method, "extra_loss", settings):
             sentences.append(f"{method.title}'s regulariser is not added to the loss.")
         sentences += losses_between_steps(method, settings)

@@ -15,7 +15,9 @@ DATA = "study"  # the name of the rows in dataset_info.json
 class LlamaFactory(Toolkit):
     name = "llamafactory"
     title = "LLaMA-Factory"
-    what = "train.yaml for `llamafactory-cli train`: LoRA, rsLoRA, DoRA, PiSSA, OFT, and whole layers or norms at an end"
+    what = (
+        "train.yaml for `llamafactory-cli train`: LoRA, rsLoRA, DoRA, PiSSA, OFT, and whole layers or norms at an end"
+    )
     needs = "llamafactory 0.9.5"
 
     def write(self, case: Case) -> Written:

@@ -21,7 +21,7 @@ class Peft(Toolkit):
         nearest = f"the parameters of {case.configuration.method} trained by the AdamW steps of the README"
         return Written(
             files={"adapter_config.json": adapter_config(case, case.fields), "README.md": card(case)},
-            command='python -c "import autopeft; from peft import PeftConfig; print(PeftConfig.from_pretrained(\'.\'))"',
+            command="python -c \"import autopeft; from peft import PeftConfig; print(PeftConfig.from_pretrained('.'))\"",
             losses=case.beyond,
             nearest=nearest if case.beyond else "",
         )
@@ -57,6 +57,8 @@ def card(case: Case) -> str:
     spec, shapes, methods = case.spec, case.shapes, case.methods
     share = 100 * case.trainable / shapes.backbone_parameters
     pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
+    auto = "AutoModelForCausalLM" if case.generates else "AutoModelForSequenceClassification"
+    labels = f", num_labels={len(case.labels)}" if case.labels else ""
     lost = "".join(f"\n- {sentence}" for sentence in case.beyond)
     lost = f"\nWhat this config does not hold, and `autopeft train` does:\n{lost}\n" if lost else ""
     return f"""# {case.name}: {case.configuration.method} for {spec["model"]}
@@ -80,9 +82,9 @@ Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, 
 ```python
 import autopeft  # registers the methods that peft does not have
 from peft import PeftConfig, get_peft_model
-from transformers import AutoModelForSequenceClassification
+from transformers import {auto}
 
-base = AutoModelForSequenceClassification.from_pretrained({case.model!r}, num_labels={len(case.labels)})
+base = {auto}.from_pretrained({case.model!r}{labels})
 model = get_peft_model(base, PeftConfig.from_pretrained("."))
 ```
 {lost}

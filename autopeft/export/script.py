@@ -19,8 +19,11 @@ class Script(Toolkit):
     def write(self, case: Case) -> Written:
         if case.classifies:
             return classifier(case)
-        files = {"train.py": sft_script(case), "adapter_config.json": adapter_config(case, case.fields)}
-        return Written(files, "python train.py", case.beyond, nearest(case) if case.beyond else "")
+        if not case.generates:
+            return Written(reason=f"There is no script for {case.kind}: `autopeft train` trains it.")
+        if not case.trainable:
+            return Written(reason=f"{case.methods[0].title} trains no parameter of the language model.")
+        return Written(sft_files(case), "python train.py", case.beyond, nearest(case) if case.beyond else "")
 
 
 def classifier(case: Case) -> Written:
@@ -121,7 +124,7 @@ print(f"validation loss {{loss:.4f}}, {{task.metric}} {{score:.4f}}; adapter in 
 
 def regulariser() -> str:
     """A Trainer that adds the methods' own losses."""
-    return '''
+    return """
 class Regularised(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
@@ -130,7 +133,7 @@ class Regularised(Trainer):
             loss = loss if extra is None else loss + extra
         return (loss, outputs) if return_outputs else loss
 
-'''
+"""
 
 
 def sft_script(case: Case) -> str:

@@ -14,6 +14,7 @@ from autopeft.methods import Method, count, get_method, peft_fields
 from autopeft.study.records import StudyResult
 
 REGISTRY: dict[str, "Toolkit"] = {}
+GENERATIVE = ("causal-lm", "instruction")  # kinds of task that train the language model itself
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,20 @@ class Case:
 
     @classmethod
     def of(cls, result: StudyResult, name: str, configuration: Configuration) -> "Case":
-        return cls(
-            name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder
-        )
+        return cls(name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder)
 
     @property
     def kind(self) -> str:
-        """What is learnt: "classification", or another task of the study's."""
-        return self.spec.get("task") or "classification"
+        """What is learnt: "classification", or another kind of task."""
+        return self.task.get("kind") or self.spec.get("task") or "classification"
 
     @property
     def classifies(self) -> bool:
         return self.kind == "classification"
+
+    @property
+    def generates(self) -> bool:
+        return self.kind in GENERATIVE
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -64,7 +67,7 @@ class Case:
     def fields(self) -> dict:
         """The peft config as a dict, for the study's kind of task."""
         fields = peft_fields(self.configuration, self.shapes)
-        return fields if self.classifies else {**fields, "task_type": "CAUSAL_LM"}
+        return {**fields, "task_type": "CAUSAL_LM"} if self.generates else fields
 
     @property
     def adapter_fields(self) -> dict:
@@ -144,8 +147,10 @@ class Toolkit:
         if not case.shapes.is_decoder:
             encoder = f"{case.spec['model']} is a {case.shapes.model_type} encoder"
             return f"{self.title} trains language models that generate, and {encoder}.", ()
-        if not case.classifies:
+        if case.generates:
             return "", ()
+        if not case.classifies:
+            return f"{self.title} trains language models that generate, and the study's task is {case.kind}.", ()
         head = ", ".join(case.shapes.head_modules)
         return "", (
             f"The classification head ({head}) is not trained: {self.title} trains the language model itself, "

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -55,6 +56,23 @@ def test_a_procedure_is_exported_or_named_as_lost(toolkit):
         written = get_toolkit(toolkit).write(case_of(how))
         said = " ".join((*written.losses, written.reason, *written.files.values()))
         assert written.verdict != "lossless" or name in said
+
+
+def with_kind(one, kind: str):
+    return replace(one, task={**one.task, "kind": kind, "classes": []})
+
+
+@pytest.mark.parametrize("toolkit, file", [("trl", "sft.yaml"), ("llamafactory", "train.yaml"), ("script", "train.py")])
+def test_a_language_model_goes_over_whole(toolkit, file):
+    written = get_toolkit(toolkit).write(with_kind(case("lora", data="rows.jsonl"), "causal-lm"))
+    assert written.verdict == "lossless" and file in written.files and "data.py" not in written.files
+    assert "rows.jsonl" in "".join(written.files.values())
+
+
+@pytest.mark.parametrize("toolkit", ["trl", "llamafactory", "script"])
+def test_other_kinds_of_task_are_refused(toolkit):
+    written = get_toolkit(toolkit).write(with_kind(case("lora"), "token-classification"))
+    assert "token-classification" in written.reason
 
 
 def test_an_unsupported_export_writes_nothing_and_names_toolkits_that_can(tmp_path):
