@@ -5,12 +5,15 @@ from autopeft.export.toolkit import Case
 FILES = {"train": "train.jsonl", "validation": "validation.jsonl"}
 
 
-def rows_script(case: Case, text: str = "prompt", answer: str = "completion") -> str:
-    """data.py: writes train.jsonl and validation.jsonl beside itself, two columns of these names.
+PROMPTED = '{"prompt": text, "completion": " " + word}'
 
-    The answer is the class's verbaliser where the study has them, else its name; the test split stays untouched.
+
+def rows_script(case: Case, row: str = PROMPTED) -> str:
+    """data.py: writes train.jsonl and validation.jsonl beside itself, a row for each text, its class's word and label.
+
+    The word is the class's verbaliser where the study has them, else its name; the test split stays untouched.
     """
-    return f'''"""Writes the study's rows as {" and ".join(FILES.values())}: {text!r} and, for the class, {answer!r}."""
+    return f'''"""Writes the study's rows as {" and ".join(FILES.values())}."""
 
 import json
 from pathlib import Path
@@ -24,9 +27,9 @@ for part, name in {FILES!r}.items():
     split = getattr(task, part)
     with open(here / name, "w", encoding="utf-8") as file:
         for text, label in zip(split.texts, split.labels):
-            text = text if isinstance(text, str) else "\\n".join(text)
-            row = {{{text!r}: text + {(case.spec.get("pattern") or "")!r}, {answer!r}: " " + words[label]}}
-            file.write(json.dumps(row) + "\\n")
+            text = (text if isinstance(text, str) else "\\n".join(text)) + {(case.spec.get("pattern") or "")!r}
+            label, word = int(label), words[label]
+            file.write(json.dumps({row}) + "\\n")
 '''
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 
 from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES, arguments
+from autopeft.export.rows import FILES, rows_script
 from autopeft.export.script import WARMUP
 from autopeft.export.toolkit import Case, Toolkit, Written
 from autopeft.export.trl import as_yaml
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
-
 NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
+LABELLED = '{"messages": [{"role": "user", "content": text}], "label": label}'
 
 
 class Swift(Toolkit):
@@ -29,7 +29,7 @@ class Swift(Toolkit):
         losses += lost + head_losses(case) + case.beyond
         nearest = nearest or f"{case.configuration.method} with the same parameters"
         files = {"sft.yaml": as_yaml({**training(case), **keys})}
-        files |= {"data.py": labels_script(case)} if case.classifies else {}
+        files |= {"data.py": rows_script(case, LABELLED)} if case.classifies else {}
         prepare = "python data.py && " if case.classifies else ""
         return Written(files, f"{prepare}swift sft sft.yaml", losses, nearest if losses else "")
 
@@ -131,24 +131,3 @@ def training(case: Case) -> dict:
         "output_dir": "adapter",
         "report_to": ["none"],
     }
-
-
-def labels_script(case: Case) -> str:
-    """data.py: writes train.jsonl and validation.jsonl in ms-swift's form for classifiers."""
-    return f'''"""Writes the study's rows as {" and ".join(FILES.values())}: a message and the index of its class."""
-
-import json
-from pathlib import Path
-
-from autopeft.tasks import load_task
-
-task = load_task({arguments(case)})
-here = Path(__file__).parent
-for part, name in {FILES!r}.items():
-    split = getattr(task, part)
-    with open(here / name, "w", encoding="utf-8") as file:
-        for text, label in zip(split.texts, split.labels):
-            text = text if isinstance(text, str) else "\\n".join(text)
-            message = {{"role": "user", "content": text + {(case.spec.get("pattern") or "")!r}}}
-            file.write(json.dumps({{"messages": [message], "label": int(label)}}) + "\\n")
-'''

@@ -6,6 +6,8 @@ from autopeft.export.script import WARMUP
 from autopeft.export.toolkit import Case, Toolkit, Written
 from autopeft.export.trl import as_yaml
 
+TEXT = '{"text": text + " " + word}'
+
 
 class Unsloth(Toolkit):
     name = "unsloth"
@@ -22,9 +24,11 @@ class Unsloth(Toolkit):
         if reason:
             return Written(reason=reason)
         losses += lost + case.beyond
+        if case.classifies:
+            losses += ("The loss is over the whole text and not over the class's word alone.",)
         nearest = nearest or f"{case.configuration.method} with the same parameters, on the language model"
         files = {"unsloth.yaml": as_yaml(sections(case, tuned))}
-        files |= {"data.py": rows_script(case)} if case.classifies else {}
+        files |= {"data.py": rows_script(case, TEXT)} if case.classifies else {}
         prepare = "python data.py && " if case.classifies else ""
         return Written(files, f"{prepare}unsloth train -c unsloth.yaml", losses, nearest if losses else "")
 
@@ -62,7 +66,10 @@ def sections(case: Case, tuned: dict) -> dict:
     lora = {"lora": tuned["lora"]} if "lora" in tuned else {}
     return {
         "model": case.model,
-        "data": {"local_dataset": [FILES["train"] if case.classifies else case.data]},
+        "data": {
+            "local_dataset": [FILES["train"] if case.classifies else case.data],
+            "format_type": "auto" if case.kind == "instruction" else "raw",  # no chat template around a text
+        },
         "training": {
             "training_type": tuned["training_type"],
             "load_in_4bit": False,
