@@ -1,6 +1,9 @@
 """adapters on what is exported: what it trains is the plan, and with the same values it computes the same logits."""
 
+import json
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -100,3 +103,14 @@ def test_adapters_trains_and_computes_the_same_where_nothing_is_lost(found, fami
     same = torch.allclose(torch.tensor(said["logits"]), logits, atol=1e-5)
     assert set(trained) == set(plan)
     assert (verdict == "lossless") == (same and trained == plan)
+
+
+def test_the_script_trains_and_saves(inside, tmp_path):
+    toy = save_toy(tmp_path, "bert", causal=False)
+    config = (
+        tmp_path / "model" / "tokenizer_config.json"
+    )  # transformers 4 calls a tokenizer of transformers 5 otherwise
+    config.write_text(json.dumps({**json.loads(config.read_text()), "tokenizer_class": "PreTrainedTokenizerFast"}))
+    done = export("adapters", case("serial_adapter", {"layers": "1"}, "bert", **toy), tmp_path / "out")
+    subprocess.run([sys.executable, "data.py"], cwd=done.folder, check=True)
+    assert {"adapter_config.json", "pytorch_adapter.bin", "task_head.pt"} <= set(inside("adapters", "run", done.folder))

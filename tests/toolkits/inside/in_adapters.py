@@ -1,10 +1,12 @@
-"""The exported train.py's own model in adapters' environment: MODEL FOLDER ... -> folder's name -> what it is.
+"""The exported train.py in adapters' environment. run FOLDER: all of it; the files that it saved.
 
-trained: {name: shape}. logits: of the inputs in values.safetensors, if it is there, once the trained parameters have the values there.
+MODEL FOLDER ...: its model; folder's name -> trained: {name: shape}, and logits: of the inputs in values.safetensors, if
+it is there, once the trained parameters have the values there.
 """
 
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -37,4 +39,9 @@ def adapted(model: str, folder: Path) -> dict:
     return {"trained": {name: list(p.shape) for name, p in trained.items()}, "logits": logits.tolist()}
 
 
-print(json.dumps({Path(folder).name: adapted(sys.argv[1], Path(folder)) for folder in sys.argv[2:]}))
+if sys.argv[1] == "run":
+    os.chdir(sys.argv[2])
+    script(Path.cwd()).main()
+    print(json.dumps(sorted(os.listdir("adapter"))))
+else:
+    print(json.dumps({Path(folder).name: adapted(sys.argv[1], Path(folder)) for folder in sys.argv[2:]}))
