@@ -168,19 +168,53 @@ def report(study, json_) -> None:
 
 @commands.command()
 @click.argument("study")
-@click.option("--to", default="peft", show_default=True, help="Toolkit.")
+@click.option("--to", default="peft", show_default=True, help="Toolkit (see --verdicts).")
 @click.option("--trial", default="best", show_default=True, help="best, knee or a trial's number.")
 @click.option("--out", type=click.Path(), help="Folder (default: STUDY/export/TOOLKIT).")
-def export(study, to, trial, out) -> None:
+@click.option("--verdicts", is_flag=True, help="Only say what each toolkit can express of it.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be written.")
+@as_json
+def export(study, to, trial, out, verdicts, dry_run, json_) -> None:
     """Write a configuration as a toolkit's own files.
 
+    The verdict is lossless, lossy (each loss is named; the exit code is 0) or unsupported (nothing is written; the
+    exit code is 2).
+
     \b
-    Example: autopeft export runs/NAME --to peft --trial knee
+    Examples:
+      autopeft export runs/NAME --to llamafactory --trial knee
+      autopeft export runs/NAME --verdicts
     """
     from autopeft.result import Result
 
-    folder = Result.open(study).export(to, trial, out)
-    click.echo(f"Wrote {', '.join(sorted(p.name for p in folder.iterdir()))} to {folder}")
+    result = Result.open(study)
+    if verdicts:
+        return print_verdicts(result.case(trial), json_)
+    done = result.export(to, trial, out, dry_run)
+    if json_:
+        click.echo(json.dumps(done.to_json(), indent=1))
+    if done.verdict == "unsupported":
+        raise AutopeftError(f"{done.reason} Toolkits that can: {', '.join(done.alternatives)}.")
+    if json_:
+        return
+    click.echo(f"{'Would write' if dry_run else 'Wrote'} {', '.join(done.files)} to {done.folder}: {done.verdict}.")
+    for loss in done.losses:
+        click.echo(f"  Lost: {loss}")
+    if done.nearest:
+        click.echo(f"  Trained instead: {done.nearest}.")
+    click.echo(f"Run it there: {done.command}")
+
+
+def print_verdicts(case, json_: bool) -> None:
+    """A row per toolkit: what it can express of a configuration."""
+    from autopeft.cli_looks import print_rows
+    from autopeft.export import verdicts
+
+    found = verdicts(case)
+    if json_:
+        return click.echo(json.dumps([x.to_json() for x in found], indent=1))
+    rows = [{"toolkit": x.toolkit, "verdict": x.verdict, "why": x.reason or " ".join(x.losses)} for x in found]
+    print_rows(rows, f"{case.name}: {case.configuration}")
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
@@ -11,6 +12,9 @@ from autopeft.space import parse_budget
 from autopeft.study.folder import StudyFolder
 from autopeft.study.records import StudyResult
 from autopeft.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from autopeft.export import Case, Exported
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,23 @@ class Result:
             )
         return f"trial {which}", trials[which].configuration
 
-    def export(self, to: str = "peft", which: str = "best", out: str | Path | None = None) -> Path:
-        """Write a configuration as a toolkit's own files and return their folder."""
+    def case(self, which: str = "best") -> "Case":
+        """What a toolkit is given of "best", "knee" or a trial's number. Raises AutopeftError if there is none."""
+        from autopeft.export import Case
+
+        return Case.of(self.data, *self.choose(which))
+
+    def export(
+        self, to: str = "peft", which: str = "best", out: str | Path | None = None, dry_run: bool = False
+    ) -> "Exported":
+        """Write a configuration as a toolkit's own files and say what they lose; dry_run: only say it.
+
+        Where the toolkit cannot express it nothing is written, and the verdict says why and names those that can.
+        """
         from autopeft.export import export
 
-        name, configuration = self.choose(which)
-        return export(to, self.data, name, configuration, Path(out) if out else Path(self.data.folder) / "export" / to)
+        folder = Path(out) if out else Path(self.data.folder) / "export" / to
+        return export(to, self.case(which), folder, dry_run)
 
     def write_report(self) -> dict[str, Path]:
         """Write report.html, front.csv, front.json and trials.csv into the study folder."""

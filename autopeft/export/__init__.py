@@ -1,21 +1,76 @@
-"""Configuration -> a toolkit's own files. Imports no torch."""
+"""Configuration -> a toolkit's own files, with a verdict on what they lose. Imports no torch.
 
+Toolkits register themselves, one file each; nothing here lists them.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError, did_you_mean
-from autopeft.export.peft import export_peft
-from autopeft.study.records import StudyResult
+from autopeft.errors import AutopeftError
+from autopeft.export.toolkit import REGISTRY, Case, Toolkit, Written, get_toolkit
+from autopeft.study.folder import write_whole
 
-TOOLKITS = {"peft": export_peft}
+__all__ = ["REGISTRY", "Case", "Exported", "Toolkit", "Written", "export", "get_toolkit", "verdicts"]
 
 
-def export(to: str, result: StudyResult, name: str, configuration: Configuration, out: Path) -> Path:
-    """Write the files of one toolkit into a folder and return it. Raises AutopeftError for an unknown toolkit."""
-    if to not in TOOLKITS:
-        raise AutopeftError(f"Unknown toolkit '{to}'." + did_you_mean(to, TOOLKITS))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AutopeftError(f"The folder {out} cannot be made ({error.strerror}): choose another with --out.") from None
-    return TOOLKITS[to](result, name, configuration, out)
+@dataclass(frozen=True)
+class Exported:
+    """What an export came to."""
+
+    toolkit: str
+    verdict: str  # lossless | lossy | unsupported
+    losses: tuple[str, ...]
+    nearest: str
+    reason: str
+    alternatives: tuple[str, ...]  # toolkits that can, where this one cannot
+    command: str
+    folder: str
+    files: tuple[str, ...]
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+
+def export(to: str, case: Case, out: Path, dry_run: bool = False) -> Exported:
+    """Write the files of one toolkit into a folder, unless it is a dry run or the toolkit cannot express the case.
+
+    Raises AutopeftError for an unknown toolkit and a folder that cannot be made.
+    """
+    written = get_toolkit(to).write(case)
+    if written.files and not dry_run:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AutopeftError(
+                f"The folder {out} cannot be made ({error.strerror}): choose another with --out."
+            ) from None
+        for name, text in written.files.items():
+            write_whole(out / name, text)
+    can = tuple(x.toolkit for x in verdicts(case) if x.verdict != "unsupported") if written.reason else ()
+    return exported(to, written, str(out), can)
+
+
+def verdicts(case: Case) -> list[Exported]:
+    """What every toolkit would say of a case."""
+    return [exported(name, toolkit.write(case)) for name, toolkit in sorted(REGISTRY.items())]
+
+
+def exported(to: str, written: Written, folder: str = "", alternatives: tuple[str, ...] = ()) -> Exported:
+    return Exported(
+        to,
+        written.verdict,
+        written.losses,
+        written.nearest,
+        written.reason,
+        alternatives,
+        written.command,
+        folder,
+        tuple(sorted(written.files)),
+    )
+
+
+for _module in pkgutil.iter_modules(__path__):
+    if _module.name not in ("compressed", "signs"):
+        importlib.import_module(f"{__name__}.{_module.name}")

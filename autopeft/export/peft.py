@@ -1,59 +1,78 @@
-"""Configuration -> adapter_config.json and a README with the training hyperparameters. Imports no torch."""
+"""peft: adapter_config.json and a README with the training hyperparameters. Imports no torch."""
 
 import json
 from importlib.metadata import version
-from pathlib import Path
 
-from autopeft.configuration import Configuration, called
-from autopeft.methods import count, get_method, peft_fields
+from autopeft.configuration import called
+from autopeft.export.beyond import types_of_peft
+from autopeft.export.toolkit import Case, Toolkit, Written
 from autopeft.procedures import get_procedure
-from autopeft.study.folder import write_whole
 from autopeft.study.records import StudyResult
 
 
-def export_peft(result: StudyResult, name: str, configuration: Configuration, out: Path) -> Path:
-    """Write what peft's own get_peft_model needs to train this configuration, and how it was trained here."""
-    fields = {
-        **peft_fields(configuration, result.shapes),
-        "base_model_name_or_path": result.spec["model"],
-        "peft_version": version("peft"),
-    }
-    write_whole(out / "adapter_config.json", json.dumps(fields, indent=2, sort_keys=True) + "\n")
-    write_whole(out / "README.md", readme(result, name, configuration))
-    return out
+class Peft(Toolkit):
+    name = "peft"
+    title = "peft"
+    what = "adapter_config.json for get_peft_model"
+    needs = "peft 0.21, and autopeft for the methods that peft does not have"
+
+    def write(self, case: Case) -> Written:
+        """Every field that the search itself gave to peft; all of it is trained, what else the method does is said."""
+        nearest = f"the parameters of {case.configuration.method} trained by the AdamW steps of the README"
+        return Written(
+            files={"adapter_config.json": adapter_config(case, case.fields), "README.md": card(case)},
+            command="python -c \"import autopeft; from peft import PeftConfig; print(PeftConfig.from_pretrained('.'))\"",
+            losses=case.beyond,
+            nearest=nearest if case.beyond else "",
+        )
 
 
-def head_rate(spec: dict, configuration: Configuration) -> float:
-    """The head's learning rate; the linear probe trains nothing else."""
-    return configuration.learning_rate if configuration.method == "head_only" else spec["head_learning_rate"]
+def adapter_config(case: Case, fields: dict) -> str:
+    """The text of adapter_config.json."""
+    whole = {**fields, "base_model_name_or_path": case.model, "peft_version": version("peft")}
+    return json.dumps(whole, indent=2, sort_keys=True) + "\n"
 
 
-def trained_by(configuration: Configuration) -> str:
+def in_peft(case: Case) -> bool:
+    """Whether peft itself has the method; the others need autopeft to be imported."""
+    return case.fields["peft_type"] in types_of_peft()
+
+
+def trained_by(case: Case) -> str:
     """What peft's config cannot hold: how the parameters were trained."""
-    procedure = get_procedure(configuration.procedure)
+    configuration, procedure = case.configuration, get_procedure(case.configuration.procedure)
     if configuration.procedure == "plain":
         return procedure.title
     how = called(configuration.procedure, configuration.procedure_settings)
     return f"{procedure.title} ({procedure.paper}): `{how}`; peft does not know it, `autopeft train` does"
 
 
-def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
-    """The training hyperparameters of a configuration, and the lines that train it."""
-    spec, trainable = result.spec, count(configuration, result.shapes)
-    pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
-    methods = [get_method(m) for m in configuration.methods]
-    return f"""# {name}: {configuration.method} for {spec["model"]}
+def readme(result: StudyResult, name: str, configuration) -> str:
+    """The training hyperparameters of a configuration of a study, and the lines that train it."""
+    return card(Case.of(result, name, configuration))
 
-Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training rows, {len(result.task["classes"])} classes).
+
+def card(case: Case) -> str:
+    """The training hyperparameters of a case, and the lines that train it."""
+    spec, shapes, methods = case.spec, case.shapes, case.methods
+    share = 100 * case.trainable / shapes.backbone_parameters
+    pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
+    auto = "AutoModelForCausalLM" if case.generates else "AutoModelForSequenceClassification"
+    labels = f", num_labels={len(case.labels)}" if case.labels else ""
+    lost = "".join(f"\n- {sentence}" for sentence in case.beyond)
+    lost = f"\nWhat this config does not hold, and `autopeft train` does:\n{lost}\n" if lost else ""
+    return f"""# {case.name}: {case.configuration.method} for {spec["model"]}
+
+Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, {len(case.labels)} classes).
 
 | | |
 |---|---|
 | method | {", ".join(m.title for m in methods)} ({"; ".join(m.paper for m in methods)}) |
-| configuration | `{configuration}` |
-| trainable parameters | {trainable:,} ({result.percent(trainable):.3f} % of the backbone), and {result.shapes.head_parameters:,} of the task head |
-| task head, trained in full | {", ".join(result.shapes.head_modules)} |
-| learning rate | {configuration.learning_rate:g}, and {head_rate(spec, configuration):g} for the task head; 6 % linear warm-up, then linear decay to zero |
-| procedure | {trained_by(configuration)} |
+| configuration | `{case.configuration}` |
+| trainable parameters | {case.trainable:,} ({share:.3f} % of the backbone), and {shapes.head_parameters:,} of the task head |
+| task head, trained in full | {", ".join(shapes.head_modules)} |
+| learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; 6 % linear warm-up, then linear decay to zero |
+| procedure | {trained_by(case)} |
 | optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
@@ -63,11 +82,11 @@ Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training ro
 ```python
 import autopeft  # registers the methods that peft does not have
 from peft import PeftConfig, get_peft_model
-from transformers import AutoModelForSequenceClassification
+from transformers import {auto}
 
-base = AutoModelForSequenceClassification.from_pretrained({spec["model"]!r}, num_labels={len(result.task["classes"])})
+base = {auto}.from_pretrained({case.model!r}{labels})
 model = get_peft_model(base, PeftConfig.from_pretrained("."))
 ```
-
-`autopeft train {result.folder}` trains it in full and saves the adapter.
+{lost}
+`autopeft train {case.folder}` trains it in full and saves the adapter.
 """

@@ -134,12 +134,23 @@ def test_the_export_is_what_the_search_attached(study):
     result = Result.open(study)
     number = next(t.number for t in result.data.complete if t.configuration.method != "head_only")
     name, configuration = result.choose(str(number))
-    out = result.export("peft", str(number))
-    config = PeftConfig.from_pretrained(str(out)).to_dict()
+    out = result.export("peft", str(number)).folder
+    config = PeftConfig.from_pretrained(out).to_dict()
     for key, value in peft_fields(configuration, result.data.shapes).items():
         assert (sorted(config[key]) if isinstance(config[key], set) else config[key]) == (
             sorted(value) if isinstance(config[key], set) else value
         )
+
+
+def test_the_export_command_writes_says_the_verdict_or_refuses(study, tmp_path):
+    done = autopeft("export", study, "--to", "script", "--out", tmp_path / "script")
+    assert (tmp_path / "script" / "train.py").is_file() and "Wrote train.py" in done.stdout
+    assert "python train.py" in done.stdout
+    verdicts = {x["toolkit"]: x for x in json.loads(autopeft("export", study, "--verdicts", "--json").stdout)}
+    assert verdicts["script"]["verdict"] != "unsupported" and verdicts["trl"]["reason"]
+    refused = autopeft("export", study, "--to", "trl", "--out", tmp_path / "trl", check=2)
+    assert "encoder" in refused.stderr and "peft, script" in refused.stderr
+    assert refused.stderr.count("\n") == 1 and not (tmp_path / "trl").exists()
 
 
 def test_a_trained_adapter_gives_the_same_predictions_in_a_new_process(study, tmp_path):

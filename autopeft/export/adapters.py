@@ -1,0 +1,253 @@
+"""AdapterHub's adapters: a config of its own, and the script that trains it. Imports no torch."""
+
+import json
+import math
+
+from autopeft.backbone.shapes import expand_roles
+from autopeft.export.low_rank import LowRank
+from autopeft.export.rows import FILES, arguments
+from autopeft.export.script import WARMUP
+from autopeft.export.toolkit import Case, Toolkit, Written
+
+ADAPTER = "autopeft"
+FAMILIES = ("bert", "roberta", "distilbert", "llama")  # those in which its modules were compared with autopeft's
+NORM_FIRST = ("llama",)  # the norm stands before attention and FFN
+ATTENTION = {"query": "q", "key": "k", "value": "v"}
+BOTTLENECK = {
+    "init_weights": "mam_adapter",  # the second linear starts at zero, as ours does
+    "ln_before": False,
+    "ln_after": False,
+    "adapter_residual_before_ln": False,
+    "scaling": 1.0,
+    "dropout": 0.0,
+}
+DORA = (
+    "Its DoRA differs: the magnitude scales the bias too, the norm leaves out alpha / rank, and gradients run through it.",
+)
+PLACES = {  # our placement -> theirs, as the keys of a bottleneck config
+    "pfeiffer": {
+        "mh_adapter": False,
+        "output_adapter": True,
+        "original_ln_before": True,  # the adapter reads what the whole block returns, and nothing follows it
+        "original_ln_after": False,
+        "residual_before_ln": False,
+    },
+    "houlsby": {
+        "mh_adapter": True,
+        "output_adapter": True,
+        "original_ln_before": False,
+        "original_ln_after": True,
+        "residual_before_ln": True,
+    },
+}
+
+
+class Adapters(Toolkit):
+    name = "adapters"
+    title = "AdapterHub's adapters"
+    what = "adapter.json and a script with its AdapterTrainer: serial and parallel adapters, LoRA, DoRA, (IA)^3 of keys and values"
+    needs = "adapters 1.3.0"
+
+    def write(self, case: Case) -> Written:
+        reason, keys, losses = unfit(case), None, ()
+        if not reason:
+            keys, losses = translated(case)
+            reason = "" if keys else f"adapters has nothing equal to {case.configuration}."
+        if reason:
+            return Written(reason=reason)
+        losses += case.beyond
+        if case.spec.get("verbalisers"):
+            losses += ("The task head does not start at the language model's rows of the classes' words.",)
+        keys["leave_out"] = [i for i in range(case.shapes.num_layers) if i not in case.configuration.layers]
+        files = {
+            "adapter.json": json.dumps(keys, indent=2) + "\n",
+            "train.py": train_script(case),
+            "data.py": tokens_script(case),
+        }
+        nearest = f"{case.configuration.method} with the same parameters" if losses else ""
+        return Written(files, "python data.py && python train.py", losses, nearest)
+
+
+def unfit(case: Case) -> str:
+    """Why the model or the task is none for adapters, or nothing."""
+    family = case.shapes.model_type
+    if not case.classifies:
+        return "adapters is pinned to transformers 4.57, and autopeft exports classifiers to it only."
+    if family not in FAMILIES:
+        return f"In adapters autopeft has compared {', '.join(FAMILIES)} only, and {case.spec['model']} is of {family}."
+    return ""
+
+
+def translated(case: Case) -> tuple[dict | None, tuple[str, ...]]:
+    """(its config without the layers, losses); None where it has nothing of the same parameters."""
+    method = case.configuration.method
+    settings = case.configuration.settings_of(method)
+    if method == "lora":
+        return low_rank(case, settings), ()
+    if method == "dora":
+        return low_rank(case, settings), DORA
+    if method == "ia3":
+        return key_value_scales(settings), ()
+    if method == "serial_adapter":
+        place, activation = settings["placement"], case.fields["activation"]
+        return bottleneck(case, settings, {**PLACES[place], "non_linearity": activation}), ()
+    if method == "parallel_adapter":
+        return parallel(case, settings)
+    return None, ()
+
+
+def low_rank(case: Case, settings: dict) -> dict | None:
+    """LoRA in query, key, value and the two linears of the FFN; not in the attention's output, nor in a gate."""
+    held, roles = LowRank.of(case), set(expand_roles(settings["target_modules"])) & set(case.shapes.roles)
+    if roles - {*ATTENTION, "ffn_in", "ffn_out"}:
+        return None
+    return {
+        "architecture": "lora",
+        "selfattn_lora": bool(roles & set(ATTENTION)),
+        "intermediate_lora": "ffn_in" in roles,
+        "output_lora": "ffn_out" in roles,
+        "attn_matrices": [letter for role, letter in ATTENTION.items() if role in roles],
+        "r": held.rank,
+        # It divides by the rank in any case: rank-stabilised scaling is another alpha.
+        "alpha": held.alpha * math.sqrt(held.rank) if held.rslora else held.alpha,
+        "dropout": 0.0,
+        "init_weights": "lora",
+        "composition_mode": "add",
+        "use_dora": held.dora,
+    }
+
+
+def key_value_scales(settings: dict) -> dict | None:
+    """(IA)^3 of keys and values; in the FFN it rescales before the activation and the paper after it."""
+    if set(expand_roles(settings["target_modules"])) != {"key", "value"}:
+        return None
+    return {
+        "architecture": "lora",
+        "selfattn_lora": True,
+        "intermediate_lora": False,
+        "output_lora": False,
+        "attn_matrices": ["k", "v"],
+        "r": 1,
+        "alpha": 1,
+        "dropout": 0.0,
+        "init_weights": "ia3",
+        "composition_mode": "scale",
+    }
+
+
+def bottleneck(case: Case, settings: dict, keys: dict) -> dict:
+    """It takes the width divided by a factor, and rounds down."""
+    width, size = case.shapes.hidden_size, settings["bottleneck"]
+    factor = width / size
+    return {**BOTTLENECK, "reduction_factor": factor if width // factor == size else width / (size + 0.5), **keys}
+
+
+def parallel(case: Case, settings: dict) -> tuple[dict, tuple[str, ...]]:
+    """Where a norm stands before the FFN, its adapter reads what is before the norm."""
+    places = {"mh_adapter": False, "output_adapter": True, "original_ln_before": False, "original_ln_after": True}
+    keys = {"is_parallel": True, "scaling": settings["scaling"], "non_linearity": "relu", **places}
+    family = case.shapes.model_type
+    moved = f"In {family} its parallel adapter reads the FFN's input before the norm, autopeft's after it."
+    return bottleneck(case, settings, keys), (moved,) if family in NORM_FIRST else ()
+
+
+def tokens_script(case: Case) -> str:
+    """data.py: the study's own tokens, so that the training needs no autopeft."""
+    spec = case.spec
+    pattern = f", pattern={spec['pattern']!r}" if spec.get("pattern") else ""
+    return f'''"""Writes the study's rows as {" and ".join(FILES.values())}: token ids and the index of the class. Needs autopeft."""
+
+import json
+from pathlib import Path
+
+from autopeft.tasks import load_task
+from autopeft.tasks.tokens import tokenise
+from transformers import AutoTokenizer
+
+task = load_task({arguments(case)})
+tokenizer = AutoTokenizer.from_pretrained({case.model!r})
+tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+tokens = tokenise(task, tokenizer, {spec["max_length"]}{pattern})
+for part, name in {FILES!r}.items():
+    split = getattr(tokens, part)
+    with open(Path(__file__).parent / name, "w", encoding="utf-8") as file:
+        for i, label in enumerate(split.labels.tolist()):
+            row = {{"input_ids": split.input_ids[i].tolist(), "labels": label}}
+            if split.token_type_ids is not None:
+                row["token_type_ids"] = split.token_type_ids[i].tolist()
+            file.write(json.dumps(row) + "\\n")
+'''
+
+
+def train_script(case: Case) -> str:
+    """train.py: needs adapters and not autopeft."""
+    spec = case.spec
+    return f'''"""Trains {case.configuration} with AdapterHub's adapters; the rows are those that data.py wrote."""
+
+import json
+from pathlib import Path
+
+import adapters
+import torch
+from adapters import AdapterConfig, AdapterTrainer
+from datasets import load_dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    TrainingArguments,
+    get_linear_schedule_with_warmup,
+)
+
+HEAD = {list(case.shapes.head_modules)!r}
+STEPS = {case.steps}
+here = Path(__file__).parent
+
+
+def adapted(model):
+    """The model with the adapter of adapter.json, which alone is trained, and the task head."""
+    adapters.init(model)
+    model.add_adapter({ADAPTER!r}, config=AdapterConfig.load(json.loads((here / "adapter.json").read_text())))
+    model.train_adapter({ADAPTER!r})
+    for path in HEAD:
+        model.get_submodule(path).requires_grad_(True)
+    return model
+
+
+def main():
+    tokenizer = AutoTokenizer.from_pretrained({case.model!r})
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = AutoModelForSequenceClassification.from_pretrained({case.model!r}, num_labels={len(case.labels)})
+    model.config.pad_token_id = tokenizer.pad_token_id
+    adapted(model)
+    heads = {{id(p) for path in HEAD for p in model.get_submodule(path).parameters()}}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {{"params": [p for p in trained if id(p) not in heads], "lr": {case.learning_rate!r}}},
+        {{"params": [p for p in trained if id(p) in heads], "lr": {case.head_learning_rate!r}}},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+    trainer = AdapterTrainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir="adapter",
+            max_steps=STEPS,
+            per_device_train_batch_size={spec["batch_size"]},
+            max_grad_norm=1.0,
+            seed={spec["seed"]},
+            bf16={case.precision == "bf16"},
+            save_strategy="no",
+            report_to="none",
+        ),
+        train_dataset=load_dataset("json", data_files=str(here / {FILES["train"]!r}), split="train"),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        optimizers=(optimizer, get_linear_schedule_with_warmup(optimizer, max(1, round({WARMUP} * STEPS)), STEPS)),
+    )
+    trainer.train()
+    model.save_adapter("adapter", {ADAPTER!r})
+    torch.save({{path: model.get_submodule(path).state_dict() for path in HEAD}}, "adapter/task_head.pt")
+
+
+if __name__ == "__main__":
+    main()
+'''

@@ -1,0 +1,135 @@
+"""Axolotl: a YAML file for `axolotl train`. Imports no torch."""
+
+from collections.abc import Iterable
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.export.low_rank import LowRank
+from autopeft.export.rows import FILES, rows_script
+from autopeft.export.script import WARMUP
+from autopeft.export.toolkit import Case, Toolkit, Written
+from autopeft.export.trl import as_yaml
+
+INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
+
+
+class Axolotl(Toolkit):
+    name = "axolotl"
+    title = "Axolotl"
+    what = "axolotl.yaml for `axolotl train`: LoRA with a rank per module, rsLoRA, DoRA, PiSSA; any whole layers, norms, biases"
+    needs = "axolotl 0.19.0"
+
+    def write(self, case: Case) -> Written:
+        """Axolotl drops a key that it does not know without a word, so tests hold every key against its schema."""
+        reason, losses = self.generates(case)
+        keys = tuning(case)
+        if not reason and not keys:
+            titles = " + ".join(m.title for m in case.methods)
+            reason = (
+                f"Axolotl has no keys for {titles}."
+                if case.trainable
+                else f"{titles} trains no part of a language model."
+            )
+        if reason:
+            return Written(reason=reason)
+        losses += case.beyond
+        files = {"axolotl.yaml": as_yaml({**training(case), **keys})}
+        files |= {"data.py": rows_script(case)} if case.classifies else {}
+        prepare = "python data.py && " if case.classifies else ""
+        nearest = f"{case.configuration.method} with the same parameters, on the language model" if losses else ""
+        return Written(files, f"{prepare}axolotl train axolotl.yaml", losses, nearest)
+
+
+def tuning(case: Case) -> dict:
+    """The keys that say what is trained; none if Axolotl cannot."""
+    shapes, layers, method = case.shapes, case.configuration.layers, case.configuration.method
+    if low_rank := LowRank.of(case):
+        return lora(low_rank, shapes) if low_rank.init in INITS else {}
+    if method == "full" and 0 in layers:  # the language model's own head is not of the base model
+        return {"unfrozen_parameters": [f"^{shapes.blocks_path.partition('.')[0]}."]}
+    if method in ("full", "full_layers"):
+        return {"unfrozen_parameters": [f"^{shapes.blocks_path}.({alternatives(layers)})."]}
+    if method == "ln_tuning":
+        return {"unfrozen_parameters": patterns((x.path for x in shapes.norms if x.layer in layers), shapes, ".")}
+    if method == "bitfit":
+        return {"unfrozen_parameters": patterns((x.path for x in shapes.biases if x.layer in layers), shapes, ".bias$")}
+    return {}
+
+
+def lora(low_rank: LowRank, shapes: BackboneShapes) -> dict:
+    """Names inside a block and the layers, where every name is adapted in every layer; else full names."""
+    names, layers = split_by_layer(low_rank.targets, shapes)
+    keys = {
+        "adapter": "lora",
+        "lora_r": low_rank.rank,
+        "lora_alpha": low_rank.alpha,
+        "lora_dropout": 0.0,
+        "lora_target_modules": names if layers else list(low_rank.targets),
+        "peft_use_rslora": low_rank.rslora,
+        "peft_use_dora": low_rank.dora,
+    }
+    if layers:  # an empty list would mean all of them
+        keys |= {"peft_layers_to_transform": layers, "peft_layers_pattern": [shapes.blocks_path.rpartition(".")[2]]}
+    if low_rank.init is not True:
+        keys["peft_init_lora_weights"] = low_rank.init
+    if low_rank.ranks:
+        keys["lora_rank_pattern"] = dict(low_rank.ranks)
+    if low_rank.alphas:
+        keys["lora_alpha_pattern"] = dict(low_rank.alphas)
+    return keys
+
+
+def split_by_layer(paths: Iterable[str], shapes: BackboneShapes) -> tuple[list[str], list[int]]:
+    """Paths inside the blocks -> (names inside a block, layers) of which they are the product, else ([], [])."""
+    places = {path.removeprefix(f"{shapes.blocks_path}.").partition(".")[::2] for path in paths}
+    names, layers = sorted({name for _, name in places}), sorted({int(layer) for layer, _ in places})
+    return (names, layers) if len(places) == len(names) * len(layers) else ([], [])
+
+
+def patterns(paths: Iterable[str], shapes: BackboneShapes, end: str) -> list[str]:
+    """Regular expressions for the start of a parameter's name, one for all layers where they are alike.
+
+    Axolotl escapes the dots itself, and takes brackets at the end for a range of rows: neither is written.
+    """
+    paths = list(paths)
+    names, layers = split_by_layer(paths, shapes)
+    if not layers:
+        return [f"^{path}{end}" for path in paths]
+    return [f"^{shapes.blocks_path}.({alternatives(layers)}).({alternatives(names)}){end}"]
+
+
+def alternatives(values: Iterable) -> str:
+    return "|".join(map(str, values))
+
+
+def training(case: Case) -> dict:
+    """The keys that say how."""
+    spec = case.spec
+    rows = {"ds_type": "json", "type": prompt_and_completion()}
+    files = FILES if case.classifies else {"train": case.data}
+    keys = {
+        "base_model": case.model,
+        "trust_remote_code": bool(spec.get("trust_remote_code")),
+        "datasets": [{"path": files["train"], **rows}],
+        "sequence_len": spec["max_length"],
+        "sample_packing": False,
+        "train_on_inputs": False,
+        "learning_rate": case.learning_rate,
+        "optimizer": "adamw_torch",
+        "lr_scheduler": "linear",
+        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "max_steps": case.steps,
+        "micro_batch_size": spec["batch_size"],
+        "gradient_accumulation_steps": 1,
+        "seed": spec["seed"],
+        "bf16": case.precision == "bf16",
+        "output_dir": "adapter",
+    }
+    return keys
+
+
+def prompt_and_completion() -> dict:
+    """The text as it is, and the loss on what follows it."""
+    text = "{instruction}"
+    return {"field_instruction": "prompt", "field_output": "completion", "format": text, "no_input_format": text}

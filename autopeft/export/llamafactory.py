@@ -1,0 +1,154 @@
+"""LLaMA-Factory: a YAML file for `llamafactory-cli train`, and the description of its rows. Imports no torch."""
+
+import json
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.export.low_rank import LowRank
+from autopeft.export.rows import FILES, rows_script
+from autopeft.export.script import WARMUP
+from autopeft.export.toolkit import Case, Toolkit, Written
+from autopeft.export.trl import as_yaml
+
+DATA = "study"  # the name of the rows in dataset_info.json
+
+
+class LlamaFactory(Toolkit):
+    name = "llamafactory"
+    title = "LLaMA-Factory"
+    what = (
+        "train.yaml for `llamafactory-cli train`: LoRA, rsLoRA, DoRA, PiSSA, OFT, and whole layers or norms at an end"
+    )
+    needs = "llamafactory 0.9.5"
+
+    def write(self, case: Case) -> Written:
+        reason, losses = self.generates(case)
+        keys, lost, nearest = tuning(case)
+        if not reason and not keys:
+            title = " + ".join(m.title for m in case.methods)
+            reason = f"LLaMA-Factory has no keys for {title} here{f': {nearest}' if nearest else ''}."
+        if reason:
+            return Written(reason=reason)
+        losses += lost + case.beyond
+        nearest = nearest or f"{case.configuration.method} with the same parameters, on the language model"
+        files = {"train.yaml": as_yaml({**training(case), **keys}), "dataset_info.json": rows_description(case)}
+        files |= {"data.py": rows_script(case)} if case.classifies else {}
+        prepare = "python data.py && " if case.classifies else ""
+        return Written(files, f"{prepare}llamafactory-cli train train.yaml", losses, nearest if losses else "")
+
+
+def tuning(case: Case) -> tuple[dict, tuple[str, ...], str]:
+    """(keys that say what is trained, losses, what is trained instead); without keys the last says why not."""
+    kind = case.fields["peft_type"]
+    if kind == "LORA":
+        return lora(case)
+    if kind == "OFT":
+        return oft(case)
+    if case.configuration.method in ("full", "full_layers"):
+        return whole_layers(case)
+    if kind == "LN_TUNING":
+        return norms(case)
+    return {}, (), ""
+
+
+def lora(case: Case) -> tuple[dict, tuple[str, ...], str]:
+    """One rank for all modules, which it matches by full names; PiSSA's exact decomposition is pissa_iter -1."""
+    low_rank = LowRank.of(case)
+    if low_rank is None or low_rank.init not in (True, "pissa"):
+        return {}, (), ""
+    losses, nearest, rank = (), "", low_rank.rank
+    if not low_rank.uniform:
+        if low_rank.init is not True:
+            return {}, (), "a module is too small for the rank, and each would need its own"
+        rank = low_rank.nearest_rank(case)
+        losses = (f"The modules' own ranks are lost: LLaMA-Factory gives all of them rank {rank}.",)
+        nearest = f"LoRA of rank {rank} in the same modules"
+    keys = {
+        "finetuning_type": "lora",
+        "lora_rank": rank,
+        "lora_alpha": low_rank.alpha,
+        "lora_dropout": 0.0,
+        "lora_target": ",".join(low_rank.targets),
+        "use_rslora": low_rank.rslora,
+        "use_dora": low_rank.dora,
+    }
+    return keys | ({"pissa_init": True, "pissa_iter": -1} if low_rank.init == "pissa" else {}), losses, nearest
+
+
+def oft(case: Case) -> tuple[dict, tuple[str, ...], str]:
+    """Its OFT reads lora_target and not oft_target, and wants a rank of 0 beside a block size."""
+    target = ",".join(case.fields["target_modules"])
+    keys = {
+        "finetuning_type": "oft",
+        "oft_rank": 0,
+        "oft_block_size": case.fields["oft_block_size"],
+        "module_dropout": 0.0,
+        "lora_target": target,
+        "oft_target": target,
+    }
+    series = "OFT's rotation is not exact: LLaMA-Factory leaves peft's series of five terms switched on."
+    return keys, (series,), "OFT with the Cayley-Neumann series, of the same block size in the same modules"
+
+
+def whole_layers(case: Case) -> tuple[dict, tuple[str, ...], str]:
+    """The first or the last n layers, or everything."""
+    layers, shapes = case.configuration.layers, case.shapes
+    if case.configuration.method == "full" and 0 in layers:
+        head = ("The language model's own head is trained as well, where it is not the embedding.",)
+        return {"finetuning_type": "full"}, head, "full fine-tuning of the whole language model"
+    if (end := at_an_end(layers, shapes)) is None:
+        return {}, (), "it trains the first or the last n layers, and these are others"
+    return {"finetuning_type": "freeze", "freeze_trainable_layers": end, "freeze_trainable_modules": "all"}, (), ""
+
+
+def norms(case: Case) -> tuple[dict, tuple[str, ...], str]:
+    """Norms that lie directly in a block, by their names."""
+    shapes, end = case.shapes, at_an_end(case.configuration.layers, case.shapes)
+    names = {x.path.removeprefix(f"{shapes.blocks_path}.{x.layer}.") for x in shapes.norms}
+    if end is None:
+        return {}, (), "it trains the first or the last n layers, and these are others"
+    if deep := sorted(n for n in names if "." in n):
+        return {}, (), f"it names the parts of a layer, and the norm {deep[0]} lies inside one"
+    modules = ",".join(sorted(names))
+    return {"finetuning_type": "freeze", "freeze_trainable_layers": end, "freeze_trainable_modules": modules}, (), ""
+
+
+def at_an_end(layers: tuple[int, ...], shapes: BackboneShapes) -> int | None:
+    """n for the last n layers, -n for the first n, None for any other set; 0 would train nothing without a word."""
+    n = len(layers)
+    if n and layers == tuple(range(shapes.num_layers - n, shapes.num_layers)):
+        return n
+    return -n if n and layers == tuple(range(n)) else None
+
+
+def training(case: Case) -> dict:
+    """The keys that say how. Numbers stay numbers: a rank in quotes passes its parser and fails in peft."""
+    spec = case.spec
+    return {
+        "model_name_or_path": case.model,
+        "trust_remote_code": bool(spec.get("trust_remote_code")),
+        "stage": "sft",
+        "do_train": True,
+        "dataset_dir": ".",
+        "dataset": DATA,
+        "template": "empty",
+        "cutoff_len": spec["max_length"],
+        "output_dir": "adapter",
+        "learning_rate": case.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "max_steps": case.steps,
+        "per_device_train_batch_size": spec["batch_size"],
+        "gradient_accumulation_steps": 1,
+        "seed": spec["seed"],
+        "bf16": case.precision == "bf16",
+        "report_to": "none",
+    }
+
+
+def rows_description(case: Case) -> str:
+    """dataset_info.json: where the rows are and what their columns are called."""
+    name = FILES["train"] if case.classifies else case.data
+    rows = {"file_name": name, "columns": {"prompt": "prompt", "response": "completion"}}
+    return json.dumps({DATA: rows}, indent=2) + "\n"

@@ -1,0 +1,192 @@
+"""A training script of one file, for whatever other toolkits have no key for. Imports no torch."""
+
+import pprint
+
+from autopeft.export.beyond import does, losses_between_steps, procedure_losses
+from autopeft.export.peft import adapter_config, in_peft
+from autopeft.export.rows import arguments, rows_script, source, words
+from autopeft.export.toolkit import Case, Toolkit, Written
+
+WARMUP = 0.06  # as in a search
+
+
+class Script(Toolkit):
+    name = "script"
+    title = "transformers' Trainer"
+    what = "train.py: the Trainer (TRL's SFTTrainer for language models) on the study's data; every method of autopeft"
+    needs = "autopeft, and trl 1.16 for language models"
+
+    def write(self, case: Case) -> Written:
+        if case.classifies:
+            return classifier(case)
+        if not case.generates:
+            return Written(reason=f"There is no script for {case.kind}: `autopeft train` trains it.")
+        if not case.trainable:
+            return Written(reason=f"{case.methods[0].title} trains no parameter of the language model.")
+        return Written(sft_files(case), "python train.py", case.beyond, nearest(case) if case.beyond else "")
+
+
+def classifier(case: Case) -> Written:
+    """The search's own attachment and losses under transformers' Trainer; what acts between steps is lost."""
+    parts = [(m, case.configuration.settings_of(m.name)) for m in case.methods]
+    losses = [loss for method, settings in parts for loss in losses_between_steps(method, settings)]
+    losses += procedure_losses(case.configuration)
+    regularised = any(does(method, "extra_loss", settings) for method, settings in parts)
+    text = classifier_script(case, any(m.needs_statistics for m in case.methods), regularised)
+    return Written({"train.py": text}, "python train.py", tuple(losses), nearest(case) if losses else "")
+
+
+def nearest(case: Case) -> str:
+    return f"the parameters of {case.configuration.method}, all of them at every step; `autopeft train` does the rest"
+
+
+def classifier_script(case: Case, statistics: bool, regularised: bool) -> str:
+    """train.py of a classification study."""
+    spec = case.spec
+    start = f", words={words(case)!r}" if spec.get("verbalisers") else ""
+    code = ", trust_remote_code=True" if spec.get("trust_remote_code") else ""
+    low = case.precision == "bf16"
+    pattern = f", pattern={spec['pattern']!r}" if spec.get("pattern") else ""
+    imports = "\nfrom autopeft.importance.statistics import Statistics" if statistics else ""
+    imports += "\nfrom autopeft.methods import get_method" if regularised else ""
+    return f'''"""Trains {case.configuration} on {case.task["name"]} and saves the adapter."""
+
+import argparse
+
+import torch
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, get_linear_schedule_with_warmup
+
+import autopeft
+from autopeft.backbone.loading import load_backbone{imports}
+from autopeft.methods.attach import attach, is_head, trainable_parameters
+from autopeft.proxy.training import evaluate
+from autopeft.tasks import load_task
+from autopeft.tasks.tokens import tokenise
+
+CONFIGURATION = autopeft.Configuration.from_json(
+    {indented(case.configuration.to_json())}
+)
+BATCH_SIZE, SEED = {spec["batch_size"]}, {spec["seed"]}
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--steps", type=int, default={case.steps})
+arguments.add_argument("--out", default="adapter")
+arguments = arguments.parse_args()
+
+task = load_task({arguments(case)})
+backbone = load_backbone({case.model!r}, len(task.label_names){start}{code}{", dtype=torch.bfloat16" if low else ""})
+tokens = tokenise(task, backbone.tokenizer, {spec["max_length"]}{pattern})
+model = attach(CONFIGURATION, backbone, SEED{", Statistics(backbone, tokens)" if statistics else ""})
+model.train = lambda mode=True: model  # as in the search: the frozen backbone's dropout stays off
+
+named, head = trainable_parameters(model), backbone.shapes.head_modules
+optimizer = torch.optim.AdamW(
+    [
+        {{"params": [p for n, p in named if not is_head(n, head)], "lr": {case.learning_rate!r}}},
+        {{"params": [p for n, p in named if is_head(n, head)], "lr": {case.head_learning_rate!r}}},
+    ],
+    weight_decay=0.0,
+)
+schedule = get_linear_schedule_with_warmup(optimizer, max(1, round({WARMUP} * arguments.steps)), arguments.steps)
+
+
+def rows(split) -> list[dict]:
+    found = []
+    for i, label in enumerate(split.labels.tolist()):
+        row = {{"input_ids": split.input_ids[i].tolist(), "labels": label}}
+        found.append(row if split.token_type_ids is None else row | {{"token_type_ids": split.token_type_ids[i].tolist()}})
+    return found
+
+{regulariser() if regularised else ""}
+trainer = {"Regularised" if regularised else "Trainer"}(
+    model=model,
+    args=TrainingArguments(
+        output_dir=arguments.out,
+        max_steps=arguments.steps,
+        per_device_train_batch_size=BATCH_SIZE,
+        max_grad_norm=1.0,
+        seed=SEED,
+        bf16={low},
+        save_strategy="no",
+        report_to="none",
+        remove_unused_columns=False,
+    ),
+    train_dataset=rows(tokens.train),
+    data_collator=DataCollatorWithPadding(backbone.tokenizer),
+    optimizers=(optimizer, schedule),
+)
+trainer.train()
+model.save_pretrained(arguments.out)
+loss, score = evaluate(model, tokens.validation, tokens)
+print(f"validation loss {{loss:.4f}}, {{task.metric}} {{score:.4f}}; adapter in {{arguments.out}}")
+'''
+
+
+def regulariser() -> str:
+    """A Trainer that adds the methods' own losses."""
+    return """
+class Regularised(Trainer):
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        for name in CONFIGURATION.methods:
+            extra = get_method(name).extra_loss(model, CONFIGURATION.settings_of(name))
+            loss = loss if extra is None else loss + extra
+        return (loss, outputs) if return_outputs else loss
+
+"""
+
+
+def sft_script(case: Case) -> str:
+    """train.py of adapters on a language model; the adapter_config.json beside it is what is trained."""
+    spec, low = case.spec, case.precision == "bf16"
+    own = "" if in_peft(case) else "import autopeft  # noqa: F401  (peft learns of its methods)\n"
+    return f'''"""Trains the adapter_config.json beside it on {spec["model"]} with TRL's SFTTrainer and saves the adapter."""
+
+import argparse
+from pathlib import Path
+
+{own}import torch
+from datasets import load_dataset
+from peft import PeftConfig
+from transformers import AutoModelForCausalLM
+from trl import SFTConfig, SFTTrainer
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--steps", type=int, default={case.steps})
+arguments.add_argument("--out", default="adapter")
+arguments = arguments.parse_args()
+
+trainer = SFTTrainer(
+    model=AutoModelForCausalLM.from_pretrained({case.model!r}, dtype=torch.{"bfloat16" if low else "float32"}),
+    args=SFTConfig(
+        output_dir=arguments.out,
+        max_steps=arguments.steps,
+        per_device_train_batch_size={spec["batch_size"]},
+        learning_rate={case.learning_rate!r},
+        lr_scheduler_type="linear",
+        warmup_steps=max(1, round({WARMUP} * arguments.steps)),
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        max_length={spec["max_length"]},
+        seed={spec["seed"]},
+        bf16={low},
+        save_strategy="no",
+        report_to="none",
+    ),
+    train_dataset=load_dataset(**{source(case)!r}, split="train"),
+    peft_config=PeftConfig.from_pretrained(str(Path(__file__).parent)),
+)
+trainer.train()
+trainer.save_model(arguments.out)
+'''
+
+
+def sft_files(case: Case) -> dict[str, str]:
+    """What `python data.py && python train.py` trains the adapters on a language model from."""
+    fields = {"task_type": "CAUSAL_LM", **case.adapter_fields}
+    files = {"train.py": sft_script(case), "adapter_config.json": adapter_config(case, fields)}
+    return {**files, "data.py": rows_script(case)} if case.classifies else files
+
+
+def indented(value) -> str:
+    return pprint.pformat(value, width=110, sort_dicts=False).replace("\n", "\n    ")

@@ -1,0 +1,133 @@
+"""ms-swift: a YAML file for `swift sft`, which trains classifiers too. Imports no torch."""
+
+from collections.abc import Iterable
+
+from autopeft.export.low_rank import LowRank
+from autopeft.export.rows import FILES, rows_script
+from autopeft.export.script import WARMUP
+from autopeft.export.toolkit import Case, Toolkit, Written
+from autopeft.export.trl import as_yaml
+
+INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
+NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
+LABELLED = '{"messages": [{"role": "user", "content": text}], "label": label}'
+
+
+class Swift(Toolkit):
+    name = "swift"
+    title = "ms-swift"
+    what = "sft.yaml for `swift sft`, on the study's own classifier: LoRA's family of one rank; any whole layers, norms, biases"
+    needs = "ms-swift 4.6.0"
+
+    def write(self, case: Case) -> Written:
+        reason, losses = ("", ()) if case.classifies else self.generates(case)
+        keys, lost, nearest = tuning(case)
+        if not reason and not keys:
+            reason = f"ms-swift has no keys for {' + '.join(m.title for m in case.methods)}."
+        if reason:
+            return Written(reason=reason)
+        losses += lost + head_losses(case) + case.beyond
+        nearest = nearest or f"{case.configuration.method} with the same parameters"
+        files = {"sft.yaml": as_yaml({**training(case), **keys})}
+        files |= {"data.py": rows_script(case, LABELLED)} if case.classifies else {}
+        prepare = "python data.py && " if case.classifies else ""
+        return Written(files, f"{prepare}swift sft sft.yaml", losses, nearest if losses else "")
+
+
+def tuning(case: Case) -> tuple[dict, tuple[str, ...], str]:
+    """(keys that say what is trained, losses, what is trained instead)."""
+    if low_rank := LowRank.of(case):
+        return lora(case, low_rank) if low_rank.init in INITS else ({}, (), "")
+    if (prefixes := whole(case)) is None:
+        return {}, (), ""
+    head = [f"{path}." for path in case.shapes.head_modules] if case.classifies else []
+    trained = [*prefixes, *head]
+    # Everything is frozen first; what is named is then unfrozen.
+    return {"tuner_type": "full", "freeze_parameters_ratio": 1.0, "trainable_parameters": trained}, (), ""
+
+
+def lora(case: Case, low_rank: LowRank) -> tuple[dict, tuple[str, ...], str]:
+    """One rank for all modules, which are named in full."""
+    losses, nearest, rank = (), "", low_rank.rank
+    if not low_rank.uniform:
+        if low_rank.init is not True:
+            return {}, (), ""
+        rank = low_rank.nearest_rank(case)
+        losses = (f"The modules' own ranks are lost: ms-swift gives all of them rank {rank}.",)
+        nearest = f"LoRA of rank {rank} in the same modules"
+    keys = {
+        "tuner_type": "lora",
+        "lora_rank": rank,
+        "lora_alpha": low_rank.alpha,
+        "lora_dropout": 0.0,
+        "target_modules": list(low_rank.targets),
+        "use_rslora": low_rank.rslora,
+        "use_dora": low_rank.dora,
+        "init_weights": "true" if low_rank.init is True else low_rank.init,
+    }
+    return keys | ({"modules_to_save": list(case.shapes.head_modules)} if case.classifies else {}), losses, nearest
+
+
+def whole(case: Case) -> list[str] | None:
+    """Beginnings of the names of the parameters of the backbone that are trained as they are; None: it is adapted."""
+    shapes, layers, method = case.shapes, case.configuration.layers, case.configuration.method
+    if method == "head_only" and case.classifies:
+        return []
+    if method == "full" and 0 in layers:
+        return [f"{shapes.blocks_path.partition('.')[0]}."]
+    if method in ("full", "full_layers"):
+        return [f"{shapes.blocks_path}.{layer}." for layer in layers]
+    if method == "ln_tuning":
+        return of_layers(shapes.norms, layers, ".")
+    return of_layers(shapes.biases, layers, ".bias") if method == "bitfit" else None
+
+
+def of_layers(parts: Iterable, layers: tuple[int, ...], end: str) -> list[str]:
+    return [x.path + end for x in parts if x.layer in layers]
+
+
+def head_losses(case: Case) -> tuple[str, ...]:
+    """Its one learning rate, and its own start, are also the head's."""
+    if not case.classifies:
+        return ()
+    losses = []
+    if case.head_learning_rate != case.learning_rate:
+        asked, given = f"{case.head_learning_rate:g}", f"{case.learning_rate:g}"
+        losses.append(f"The task head's learning rate of {asked} is lost: ms-swift trains all at {given}.")
+    if case.spec.get("verbalisers"):
+        losses.append("The task head does not start at the language model's rows of the classes' words.")
+    return tuple(losses)
+
+
+def training(case: Case) -> dict:
+    """The keys that say how."""
+    spec = case.spec
+    classifier = {
+        "task_type": "seq_cls",
+        "num_labels": len(case.labels),
+        "problem_type": "single_label_classification",
+    }
+    return {
+        "model": case.model,
+        **({"model_type": case.shapes.model_type} if case.shapes.model_type in NAMED else {}),
+        "template": "dummy",  # the text between the tokenizer's own first and last tokens
+        **(classifier if case.classifies else {}),
+        "torch_dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
+        "fp16": False,  # it would take it for fp32 weights
+        "bf16": case.precision == "bf16",
+        "dataset": [FILES["train"] if case.classifies else case.data],
+        "split_dataset_ratio": 0.0,
+        "max_length": spec["max_length"],
+        "truncation_strategy": "right",
+        "learning_rate": case.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "max_steps": case.steps,
+        "per_device_train_batch_size": spec["batch_size"],
+        "gradient_accumulation_steps": 1,
+        "seed": spec["seed"],
+        "output_dir": "adapter",
+        "report_to": ["none"],
+    }

@@ -1,0 +1,72 @@
+"""TRL: a YAML file for `trl sft`, or where its keys are too few a script with SFTTrainer. Imports no torch."""
+
+import re
+
+import yaml
+
+from autopeft.export.low_rank import LowRank
+from autopeft.export.rows import rows_script, source
+from autopeft.export.script import WARMUP, sft_files
+from autopeft.export.toolkit import Case, Toolkit, Written
+
+
+class Trl(Toolkit):
+    name = "trl"
+    title = "TRL"
+    what = "sft.yaml for `trl sft`; for what it has no key for, adapter_config.json and a script with SFTTrainer"
+    needs = "trl 1.16 and peft 0.21"
+
+    def write(self, case: Case) -> Written:
+        """LoRA, rsLoRA and DoRA of one rank go into the YAML; every other peft config into a script."""
+        reason, losses = self.generates(case)
+        if not reason and not case.trainable:
+            reason = f"{case.methods[0].title} trains the classification head alone, which TRL does not have."
+        if reason:
+            return Written(reason=reason)
+        losses += case.beyond
+        prepare = "python data.py && " if case.classifies else ""
+        nearest = f"{case.configuration.method} with the same parameters, on the language model" if losses else ""
+        low_rank = LowRank.of(case)
+        if low_rank and low_rank.plain:
+            files = {"sft.yaml": as_yaml(sft(case, low_rank))}
+            files |= {"data.py": rows_script(case)} if case.classifies else {}
+            return Written(files, f"{prepare}trl sft --config sft.yaml", losses, nearest)
+        return Written(sft_files(case), f"{prepare}python train.py", losses, nearest)
+
+
+def sft(case: Case, low_rank: LowRank) -> dict:
+    """The keys of `trl sft --config`. Its parser is strict: a key that it does not know is an error."""
+    spec = case.spec
+    return {
+        "model_name_or_path": case.model,
+        "dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
+        "datasets": [source(case)],
+        "use_peft": True,
+        "lora_r": low_rank.rank,
+        "lora_alpha": low_rank.alpha,
+        "lora_dropout": 0.0,
+        "lora_target_modules": targets(low_rank.targets),
+        "use_rslora": low_rank.rslora,
+        "use_dora": low_rank.dora,
+        "learning_rate": case.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "max_steps": case.steps,
+        "per_device_train_batch_size": spec["batch_size"],
+        "max_length": spec["max_length"],
+        "seed": spec["seed"],
+        "bf16": case.precision == "bf16",
+        "output_dir": "adapter",
+        "report_to": "none",
+    }
+
+
+def targets(paths: tuple[str, ...]) -> list[str]:
+    """Full module names. `trl` unwraps a list of one, which peft then takes for a regular expression: it is one."""
+    return [re.escape(paths[0])] if len(paths) == 1 else list(paths)
+
+
+def as_yaml(keys: dict) -> str:
+    return yaml.safe_dump(keys, sort_keys=False, width=110)

@@ -1,0 +1,40 @@
+"""The training script runs as it is written: two steps on a tiny model, in this process."""
+
+import json
+import runpy
+import sys
+
+import pytest
+from export_cases import case, save_toy
+
+from autopeft.export import export
+from autopeft.export.rows import rows_script
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return save_toy(tmp_path_factory.mktemp("toy"), "bert", causal=False)
+
+
+@pytest.mark.parametrize("method", ["lora", "dcft", "full_layers", "kasa", "lt_sft"])
+def test_the_script_trains_and_saves_what_the_search_would(method, toy, tmp_path, monkeypatch, capsys):
+    one = case(method, {"layers": "1-2"}, "bert", **toy)
+    export("script", one, tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--steps", "2", "--out", str(tmp_path / "adapter")])
+    ran = runpy.run_path(str(tmp_path / "train.py"))
+    assert "adapter in" in capsys.readouterr().out and ran["trainer"].state.global_step == 2
+    loaded = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert loaded["peft_type"] == one.fields["peft_type"]
+    assert sum(p.numel() for n, p in ran["named"] if not ran["is_head"](n, ran["head"])) == one.trainable
+    before = {n: p for n, p in ran["backbone"].model.named_parameters() if not p.requires_grad}
+    assert before and all(p.grad is None for p in before.values())
+
+
+def test_the_rows_are_texts_with_the_word_of_their_class(toy, tmp_path):
+    one = case("lora", **toy, pattern=" so it was", verbalisers="bad=poor,good=fine,odd=strange")
+    (tmp_path / "data.py").write_text(rows_script(one))
+    runpy.run_path(str(tmp_path / "data.py"))
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    assert {row["completion"] for row in rows} == {" poor", " fine", " strange"}
+    assert all(row["prompt"].endswith(" so it was") for row in rows)
+    assert len((tmp_path / "validation.jsonl").read_text().splitlines()) < len(rows)

@@ -1,0 +1,32 @@
+"""In LLaMA-Factory's environment: what its own code trains, as JSON of names and shapes.
+
+adapter FOLDER: its parser and its adapters, on the model. run FOLDER: its whole training of two steps; what it saved.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+what, folder = sys.argv[1], Path(sys.argv[2])
+os.chdir(folder)
+keys = {**yaml.safe_load(Path("train.yaml").read_text()), "use_cpu": True, "max_steps": 2}
+if what == "adapter":
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model.adapter import init_adapter
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    asked, _, _, tuning, _ = get_train_args(keys)
+    config = AutoConfig.from_pretrained(asked.model_name_or_path)
+    model = AutoModelForCausalLM.from_pretrained(asked.model_name_or_path)
+    model = init_adapter(config, model, asked, tuning, is_trainable=True)
+    found = {name: list(p.shape) for name, p in model.named_parameters() if p.requires_grad}
+else:
+    from llamafactory.train.tuner import run_exp
+    from safetensors.torch import load_file
+
+    run_exp(keys)
+    found = {n: list(t.shape) for n, t in load_file("adapter/adapter_model.safetensors").items()}
+print(json.dumps(found))
