@@ -34,7 +34,11 @@ def read_choices(frames: Frames, asked: Asked) -> Read:
     where = {part: f"{name} ({part})" if len(frames) > 1 else name for part in frames}
     for part, frame in frames.items():
         options, keys = zip(*(_options(row, i, where[part]) for i, row in enumerate(frame["options"])))
-        frames[part] = frame.assign(text2=pd.Series(options, dtype=object), keys=pd.Series(keys, dtype=object))
+        frame = frame.assign(text2=pd.Series(options, dtype=object), keys=pd.Series(keys, dtype=object))
+        different = np.array([len(set(row)) == len(row) for row in options])
+        if not different.all():
+            notes.append(f"Dropped {sum(~different)} of {len(frame):,} rows of {where[part]} with two equal options.")
+        frames[part] = frame[different].reset_index(drop=True)
     meaning, right_of = _meaning(frames["train"], typed, name)
     for part, frame in frames.items():
         columns = frame["text2"], frame["keys"], frame["label"]
@@ -127,7 +131,7 @@ def _options(cell, row: int, where: str) -> tuple[tuple[str, ...], tuple[str, ..
     options = ["" if v is None or (isinstance(v, float) and v != v) else str(v).strip() for v in cell]
     while options and not options[-1]:  # a row with fewer options than there are columns
         options.pop()
-    if len(options) < 2 or "" in options or len(set(options)) < len(options):
+    if len(set(options)) < 2 or "" in options:
         what = "an empty option" if "" in options else f"{len(set(options))} different options"
         raise AutopeftError(f"Row {row + 1} of {where} has {what}. Each question needs two or more different ones.")
     return tuple(options), None if keys is None else tuple(str(key).strip() for key in keys)[: len(options)]
