@@ -16,6 +16,7 @@ from autopeft.study.spec import StudySpec
 @click.option("--text", help=StudySpec.model_fields["text"].description)
 @click.option("--text-pair", help=StudySpec.model_fields["text_pair"].description)
 @click.option("--label", help=StudySpec.model_fields["label"].description)
+@click.option("--task", help=StudySpec.model_fields["task"].description)
 @click.option(
     "--importance", "scorer", default="trace", show_default=True, help="trace, gradient, variance, uniform or random."
 )
@@ -200,7 +201,7 @@ def data_list() -> None:
 
     print_rows(
         [
-            {k: v for k, v in describe(n).items() if k in ("name", "task", "rows", "classes", "megabytes")}
+            {k: v for k, v in describe(n).items() if k in ("name", "kind", "task", "rows", "classes", "megabytes")}
             for n in SOURCES
         ],
         "built-in data",

@@ -9,6 +9,8 @@ from autopeft.methods import count, get_method, peft_fields
 from autopeft.procedures import get_procedure
 from autopeft.study.folder import write_whole
 from autopeft.study.records import StudyResult
+from autopeft.tasks.kind import get_kind
+from autopeft.tasks.task import asked
 
 
 def export_peft(result: StudyResult, name: str, configuration: Configuration, out: Path) -> Path:
@@ -42,9 +44,11 @@ def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
     spec, trainable = result.spec, count(configuration, result.shapes)
     pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
     methods = [get_method(m) for m in configuration.methods]
+    task, kind = result.task, get_kind(result.task.get("kind", "classification"))
+    facts = "".join(f"\n| {name} | {value:.6g} |" for name, value in task.get("facts", {}).items())
     return f"""# {name}: {configuration.method} for {spec["model"]}
 
-Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training rows, {len(result.task["classes"])} classes).
+Found by autopeft on {result.task["name"]} ({task["train"]:,} training rows, {asked(task)}).
 
 | | |
 |---|---|
@@ -57,15 +61,15 @@ Found by autopeft on {result.task["name"]} ({result.task["train"]:,} training ro
 | optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
-| longest text | {spec["max_length"]} tokens |{pattern}
+| longest text | {spec["max_length"]} tokens |{pattern}{facts}
 | frozen backbone | evaluation mode: its dropout is off |
 
 ```python
 import autopeft  # registers the methods that peft does not have
 from peft import PeftConfig, get_peft_model
-from transformers import AutoModelForSequenceClassification
+from transformers import {kind.auto_model}
 
-base = AutoModelForSequenceClassification.from_pretrained({spec["model"]!r}, num_labels={len(result.task["classes"])})
+base = {kind.auto_model}.from_pretrained({spec["model"]!r}, num_labels={task.get("outputs", len(task["classes"]))})
 model = get_peft_model(base, PeftConfig.from_pretrained("."))
 ```
 

@@ -10,7 +10,7 @@ from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.importance import cut as cuts
 from autopeft.importance.calibration import calibration_rows, class_weights
 from autopeft.importance.class_basis import BASES
-from autopeft.importance.hidden_states import pooled_states
+from autopeft.importance.hidden_states import classed_states
 from autopeft.importance.lm_basis import lm_deviation
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
@@ -39,15 +39,15 @@ def semantic_trace(
     _check("gain", gain, GAINS)
     _check("basis", basis, [*BASES, "lm-head"])
     _check("pool", pool, ("model", "mean"))
-    labels = tokenised.kind.strata(tokenised.train)
-    chosen = calibration_rows(labels, rows, seed)
+    chosen = calibration_rows(tokenised.kind.strata(tokenised.train), rows, seed)
     if basis == "lm-head":
         per_position = lm_deviation(backbone, tokenised, chosen, seed)
         weights = np.full(len(per_position), 1 / len(per_position))
     else:
-        per_position = BASES[basis](pooled_states(backbone, tokenised, chosen, pool, final_norm), labels[chosen], seed)
+        states, labels = classed_states(backbone, tokenised, chosen, seed, pool, final_norm)
+        per_position = BASES[basis](states, labels, seed)
         scored = ~np.isnan(per_position).any(axis=1)  # a class with one row has nothing to be scored with
-        per_position, weights = per_position[scored], class_weights(labels[chosen][scored])
+        per_position, weights = per_position[scored], class_weights(labels[scored])
     measured = {"basis": basis, "rows": len(chosen), "positions": len(weights)}
     return from_deviation(
         "trace",

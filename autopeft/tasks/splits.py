@@ -33,8 +33,8 @@ def remove_duplicates(frames: Frames) -> tuple[Frames, list[str]]:
 def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
     """Cut the splits that the source lacks out of its train split; those it has are kept.
 
-    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by label; rows of one group stay
-    together. Raises AutopeftError when too little is left to train on.
+    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by label (where these are no classes, by the column
+    "stratum"); rows of one group stay together. Raises AutopeftError when too little is left to train on.
     """
     train, notes = frames["train"], []
     splits = dict(frames)
@@ -44,7 +44,7 @@ def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
             held, train = _hold_out(train, fraction * whole / max(1, len(train)), name, seed)
             splits[part] = held
             notes.append(
-                f"Cut {len(held):,} rows for {part} from {whole:,}, stratified by label"
+                f"Cut {len(held):,} rows for {part} from {whole:,}, {_how(train)}"
                 + (", no group in two splits." if "group" in train else ".")
             )
     splits["train"] = train
@@ -56,7 +56,7 @@ def _hold_out(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> tup
     if "group" in frame:
         held = _group_rows(frame, fraction, name, seed)
     else:
-        held = stratified_order(frame["label"], seed)[: max(1, round(fraction * len(frame)))]
+        held = stratified_order(_strata(frame), seed)[: max(1, round(fraction * len(frame)))]
     mask = np.zeros(len(frame), dtype=bool)
     mask[held] = True
     return frame[mask].reset_index(drop=True), frame[~mask].reset_index(drop=True)
@@ -75,7 +75,17 @@ def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> n
     folds = StratifiedGroupKFold(min(round(1 / fraction), groups.nunique()), shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # a class rarer than the folds is no harm: one fold is used
         warnings.simplefilter("ignore", UserWarning)
-        return next(folds.split(frame["text"], frame["label"], groups))[1]
+        return next(folds.split(frame["text"], _strata(frame), groups))[1]
+
+
+def _strata(frame: pd.DataFrame) -> pd.Series:
+    """The classes whose shares a cut keeps: the column "stratum" or the labels, or one for all where there are none."""
+    found = frame.get("stratum", frame.get("label"))
+    return found if found is not None else pd.Series(0, index=frame.index)
+
+
+def _how(frame: pd.DataFrame) -> str:
+    return "stratified by label" if _strata(frame).nunique() > 1 else "at random"
 
 
 def stratified_order(labels: pd.Series, seed: int) -> np.ndarray:
@@ -95,13 +105,13 @@ def cap(frame: pd.DataFrame, rows: int | None, seed: int) -> pd.DataFrame:
     """A stratified subset of at most `rows` rows, in the source's order; None keeps all."""
     if rows is None or rows >= len(frame):
         return frame
-    return frame.iloc[np.sort(stratified_order(frame["label"], seed)[:rows])].reset_index(drop=True)
+    return frame.iloc[np.sort(stratified_order(_strata(frame), seed)[:rows])].reset_index(drop=True)
 
 
 def cap_notes(frames: Frames, capped: Frames) -> list[str]:
     """A sentence for each split that `cap` made smaller."""
     return [
-        f"Used {len(capped[part]):,} of {len(frame):,} {part} rows, stratified by label."
+        f"Used {len(capped[part]):,} of {len(frame):,} {part} rows, {_how(frame)}."
         for part, frame in frames.items()
         if len(capped[part]) < len(frame)
     ]
@@ -111,6 +121,8 @@ def _check_coverage(splits: Frames, name: str) -> None:
     for part, frame in splits.items():
         if frame.empty:
             raise AutopeftError(f"{name} leaves no rows for {part}. Give more rows.")
+    if "stratum" in splits["train"]:  # the labels are no classes
+        return
     known = set(splits["train"]["label"])
     for part in ("validation", "test"):
         unknown = sorted(set(splits[part]["label"]) - known)
