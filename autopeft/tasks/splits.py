@@ -24,7 +24,7 @@ def remove_duplicates(frames: Frames) -> tuple[Frames, list[str]]:
     inside = sum(int(rows[rows["part"] == part].duplicated(texts).sum()) for part in order)
     across = f", {removed - inside:,} of them across splits" if len(order) > 1 else ""
     notes = [f"Removed {removed:,} of {len(rows):,} rows whose text occurs more than once{across}."]
-    conflicting = int((rows.groupby(texts, sort=False)["label"].nunique() > 1).sum())
+    conflicting = int((rows.groupby(texts, sort=False)["label"].nunique() > 1).sum()) if "label" in rows else 0
     if conflicting:
         notes.append(f"{conflicting:,} texts occur with different labels; the first was kept.")
     return {part: kept[kept["part"] == part].drop(columns="part").reset_index(drop=True) for part in order}, notes
@@ -33,8 +33,8 @@ def remove_duplicates(frames: Frames) -> tuple[Frames, list[str]]:
 def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
     """Cut the splits that the source lacks out of its train split; those it has are kept.
 
-    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by label (where these are no classes, by the column
-    "stratum"); rows of one group stay together. Raises AutopeftError when too little is left to train on.
+    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by the column "stratum" or by label,
+    at random without both; rows of one group stay together. Raises AutopeftError when too little is left to train on.
     """
     train, notes = frames["train"], []
     splits = dict(frames)
@@ -62,6 +62,16 @@ def _hold_out(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> tup
     return frame[mask].reset_index(drop=True), frame[~mask].reset_index(drop=True)
 
 
+def _strata(frame: pd.DataFrame) -> pd.Series:
+    """The classes whose shares a cut keeps: the column "stratum" or the labels, or one for all where there are none."""
+    found = frame.get("stratum", frame.get("label"))
+    return found if found is not None else pd.Series(0, index=frame.index)
+
+
+def _how(frame: pd.DataFrame) -> str:
+    return "stratified by label" if _strata(frame).nunique() > 1 else "at random"
+
+
 def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> np.ndarray:
     """Row numbers of one fold of about `fraction` that shares no group with the rest."""
     from sklearn.model_selection import StratifiedGroupKFold
@@ -78,16 +88,6 @@ def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> n
         return next(folds.split(frame["text"], _strata(frame), groups))[1]
 
 
-def _strata(frame: pd.DataFrame) -> pd.Series:
-    """The classes whose shares a cut keeps: the column "stratum" or the labels, or one for all where there are none."""
-    found = frame.get("stratum", frame.get("label"))
-    return found if found is not None else pd.Series(0, index=frame.index)
-
-
-def _how(frame: pd.DataFrame) -> str:
-    return "stratified by label" if _strata(frame).nunique() > 1 else "at random"
-
-
 def stratified_order(labels: pd.Series, seed: int) -> np.ndarray:
     """Row numbers, shuffled, in an order whose every prefix has nearly the classes' own proportions.
 
@@ -102,7 +102,7 @@ def stratified_order(labels: pd.Series, seed: int) -> np.ndarray:
 
 
 def cap(frame: pd.DataFrame, rows: int | None, seed: int) -> pd.DataFrame:
-    """A stratified subset of at most `rows` rows, in the source's order; None keeps all."""
+    """A stratified subset of at most `rows` rows (random without labels), in the source's order; None keeps all."""
     if rows is None or rows >= len(frame):
         return frame
     return frame.iloc[np.sort(stratified_order(_strata(frame), seed)[:rows])].reset_index(drop=True)
@@ -121,7 +121,7 @@ def _check_coverage(splits: Frames, name: str) -> None:
     for part, frame in splits.items():
         if frame.empty:
             raise AutopeftError(f"{name} leaves no rows for {part}. Give more rows.")
-    if "stratum" in splits["train"]:  # the labels are no classes
+    if "stratum" in splits["train"] or "label" not in splits["train"]:  # the labels are no classes
         return
     known = set(splits["train"]["label"])
     for part in ("validation", "test"):
