@@ -90,8 +90,9 @@ def space_list() -> None:
 @click.option(
     "--model", default="minilm-l6", show_default=True, help="A folder with a config.json, a built-in or a hub name."
 )
+@click.option("--task", default="classification", show_default=True, help="Kind of task (`autopeft data tasks`).")
 @as_json
-def space_show(name, model, json_) -> None:
+def space_show(name, model, task, json_) -> None:
     """A space's dimensions and its exact number of discrete configurations on a backbone.
 
     \b
@@ -99,8 +100,9 @@ def space_show(name, model, json_) -> None:
     """
     from autopeft.backbone.sizes import shapes_of
     from autopeft.space import build_space, load_space
+    from autopeft.tasks.kind import get_kind
 
-    built = build_space(name, load_space(name), shapes_of(model))
+    built = build_space(name, load_space(name), shapes_of(model, task=get_kind(task).name))
     if json_:
         return click.echo(
             json.dumps(
@@ -205,6 +207,18 @@ def data_list() -> None:
             for n in SOURCES
         ],
         "built-in data",
+    )
+
+
+@data.command("tasks")
+def data_tasks() -> None:
+    """The kinds of tasks (--task) and their metrics, the usual one first."""
+    import autopeft.tasks.kinds  # noqa: F401  (the files register themselves)
+    from autopeft.tasks.kind import REGISTRY
+
+    print_rows(
+        [{"task": k.name, "what": k.title, "metrics": ", ".join(k.metrics)} for k in REGISTRY.values()],
+        "kinds of tasks",
     )
 
 

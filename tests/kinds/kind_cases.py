@@ -57,6 +57,12 @@ def check_engine(trainer: Trainer, folder, monkeypatch) -> None:
     assert all(abs(a - b) < 2e-4 for a, b in zip(alone, packed))
 
 
+def check_learning(trainer: Trainer) -> None:
+    """A few rows are learnt by heart."""
+    (done,) = trainer.run([Job(configuration("full_layers", (0, 1, 2), 3e-3), 0, 60, 60, (10,))])
+    assert done.curve.train_loss[-1] < 0.9 * done.curve.train_loss[0]
+
+
 def check_search(checkpoint, folder, **spec) -> dict:
     """A search of two trials with its baselines, the report, the chosen adapter trained and scored; its card."""
     result = autopeft.search(None, str(folder), model=str(checkpoint), **{**SEARCH, **spec})
