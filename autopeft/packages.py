@@ -187,6 +187,10 @@ def fetch(package: Package, progress: Progress | None = None) -> Path:
             f"Cannot keep {package} in {folder.parent}: {error.strerror or error}. "
             "Free some space or set AUTOPEFT_CACHE to another folder."
         ) from error
+    except tarfile.FilterError as error:
+        raise AutopeftError(
+            f"{package.filename} holds a member that would leave its folder; it was not kept."
+        ) from error
     return folder
 
 

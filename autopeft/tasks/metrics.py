@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 import string
 import sys
 from collections import Counter
@@ -104,13 +105,14 @@ def mrr_at_10(references, predictions) -> float:
     references (N, 2): relevance, query. Of equal scores the irrelevant passage goes first; a query whose passages are
     all relevant or all irrelevant does not count.
     """
-    return _mean(1 / (1 + (r > 0).argmax()) if (r[:10] > 0).any() else 0.0 for r in _by_query(references, predictions))
+    found = [r for r in _by_query(references, predictions) if r.min() == 0]
+    return _mean(1 / (1 + (r > 0).argmax()) if (r[:10] > 0).any() else 0.0 for r in found)
 
 
 def ndcg_at_10(references, predictions) -> float:
     """The mean over queries of the discounted gain of the first ten passages over that of the best order.
 
-    references as in mrr_at_10; the gain is the relevance itself.
+    references as in mrr_at_10; the gain is the relevance itself; a query with one relevance only does not count.
     """
 
     def gain(relevance) -> float:
@@ -120,13 +122,13 @@ def ndcg_at_10(references, predictions) -> float:
 
 
 def _by_query(references, predictions):
-    """The relevance of each query's passages, the highest score first."""
+    """The relevance of each query's passages, the highest score first; not of a query whose passages are all alike."""
     import numpy as np
 
     relevance, query = np.asarray(references, dtype=float).T
     order = np.lexsort((relevance, -np.asarray(predictions, dtype=float), query))
     for found in np.split(relevance[order], np.flatnonzero(np.diff(query[order])) + 1):
-        if 0 == found.min() < found.max():
+        if found.min() < found.max():
             yield found
 
 
@@ -152,7 +154,7 @@ def squad_f1(references, predictions) -> float:
 def _words(text: str) -> list[str]:
     """Lower case, without punctuation and articles (Rajpurkar et al. 2016, arXiv 1606.05250)."""
     text = "".join(c for c in text.lower() if c not in string.punctuation)
-    return [word for word in text.split() if word not in ("a", "an", "the")]
+    return re.sub(r"\b(a|an|the)\b", " ", text).split()
 
 
 def _word_f1(true: list[str], found: list[str]) -> float:
