@@ -27,7 +27,10 @@ from autopeft.study.spec import StudySpec
     show_default=True,
     help="Which gain makes the cut.",
 )
-@click.option("--basis", help="Semantic bases of the trace: class-means (default), final-means, head or lm-head.")
+@click.option(
+    "--basis",
+    help="Semantic bases of the trace: class-means, final-means, head or lm-head (the task's own if not given).",
+)
 @click.option("--rows", default=512, show_default=True, type=click.IntRange(min=8), help="Calibration rows.")
 @click.option("--max-trained", type=click.IntRange(min=1), help="Train at most this many layers.")
 @click.option("--seed", default=0, show_default=True)
@@ -211,15 +214,32 @@ def data_list() -> None:
 
 
 @data.command("tasks")
-def data_tasks() -> None:
-    """The kinds of tasks (--task) and their metrics, the usual one first."""
+@as_json
+def data_tasks(json_) -> None:
+    """The kinds of tasks: the columns each looks for, its metrics (the first is the default), an example.
+
+    \b
+    Examples:
+      autopeft data tasks
+      autopeft search --model smollm2-135m --data quiz.csv --task choice
+    """
     import autopeft.tasks.kinds  # noqa: F401  (the files register themselves)
     from autopeft.tasks.kind import REGISTRY
 
-    print_rows(
-        [{"task": k.name, "what": k.title, "metrics": ", ".join(k.metrics)} for k in REGISTRY.values()],
-        "kinds of tasks",
-    )
+    rows = [
+        {
+            "task": kind.name,
+            "title": kind.title,
+            "columns": kind.columns,
+            "metrics": list(kind.metrics),
+            "models": "decoders" if kind.decoders_only else "all",
+            "example": kind.example,
+        }
+        for kind in REGISTRY.values()
+    ]
+    if json_:
+        return click.echo(json.dumps(rows, indent=1))
+    print_rows([{**row, "metrics": ", ".join(row["metrics"])} for row in rows], "kinds of tasks")
 
 
 @data.command("show")

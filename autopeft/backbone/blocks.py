@@ -20,6 +20,11 @@ def describe(model: PreTrainedModel, name: str, task: str = "classification") ->
 
     task: the kind whose head the model has; a head that comes with the checkpoint counts as part of the backbone.
     """
+    if get_kind(task).decoders_only and not _is_decoder(model.config):
+        raise AutopeftError(
+            f"{name} is a {model.config.model_type} encoder and {get_kind(task).title} is for decoders: choose another "
+            "model, or another task (`autopeft data tasks` lists them)."
+        )
     blocks_path, blocks = find_blocks(model, name)
     linears = _linears(blocks_path, blocks)
     attention = tuple(f"{blocks_path}.{i}.{attention_path(block_roles(b))}" for i, b in enumerate(blocks))

@@ -10,17 +10,22 @@ TOKENS = 2048  # at most, of all rows together
 FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm")
 
 
-def classed_states(
-    backbone, tokenised, rows: np.ndarray, seed: int, pool: str = "model", final_norm: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows (N,) -> states (L + 1, P, H) and their classes (P,): of rows, or of tokens where these have labels."""
+def classed_positions(tokenised, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Training rows (N,) -> what has classes: rows (P,), places in them (P,) or None for whole rows, classes (P,)."""
     kind, split = tokenised.kind, tokenised.train
-    if kind.row_level:
-        return pooled_states(backbone, tokenised, rows, pool, final_norm), kind.strata(split)[rows]
+    if kind.token_classes(split, int(rows[0])) is None:
+        return rows, None, kind.strata(split)[rows]
     classes = {row: kind.token_classes(split, row) for row in rows.tolist()}
     row, place, own = np.array([(r, s, c) for r, found in classes.items() for s, c in enumerate(found) if c >= 0]).T
     drawn = calibration_rows(own, min(TOKENS, len(own)), seed)
-    return token_states(backbone, tokenised, row[drawn], place[drawn], final_norm), own[drawn]
+    return row[drawn], place[drawn], own[drawn]
+
+
+def states_at(backbone, tokenised, rows, places, pool: str = "model", final_norm: bool = True) -> np.ndarray:
+    """What classed_positions found -> states (L + 1, P, H) in fp32."""
+    if places is None:
+        return pooled_states(backbone, tokenised, rows, pool, final_norm)
+    return token_states(backbone, tokenised, rows, places, final_norm)
 
 
 def token_states(backbone, tokenised, rows: np.ndarray, places: np.ndarray, final_norm: bool = True) -> np.ndarray:
@@ -70,7 +75,8 @@ def pooled_states(backbone, tokenised, rows: np.ndarray, pool: str = "model", fi
 
 def layer_states(base, inputs: dict, norm=None) -> list:
     """Inputs (B, S) -> L + 1 states (B, S, H), those below the last put through the final norm if one is given."""
-    out = base(**inputs, output_hidden_states=True)
+    read = {name: tensor for name, tensor in inputs.items() if name != "logits_to_keep"}  # which is the LM head's
+    out = base(**read, output_hidden_states=True)
     below = out.hidden_states[:-1]
     # The last hidden state is already normed by the model.
     return [h if norm is None else norm(h) for h in below] + [out.last_hidden_state]

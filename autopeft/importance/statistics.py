@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autopeft.importance.calibration import calibration_rows
+from autopeft.importance.calibration import calibration_units
 from autopeft.tasks.batches import collate, unit_batches
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ class Statistics:
 
     def __init__(self, backbone, tokenised, rows: int = ROWS, seed: int = 0):
         self.backbone, self.tokenised = backbone, tokenised
-        strata = tokenised.kind.strata(tokenised.train)
-        self.rows = calibration_rows(strata, min(rows, len(strata)), seed)
+        self.rows = calibration_units(tokenised, min(rows, len(tokenised.train)), seed)
         self._gradients: dict[str, torch.Tensor] = {}
         self._squares: dict[str, torch.Tensor] = {}
         self._covariances: dict[str, torch.Tensor] = {}

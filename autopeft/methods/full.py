@@ -31,3 +31,13 @@ class Full(Method):
             "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers],
         }
         return {**fields, "beside_blocks": shapes.blocks_path} if 0 in layers else fields
+
+    def after_attach(self, model, settings, layers, statistics, seed):
+        """What shares a weight in the backbone (embeddings and LM head) shares the copy too."""
+        from peft.utils import ModulesToSaveWrapper
+
+        copies = {}
+        for wrapper in [m for m in model.modules() if isinstance(m, ModulesToSaveWrapper)]:
+            trained = wrapper.modules_to_save["default"]
+            for name, weight in list(wrapper.original_module.named_parameters(recurse=False)):
+                setattr(trained, name, copies.setdefault(weight, getattr(trained, name)))

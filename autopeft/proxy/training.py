@@ -21,11 +21,13 @@ from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
-from autopeft.tasks.batches import collate, unit_batches, width_of
+from autopeft.tasks.batches import batches, collate, unit_batches, width_of
 from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
+GENERATED = 100  # units of a split that metrics of generated texts are measured on: writing takes many passes
+GENERATION_BATCH = 25
 TIMED = 2  # steps that are timed to decide whether packing pays, after one that warms up
 
 
@@ -96,12 +98,14 @@ class Trainer:
     def _pays(self, jobs: Sequence[Job]) -> bool:
         """Whether a packed step takes less time than the same steps one after the other: timed once per family.
 
-        Never where a method adds a loss of its own, which reads the attached parameters, nor where a method or the
-        procedure acts between steps or takes its gradients in its own way.
+        Never where a method adds a loss of its own, which reads the attached parameters, where a method or the
+        procedure acts between steps or takes its gradients in its own way, nor for metrics of generated texts.
         """
         first = jobs[0]
         packable = all(get_method(name).packable for name in first.configuration.methods)
         if not (self.packing and packable) or get_procedure(first.configuration.procedure).own_gradients:
+            return False
+        if self.tokenised.kind.generates(self.tokenised.task.metric):  # texts are written by one model at a time
             return False
         family = replace(first.configuration, learning_rate=0.0), len(jobs)
         if family not in self._packing_pays:
@@ -148,6 +152,9 @@ class Session:
         job, begin = self.runs[0].job, self.runs[0].step
         marks = {*job.marks, job.until}
         order = islice(endless(self.trainer.tokenised.train, self.trainer.batch_size, job.seed), begin, job.until)
+        if not self.run.parameters:
+            yield from self._stand_still(sorted(mark for mark in marks if mark > begin), next(order))
+            return
         with torch.random.fork_rng(devices=cuda_devices(self.model)):
             torch.set_rng_state(self.runs[0].rng)
             for step, rows in enumerate(order, start=begin + 1):
@@ -163,6 +170,15 @@ class Session:
                     for run in self.runs:
                         run.rng = torch.get_rng_state()
                     yield step
+
+    @torch.no_grad()
+    def _stand_still(self, marks: list[int], rows: np.ndarray) -> Iterator[int]:
+        """The marks of a run with nothing to train; its training loss is that of one batch."""
+        loss = self.losses(rows)[0]
+        for step in marks:
+            self.run.losses.append(loss)
+            self.run.step = step
+            yield step
 
     def losses(self, rows: np.ndarray) -> torch.Tensor:
         """The loss of each run on a batch, (K,)."""
@@ -192,9 +208,13 @@ class Session:
     def evaluate(self, part: str, number: int | None) -> list[tuple[float, float]]:
         """(mean loss, the task's metric) of each run on the first rows of a split."""
         rows = self.trainer.rows(part, number)
-        return judged(
-            self.trainer.tokenised, part, rows, lambda chosen: self.logits(part, chosen), device_of(self.model)
-        )
+
+        def write(units: np.ndarray) -> list[str]:
+            if self.place:
+                self.place(part, None, 0)  # what is generated is no row of a split
+            return generate(self.model, self.trainer.tokenised, part, units)
+
+        return judged(self.trainer.tokenised, part, rows, lambda r: self.logits(part, r), write, device_of(self.model))
 
     def seconds_per_step(self) -> float:
         """Forward and backward on the first batch: the fastest of a few, nothing learnt."""
@@ -261,13 +281,40 @@ def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None)
 
     parameters: tensors to take the place of the model's own of these names.
     """
-    device, dtype = next((p.device, p.dtype) for p in frozen_parameters(model))
-    autocast = torch.autocast(device.type, torch.bfloat16) if dtype == torch.bfloat16 else nullcontext()
+    device = device_of(model)
     if device.type == "cuda":
         inputs = {k: v.pin_memory().to(device, non_blocking=True) for k, v in inputs.items()}
-    with autocast:
+    with number_format(model):
         out = model(**inputs) if parameters is None else functional_call(model, parameters, (), inputs)
     return kind.logits(out)
+
+
+def number_format(model):
+    """The context that a model runs in: autocast where its frozen weights are in bf16."""
+    device, dtype = next((p.device, p.dtype) for p in frozen_parameters(model))
+    return torch.autocast(device.type, torch.bfloat16) if dtype == torch.bfloat16 else nullcontext()
+
+
+@torch.no_grad()
+def generate(model, tokenised: TokenisedTask, part: str, units: np.ndarray) -> list[str]:
+    """What the model writes after the prompts of these units, greedily, at most as long as their longest reference."""
+    split, tokenizer, pad = getattr(tokenised, part), tokenised.tokenizer, tokenised.pad_token_id
+    prompts, said = tokenised.kind.prompts(split, units), tokenised.kind.references(split, units)
+    most = max(map(len, tokenizer(list(said), add_special_tokens=False)["input_ids"])) + 1
+    written = [""] * len(units)
+    for places in batches(np.array([len(p) for p in prompts]), GENERATION_BATCH):
+        width = max(len(prompts[i]) for i in places)
+        ids = np.full((len(places), width), pad, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, i in enumerate(places):  # padded on the left: the text goes on at the right
+            ids[row, width - len(prompts[i]) :], mask[row, width - len(prompts[i]) :] = prompts[i], 1
+        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        inputs = {k: v.to(device_of(model)) for k, v in inputs.items()}
+        with number_format(model):
+            out = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=most, pad_token_id=pad)
+        for i, text in zip(places, tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)):
+            written[i] = text.strip()
+    return written
 
 
 def frozen_parameters(model):
@@ -277,24 +324,33 @@ def frozen_parameters(model):
 
 @torch.no_grad()
 def judged(
-    tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, device: torch.device
+    tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, write: Callable, device: torch.device
 ) -> list[tuple[float, float]]:
-    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets."""
+    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets.
+
+    write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED units.
+    """
     kind, split = tokenised.kind, getattr(tokenised, part)
     size, seen, found = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"]), [], []
+    size, metric = min(size, kind.evaluation_rows or size), tokenised.task.metric
     for chosen in unit_batches(split, size, rows=rows):
         logits, targets = logits_of(chosen)
         found.append([(*kind.losses(one, targets), kind.predictions(one, targets)) for one in logits])
         seen.append(split.units(chosen))
     units, order = np.concatenate(seen), np.argsort(np.concatenate(seen))
+    texts = None
+    if kind.generates(metric):
+        units = np.sort(np.random.default_rng(0).permutation(units)[:GENERATED])
+        order, texts = np.arange(len(units)), write(units)
     references = kind.references(split, units[order])
     scores = []
     for one in zip(*found):
         values = torch.cat([v for v, _, _ in one]).double()
         weights = torch.ones_like(values) if one[0][1] is None else torch.cat([w for _, w, _ in one]).double()
-        predictions = [p for _, _, batch in one for p in batch]
-        predictions = kind.decode([predictions[i] for i in order], split, units[order])
-        score = kind.score(tokenised.task.metric, references, predictions)
+        predictions = texts or [p for _, _, batch in one for p in batch]
+        predictions = [predictions[i] for i in order]
+        predictions = predictions if texts else kind.decode(predictions, split, units[order])
+        score = kind.score(metric, references, predictions)
         scores.append((((values * weights).sum() / weights.sum()).item(), score))
     return scores
 
@@ -308,7 +364,10 @@ def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[fl
         logits = forward(model, inputs, tokenised.kind)
         return logits[None], targets.to(logits.device)
 
-    (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, device_of(model))
+    def write(units: np.ndarray) -> list[str]:
+        return generate(model, tokenised, part, units)
+
+    (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, write, device_of(model))
     return scores
 
 

@@ -172,7 +172,7 @@ _SUFFIX = "\nAnswer:"
 
 
 def _choices(piece: str, *parts: str) -> Callable[[Path], Frames]:
-    """Reader of one multiple-choice set: requests of a likelihood evaluation, one per option, each with the whole row."""
+    """Reader of one multiple-choice set: requests of a likelihood evaluation, one per option, each with its row."""
 
     def read(folder: Path) -> Frames:
         frames = {}
@@ -322,7 +322,7 @@ def source(name: str) -> Source:
 
 
 def read_builtin(name: str, progress: Progress | None = None) -> Frames:
-    """Name -> frames with columns that its kind finds (text, label, text2, group; question ...); fetched on first use."""
+    """Name -> frames with columns that its kind finds (text, label, group; question ...); fetched on first use."""
     chosen = source(name)
     return chosen.read(fetch(PACKAGES[chosen.package], progress))
 

@@ -1,4 +1,4 @@
-"""Frames with a question, its options and the right one -> Splits ((question, (option, ...)), index). Imports no torch."""
+"""Frames with questions, options and the right one -> Splits ((question, (option, ...)), index). Imports no torch."""
 
 import json
 import re

@@ -56,6 +56,11 @@ class TaskKind:
     ]  # (references, predictions) -> to maximise; the first is the default
     row_level: ClassVar[bool] = True  # one output per row, read off one state: tokens may be dropped or changed
     new_head: ClassVar[bool] = True  # a head is trained beside the method; False: the checkpoint's own stays as it is
+    decoders_only: ClassVar[bool] = False
+    trace_basis: ClassVar[str] = "class-means"  # what the semantic trace measures against unless it is told
+    evaluation_rows: ClassVar[int | None] = None  # most units of a batch that is scored; None: as the device likes
+    columns: ClassVar[str] = ""  # what `read` looks for, in words
+    example: ClassVar[str] = ""  # a command
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -111,9 +116,9 @@ class TaskKind:
         """A class number for each row (N,), by which subsets keep their shares and layer scores their classes."""
         return np.asarray(split.labels)
 
-    def token_classes(self, split: "TokenisedSplit", row: int) -> np.ndarray:
-        """Where tokens have labels of their own: a class number for each of a row's, -1 for none (S,)."""
-        raise NotImplementedError
+    def token_classes(self, split: "TokenisedSplit", row: int) -> np.ndarray | None:
+        """A class number for each token of a row, -1 for none (S,); None where tokens have no labels of their own."""
+        return None
 
     def order(self, split: "TokenisedSplit") -> np.ndarray:
         """All units in a fixed order whose beginnings stand for the whole: what short runs are scored on."""
@@ -128,6 +133,18 @@ class TaskKind:
     def facts(self, task: "Task") -> dict:
         """What whoever uses the trained model has to know besides the label names: numbers by name."""
         return {}
+
+    def true_rows(self, split: "TokenisedSplit") -> np.ndarray:
+        """The rows that say what is the case: all of them, but for the wrong options of a question."""
+        return np.arange(len(split))
+
+    def generates(self, metric: str) -> bool:
+        """Whether a metric compares texts that the model writes, with references that are texts."""
+        return False
+
+    def prompts(self, split: "TokenisedSplit", units: np.ndarray) -> "list[np.ndarray]":
+        """What the model goes on from, for metrics of generated texts."""
+        raise NotImplementedError
 
     def score(self, metric: str, references: Sequence, predictions: Sequence) -> float:
         """The metric, by name or "package.module:function"."""

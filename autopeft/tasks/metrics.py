@@ -137,21 +137,23 @@ def _mean(values) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def exact_match(references, predictions) -> float:
+def exact_answer(references, predictions) -> float:
     """The share of answers that are one of the right texts, both as SQuAD normalises them."""
     return _mean(
-        float(any(_words(text) == _words(found) for text in texts)) for texts, found in zip(references, predictions)
+        float(any(_answer_words(text) == _answer_words(found) for text in texts))
+        for texts, found in zip(references, predictions)
     )
 
 
-def squad_f1(references, predictions) -> float:
+def answer_f1(references, predictions) -> float:
     """The mean F1 of the words of each answer and of the right text that it is nearest to."""
     return _mean(
-        max(_word_f1(_words(text), _words(found)) for text in texts) for texts, found in zip(references, predictions)
+        max(_word_f1(_answer_words(text), _answer_words(found)) for text in texts)
+        for texts, found in zip(references, predictions)
     )
 
 
-def _words(text: str) -> list[str]:
+def _answer_words(text: str) -> list[str]:
     """Lower case, without punctuation and articles (Rajpurkar et al. 2016, arXiv 1606.05250)."""
     text = "".join(c for c in text.lower() if c not in string.punctuation)
     return re.sub(r"\b(a|an|the)\b", " ", text).split()
@@ -166,6 +168,30 @@ def _word_f1(true: list[str], found: list[str]) -> float:
 
 def _constant(values) -> bool:
     return min(values) == max(values)
+
+
+def exact_match(references, predictions) -> float:
+    """The share of texts that are equal but for case and spaces."""
+    return sum(_words(r) == _words(p) for r, p in zip(references, predictions)) / len(references)
+
+
+def rouge_l(references, predictions) -> float:
+    """Mean F-measure of the longest common subsequence of words (Lin 2004, ROUGE, section 3.1, beta = 1)."""
+    return sum(_rouge_l(_words(r), _words(p)) for r, p in zip(references, predictions)) / len(references)
+
+
+def _rouge_l(reference: list[str], prediction: list[str]) -> float:
+    above = [0] * (len(prediction) + 1)
+    for word in reference:
+        row = [0]
+        for place, other in enumerate(prediction):
+            row.append(above[place] + 1 if word == other else max(row[place], above[place + 1]))
+        above = row
+    return 2 * above[-1] / max(1, len(reference) + len(prediction))
+
+
+def _words(text: str) -> list[str]:
+    return text.lower().split()
 
 
 def own_metric(name: str) -> Callable[[Sequence, Sequence], float]:

@@ -9,7 +9,7 @@ from kind_cases import check_engine, check_learning, check_search, falls, traine
 
 from autopeft.errors import AutopeftError
 from autopeft.importance import score_layers
-from autopeft.importance.hidden_states import classed_states
+from autopeft.importance.hidden_states import classed_positions, states_at
 from autopeft.tasks import load_task
 from autopeft.tasks.kind import get_kind
 
@@ -110,7 +110,8 @@ def test_the_loss_of_a_real_model_falls():
 
 def test_layers_are_scored_by_what_is_answer_and_what_is_not(science, checkpoint):
     trainer = trainer_of(checkpoint, science)
-    states, classes = classed_states(trainer.backbone, trainer.tokenised, trainer.rows("train", 12), 0)
+    rows, places, classes = classed_positions(trainer.tokenised, trainer.rows("train", 12), 0)
+    states = states_at(trainer.backbone, trainer.tokenised, rows, places)
     assert states.shape[1] == len(classes) and set(classes) == {0, 1}
     scores = score_layers("trace", trainer.backbone, trainer.tokenised, rows=40)
     assert all(abs(s) < 9 for s in scores.scores)

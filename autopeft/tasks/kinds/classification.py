@@ -9,6 +9,8 @@ from autopeft.tasks.metrics import accuracy, macro_f1, matthews
 class Classification(TaskKind):
     name = "classification"
     title = "text classification"
+    columns = "text (or two), label"
+    example = "autopeft search --data reviews.csv --label stars"
     metrics = {"accuracy": accuracy, "macro-f1": macro_f1, "matthews": matthews}
 
     def read(self, frames, asked: Asked) -> Read:

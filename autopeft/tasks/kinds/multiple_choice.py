@@ -15,6 +15,8 @@ class MultipleChoice(TaskKind):
 
     name = "multiple-choice"
     title = "multiple choice"
+    columns = "question, choices (a list, or a column each), label (number, letter or text of the right one)"
+    example = "autopeft search --data openbookqa --task multiple-choice"
     pipeline_tag = "text-ranking"
     metrics = {"accuracy": accuracy}
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from autopeft.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
-from autopeft.tasks.metrics import exact_match, squad_f1
+from autopeft.tasks.metrics import answer_f1, exact_answer
 
 QUESTIONS = ("question", "query", "text")
 CONTEXTS = ("context", "passage", "document", "paragraph", "text2")
@@ -25,10 +25,12 @@ class QuestionAnswering(TaskKind):
 
     name = "question-answering"
     title = "question answering"
+    columns = "question, context, answers (as SQuAD has them, or texts of the context)"
+    example = "autopeft search --data sciq-spans --max-length 128"
     auto_model = "AutoModelForQuestionAnswering"
     peft_task_type = "QUESTION_ANS"
     pipeline_tag = "question-answering"
-    metrics = {"f1": squad_f1, "exact-match": exact_match}
+    metrics = {"f1": answer_f1, "exact-match": exact_answer}
     row_level = False
 
     def read(self, frames, asked: Asked) -> Read:
@@ -42,10 +44,9 @@ class QuestionAnswering(TaskKind):
             "text2": Column(asked.text_pair, CONTEXTS, "contexts", "--text-pair"),
             "label": Column(asked.label, ANSWERS, "answers", "--label"),
         }
-        frames, notes = pick_columns(frames, name, wanted, asked.group), []
+        frames, notes = clean_texts(pick_columns(frames, name, wanted, asked.group), name)
         for part, frame in list(frames.items()):
             where = f"{name} ({part})" if len(frames) > 1 else name
-            frame = clean_texts(frame, where, notes)
             spans = [span(*row) for row in zip(frame["label"].map(answers), frame["text2"])]
             frame = frame.assign(label=pd.Series(spans, dtype=object), stratum=0)
             missing = frame["label"].isna()

@@ -8,13 +8,15 @@ from autopeft.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
 from autopeft.tasks.metrics import neg_rmse, pearson, r2, spearman
 
-COLUMNS = ("label", "labels", "score", "rating", "value", "target", "stars", "similarity", "y")
+NUMBERS = ("label", "labels", "score", "rating", "value", "target", "stars", "similarity", "y")
 BINS = 10  # of equal shares: strata of subsets and layer scores
 
 
 class Regression(TaskKind):
     name = "regression"
     title = "text regression"
+    columns = "text (or two), label (a number)"
+    example = "autopeft search --data vader-ratings"
     metrics = {"pearson": pearson, "spearman": spearman, "r2": r2, "neg-rmse": neg_rmse}
 
     def read(self, frames, asked: Asked) -> Read:
@@ -23,7 +25,7 @@ class Regression(TaskKind):
         from autopeft.tasks.task import Split
 
         name = asked.name
-        frames = select_columns(frames, name, asked.text, asked.text_pair, asked.label, asked.group, COLUMNS)
+        frames = select_columns(frames, name, asked.text, asked.text_pair, asked.label, asked.group, NUMBERS)
         frames, notes = clean_rows(frames, name, asked.missing_labels)
         frames, duplicates = remove_duplicates({part: number_labels(frame, name) for part, frame in frames.items()})
         frames = {part: frame.assign(stratum=quantile_bins(frame["label"])) for part, frame in frames.items()}

@@ -19,6 +19,8 @@ class Reranking(TaskKind):
 
     name = "reranking"
     title = "passage reranking"
+    columns = "query, passage, relevance (a number, 0 for none)"
+    example = "autopeft search --data sciq-passages"
     pipeline_tag = "text-ranking"
     metrics = {"mrr@10": mrr_at_10, "ndcg@10": ndcg_at_10}
 

@@ -19,6 +19,8 @@ class TokenClassification(TaskKind):
 
     name = "token-classification"
     title = "token classification"
+    columns = "words, tags (lists, or texts with blanks)"
+    example = "autopeft search --data twitter-ner"
     auto_model = "AutoModelForTokenClassification"
     peft_task_type = "TOKEN_CLS"
     pipeline_tag = "token-classification"
