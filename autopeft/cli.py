@@ -121,10 +121,11 @@ def search(study, out, dry_run, json_, quiet, **overrides) -> None:
 def print_plan(plan: dict, json_: bool) -> None:
     if json_:
         return click.echo(json.dumps(plan, indent=1))
+    from autopeft.tasks.task import asked
+
     task = plan["task"]
     click.echo(
-        f"Data: {task['name']}, {len(task['classes']) or 'no'} classes, {task['train']:,} / {task['validation']:,} / "
-        f"{task['test']:,} rows."
+        f"Data: {task['name']}, {asked(task)}, {task['train']:,} / {task['validation']:,} / {task['test']:,} rows."
     )
     head = f"; the head's {plan['head_parameters']:,} are counted apart" if plan["head_parameters"] else ""
     click.echo(f"Backbone: {plan['backbone_parameters']:,} parameters{head}.")

@@ -93,8 +93,9 @@ def space_list() -> None:
 @click.option(
     "--model", default="minilm-l6", show_default=True, help="A folder with a config.json, a built-in or a hub name."
 )
+@click.option("--task", default="classification", show_default=True, help="Kind of task (`autopeft data tasks`).")
 @as_json
-def space_show(name, model, json_) -> None:
+def space_show(name, model, task, json_) -> None:
     """A space's dimensions and its exact number of discrete configurations on a backbone.
 
     \b
@@ -102,8 +103,9 @@ def space_show(name, model, json_) -> None:
     """
     from autopeft.backbone.sizes import shapes_of
     from autopeft.space import build_space, load_space
+    from autopeft.tasks.kind import get_kind
 
-    built = build_space(name, load_space(name), shapes_of(model))
+    built = build_space(name, load_space(name), shapes_of(model, task=get_kind(task).name))
     if json_:
         return click.echo(
             json.dumps(

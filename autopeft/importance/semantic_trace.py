@@ -10,7 +10,7 @@ from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.importance import cut as cuts
 from autopeft.importance.calibration import calibration_rows, class_weights, refuse_without_classes
 from autopeft.importance.class_basis import BASES
-from autopeft.importance.hidden_states import pooled_states
+from autopeft.importance.hidden_states import classed_positions, states_at
 from autopeft.importance.lm_basis import lm_deviation
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
@@ -39,17 +39,18 @@ def semantic_trace(
     _check("gain", gain, GAINS)
     _check("basis", basis, [*BASES, "lm-head"])
     _check("pool", pool, ("model", "mean"))
-    labels, true = tokenised.kind.strata(tokenised.train), tokenised.kind.true_rows(tokenised.train)
-    chosen = true[calibration_rows(labels[true], rows, seed)]
-    if basis != "lm-head":
-        refuse_without_classes(labels, f"The basis {basis}", "choose --basis lm-head")
+    kind, split = tokenised.kind, tokenised.train
+    true = kind.true_rows(split)
+    chosen = true[calibration_rows(kind.strata(split)[true], rows, seed)]
     if basis == "lm-head":
         per_position = lm_deviation(backbone, tokenised, chosen, seed)
         weights = np.full(len(per_position), 1 / len(per_position))
     else:
-        per_position = BASES[basis](pooled_states(backbone, tokenised, chosen, pool, final_norm), labels[chosen], seed)
+        at, places, labels = classed_positions(tokenised, chosen, seed)
+        refuse_without_classes(labels, f"The basis {basis}", "choose --basis lm-head")
+        per_position = BASES[basis](states_at(backbone, tokenised, at, places, pool, final_norm), labels, seed)
         scored = ~np.isnan(per_position).any(axis=1)  # a class with one row has nothing to be scored with
-        per_position, weights = per_position[scored], class_weights(labels[chosen][scored])
+        per_position, weights = per_position[scored], class_weights(labels[scored])
     measured = {"basis": basis, "rows": len(chosen), "positions": len(weights)}
     return from_deviation(
         "trace",

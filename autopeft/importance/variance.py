@@ -3,7 +3,7 @@
 import numpy as np
 
 from autopeft.importance.calibration import calibration_rows, refuse_without_classes
-from autopeft.importance.hidden_states import pooled_states
+from autopeft.importance.hidden_states import classed_positions, states_at
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
 from autopeft.importance.semantic_trace import from_deviation
@@ -16,10 +16,10 @@ def variance(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     The within-class share of the variance, 1 / (1 + ratio), takes the place of the trace's deviation; the cut and the
     scores then follow the trace's rules, which is our choice.
     """
-    labels = tokenised.kind.strata(tokenised.train)
-    refuse_without_classes(labels, "The variance ratio", "choose another scorer: trace or gradient")
-    chosen = calibration_rows(labels, rows, seed)
-    within, total = spreads(pooled_states(backbone, tokenised, chosen), labels[chosen])
+    chosen = calibration_rows(tokenised.kind.strata(tokenised.train), rows, seed)
+    chosen, places, classes = classed_positions(tokenised, chosen, seed)
+    refuse_without_classes(classes, "The variance ratio", "choose another scorer: trace or gradient")
+    within, total = spreads(states_at(backbone, tokenised, chosen, places), classes)
     ratio = total.mean(axis=0) / np.maximum(within.mean(axis=0), 1e-12) - 1
     share = (1 / (1 + ratio))[None]
     scores = from_deviation("variance", share, np.ones(1), backbone.shapes, {"rows": len(chosen)}, seed=seed)

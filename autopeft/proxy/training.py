@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-import pandas as pd
 import psutil
 import torch
 from torch.func import functional_call, vmap
@@ -25,7 +24,6 @@ from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
 from autopeft.tasks.batches import collate, unit_batches, width_of
 from autopeft.tasks.kind import TaskKind
-from autopeft.tasks.splits import stratified_order
 from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
@@ -130,9 +128,7 @@ class Trainer:
         split = getattr(self.tokenised, part)
         if number is None or number >= split.number_of_units:
             return np.arange(len(split))
-        if split.groups is not None:
-            return split.expand(np.random.default_rng(0).permutation(split.number_of_units)[:number])
-        return stratified_order(pd.Series(self.tokenised.kind.strata(split)), 0)[:number]
+        return split.expand(self.tokenised.kind.order(split)[:number])
 
 
 class Session:
@@ -324,7 +320,9 @@ def judged(
         values = torch.cat([v for v, _, _ in one]).double()
         weights = torch.ones_like(values) if one[0][1] is None else torch.cat([w for _, w, _ in one]).double()
         predictions = texts or [p for _, _, batch in one for p in batch]
-        score = kind.score(metric, references, [predictions[i] for i in order])
+        predictions = [predictions[i] for i in order]
+        predictions = predictions if texts else kind.decode(predictions, split, units[order])
+        score = kind.score(metric, references, predictions)
         scores.append((((values * weights).sum() / weights.sum()).item(), score))
     return scores
 

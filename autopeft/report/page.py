@@ -11,6 +11,7 @@ from autopeft.front import front_of, verdict
 from autopeft.report import figures
 from autopeft.report.tables import front_rows, sampling_note
 from autopeft.study.records import StudyResult
+from autopeft.tasks.task import asked
 
 COLUMNS = (
     ("name", "name"),
@@ -49,7 +50,7 @@ def summary(result: StudyResult) -> str:
     stopped = sum(t.state == "pruned" for t in result.trials)
     trials = f"{len(result.complete) + stopped} trials" + (f" ({stopped} stopped at a rung)" if stopped else "")
     text = (
-        f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{len(task['classes'])} classes, {task['train']:,} training, "
+        f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{asked(task)}, {task['train']:,} training, "
         f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {trials} of "
         f"{result.configurations:,} configurations. Backbone {result.shapes.backbone_parameters:,} parameters; the task head "
         f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart. {escape(sampling_note(result))}</p>"

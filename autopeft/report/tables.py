@@ -11,6 +11,7 @@ import pandas as pd
 from autopeft.front import FrontPoint, front_of, point_of, point_of_trial, verdict
 from autopeft.front.intervals import sampling_error
 from autopeft.study.records import StudyResult
+from autopeft.tasks.kind import get_kind
 
 FRONT_COLUMNS = (
     *("name", "role", "on_front", "method", "configuration", "trainable", "percent", "head"),
@@ -105,9 +106,9 @@ def result_json(result: StudyResult) -> dict:
 
 
 def sampling_note(result: StudyResult) -> str:
-    """What the intervals leave out: the noise of the test rows themselves; empty for other metrics than accuracy."""
-    best = front_of(result).best()
-    if result.task["metric"] != "accuracy" or best is None or not best.seeds:
+    """What the intervals leave out: the noise of the test rows themselves; empty for other metrics than rows' accuracy."""
+    best, kind = front_of(result).best(), get_kind(result.task.get("kind", "classification"))
+    if result.task["metric"] != "accuracy" or not kind.row_level or best is None or not best.seeds:
         return ""
     error = sampling_error(best.score.mean, result.task["test"])
     return (

@@ -1,6 +1,6 @@
 """Frames with any columns -> frames with text, label and where asked text2 and group, checked. Imports no torch."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -40,7 +40,13 @@ MissingLabels = Literal["refuse", "drop"]
 
 
 def select_columns(
-    frames: Frames, name: str, text: str | None, text_pair: str | None, label: str | None, group: str | None
+    frames: Frames,
+    name: str,
+    text: str | None,
+    text_pair: str | None,
+    label: str | None,
+    group: str | None,
+    labels: tuple[str, ...] = _LABELS,
 ) -> Frames:
     """Find the columns of the train split by name, or take those the user named, and rename them in every split.
 
@@ -51,7 +57,7 @@ def select_columns(
     for column in filter(None, (text, text_pair, label, group)):
         if column not in columns:
             raise AutopeftError(f"{name} has no column '{column}'.{did_you_mean(column, columns)}")
-    label = label or _find_label(columns, name)
+    label = label or _find_label(columns, name, labels)
     found, found_pair = (text, text_pair) if text else _find_text(columns, name, {label, group, text_pair})
     chosen = {found: "text", text_pair or found_pair: "text2", label: "label", group: "group"}
     chosen = {column: role for column, role in chosen.items() if column}
@@ -61,9 +67,58 @@ def select_columns(
     }
 
 
-def _find_label(columns: list[str], name: str) -> str:
+class Column(NamedTuple):
+    """A column that a kind of task reads: the user's name for it, usual ones, what it holds, the option that names it."""
+
+    asked: str | None
+    usual: tuple[str, ...]
+    what: str
+    option: str
+
+
+def pick_columns(frames: Frames, name: str, wanted: dict[str, Column], group: str | None) -> Frames:
+    """Find or take each wanted column and call it by its key; a column that another split lacks is missing in its rows.
+
+    Raises AutopeftError, with a suggestion, for a column that is not there or cannot be found.
+    """
+    columns, chosen = [str(column) for column in frames["train"].columns], {}
+    for column in filter(None, (*(w.asked for w in wanted.values()), group)):
+        if column not in columns:
+            raise AutopeftError(f"{name} has no column '{column}'.{did_you_mean(column, columns)}")
+    taken = {w.asked for w in wanted.values()} | {group}
+    lower = {column.lower(): column for column in reversed(columns) if column not in taken}
+    for key, (asked, usual, what, option) in wanted.items():
+        found = asked or next((lower.pop(candidate) for candidate in usual if candidate in lower), None)
+        if found is None:
+            raise AutopeftError(
+                f"Cannot tell which column of {name} holds the {what}; it has: {', '.join(columns)}. Name it with {option}."
+            )
+        chosen[found] = key
+    if group:
+        chosen[group] = "group"
+    return {
+        part: frame.rename(columns=str).reindex(columns=list(chosen)).rename(columns=chosen).reset_index(drop=True)
+        for part, frame in frames.items()
+    }
+
+
+def refuse_or_drop(
+    frame: pd.DataFrame, missing: pd.Series, what: str, where: str, rule: MissingLabels, notes: list[str]
+) -> pd.DataFrame:
+    """The rows that have labels; a note of how many went. Raises AutopeftError where the rule is to refuse."""
+    if missing.any() and not missing.all() and rule == "refuse":
+        raise AutopeftError(
+            f"{missing.sum():,} of {len(frame):,} rows of {where} have no {what}. Add them, or drop the rows with "
+            "--missing-labels drop."
+        )
+    if missing.any():
+        notes.append(f"Dropped {missing.sum():,} of {len(frame):,} rows of {where} without {what}.")
+    return frame[~missing]
+
+
+def _find_label(columns: list[str], name: str, labels: tuple[str, ...]) -> str:
     lower = {column.lower(): column for column in columns}
-    for candidate in _LABELS:
+    for candidate in labels:
         if candidate in lower:
             return lower[candidate]
     raise AutopeftError(
@@ -188,14 +243,26 @@ def _refuse_other_than_texts(column: pd.Series, where: str) -> None:
         raise AutopeftError(f"The text column of {where} holds only numbers. Name the text column with --text.")
 
 
+def number_labels(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Labels as texts -> as numbers. Raises AutopeftError for one that is none."""
+    found = frame["label"].map(as_number)
+    if found.isna().any():
+        first = frame["label"][found.isna()].iloc[0]
+        raise AutopeftError(
+            f"{found.isna().sum():,} of {len(frame):,} labels of {name} are no numbers, '{first[:40]}' first: correct them, "
+            "name another column with --label, or choose --task classification."
+        )
+    return frame.assign(label=found.astype(float))
+
+
 def check_classes(frames: Frames, name: str) -> tuple[str, ...]:
     """Frames -> the class names in order (numbers by value), refusing what is not a classification task."""
     counts = pd.concat([frame["label"] for frame in frames.values()]).value_counts()
     numbers = [as_number(label) for label in counts.index]
     if None not in numbers and len(counts) > _MOST_VALUES and not all(number.is_integer() for number in numbers):
         raise AutopeftError(
-            f"The labels of {name} are {len(counts)} different fractional numbers, which is a "
-            "regression; autopeft does classification. Cut them into classes first."
+            f"The labels of {name} are {len(counts)} different fractional numbers, which are no classes: predict "
+            "them with --task regression, or cut them into classes."
         )
     if len(counts) == 1:
         raise AutopeftError(f"{name} has one class only, '{counts.index[0]}'. Give at least two.")

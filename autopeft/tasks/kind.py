@@ -101,8 +101,12 @@ class TaskKind:
         return values.mean() if weights is None else (values * weights).sum() / weights.sum()
 
     def predictions(self, logits, targets) -> list:
-        """What each unit of a batch is predicted to be, in the form the metrics read."""
+        """What each unit of a batch is predicted to be."""
         raise NotImplementedError
+
+    def decode(self, predictions: list, split: "TokenisedSplit", units: np.ndarray) -> Sequence:
+        """The predictions of these units in the form the metrics read."""
+        return predictions
 
     def references(self, split: "TokenisedSplit", units: np.ndarray) -> Sequence:
         """What the predictions of these units are compared with."""
@@ -111,6 +115,24 @@ class TaskKind:
     def strata(self, split: "TokenisedSplit") -> np.ndarray:
         """A class number for each row (N,), by which subsets keep their shares and layer scores their classes."""
         return np.asarray(split.labels)
+
+    def token_classes(self, split: "TokenisedSplit", row: int) -> np.ndarray | None:
+        """A class number for each token of a row, -1 for none (S,); None where tokens have no labels of their own."""
+        return None
+
+    def order(self, split: "TokenisedSplit") -> np.ndarray:
+        """All units in a fixed order whose beginnings stand for the whole: what short runs are scored on."""
+        import pandas as pd
+
+        from autopeft.tasks.splits import stratified_order
+
+        if split.groups is not None:
+            return np.random.default_rng(0).permutation(split.number_of_units)
+        return stratified_order(pd.Series(self.strata(split)), 0)
+
+    def facts(self, task: "Task") -> dict:
+        """What whoever uses the trained model has to know besides the label names: numbers by name."""
+        return {}
 
     def true_rows(self, split: "TokenisedSplit") -> np.ndarray:
         """The rows that say what is the case: all of them, but for the wrong options of a question."""
@@ -141,9 +163,12 @@ class TaskKind:
             )
         return self.metrics[name]
 
-    @property
-    def default_metric(self) -> str:
+    def default_metric(self, label_names: tuple[str, ...]) -> str:
+        """The metric of a task with these labels whose user names none."""
         return next(iter(self.metrics))
+
+    def check_metric(self, metric: str, label_names: tuple[str, ...]) -> None:
+        """Raises AutopeftError where the metric cannot be computed on these labels."""
 
 
 def get_kind(name: str) -> TaskKind:

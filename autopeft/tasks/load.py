@@ -32,7 +32,7 @@ def load_task(
     """Built-in name, file, `datasets` folder or hub name -> Task.
 
     task: a registered kind; None takes a built-in source's own, else classification. metric: None takes the kind's
-    first. Columns are found when they are not named. `seed` is the splits' own: it has nothing to do with a search's, so the
+    own. Columns are found when they are not named. `seed` is the splits' own: it has nothing to do with a search's, so the
     same data always gives the same splits. The row counts cap a split by a stratified subset.
     Raises AutopeftError for data that no task can be made of.
     """
@@ -40,13 +40,15 @@ def load_task(
     _check_rows(rows)
     builtin = SOURCES.get(data)
     kind = get_kind((builtin.kind if builtin else "classification") if task is None else task)
-    metric = metric or kind.default_metric
-    kind.metric(metric)
+    if metric is not None:
+        kind.metric(metric)
     frames = read_builtin(data, progress) if builtin else read_source(data, progress)
     name = data if builtin else Path(data).name if Path(data).expanduser().exists() else data
     if builtin and "group" in frames["train"]:
         group = group or "group"
     made = kind.read(frames, Asked(name, text, text_pair, label, group, missing_labels, seed, rows))
+    metric = metric or kind.default_metric(made.label_names)
+    kind.check_metric(metric, made.label_names)
     fingerprint = _fingerprint(made.splits, made.label_names, metric, kind.name)
     return Task(
         name, made.label_names, metric, **made.splits, notes=made.notes, fingerprint=fingerprint, kind=kind.name

@@ -33,8 +33,8 @@ def remove_duplicates(frames: Frames) -> tuple[Frames, list[str]]:
 def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
     """Cut the splits that the source lacks out of its train split; those it has are kept.
 
-    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by label where the frames have that
-    column, else at random; rows of one group stay together. Raises AutopeftError when too little is left to train on.
+    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by the column "stratum" or by label,
+    at random without both; rows of one group stay together. Raises AutopeftError when too little is left to train on.
     """
     train, notes = frames["train"], []
     splits = dict(frames)
@@ -63,12 +63,13 @@ def _hold_out(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> tup
 
 
 def _strata(frame: pd.DataFrame) -> pd.Series:
-    """The classes whose shares a cut keeps: the labels, or one for all where there are none."""
-    return frame["label"] if "label" in frame else pd.Series(0, index=frame.index)
+    """The classes whose shares a cut keeps: the column "stratum" or the labels, or one for all where there are none."""
+    found = frame.get("stratum", frame.get("label"))
+    return found if found is not None else pd.Series(0, index=frame.index)
 
 
 def _how(frame: pd.DataFrame) -> str:
-    return "stratified by label" if "label" in frame else "at random"
+    return "stratified by label" if _strata(frame).nunique() > 1 else "at random"
 
 
 def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> np.ndarray:
@@ -120,7 +121,7 @@ def _check_coverage(splits: Frames, name: str) -> None:
     for part, frame in splits.items():
         if frame.empty:
             raise AutopeftError(f"{name} leaves no rows for {part}. Give more rows.")
-    if "label" not in splits["train"]:
+    if "stratum" in splits["train"] or "label" not in splits["train"]:  # the labels are no classes
         return
     known = set(splits["train"]["label"])
     for part in ("validation", "test"):

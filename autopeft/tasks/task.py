@@ -18,6 +18,13 @@ class Split:
         return len(self.labels)
 
 
+def asked(summary: dict) -> str:
+    """A task's summary -> what it asks of a model, in words: "2 classes", "text regression"."""
+    kind, classes = summary.get("kind", "classification"), len(summary["classes"])
+    parts = [get_kind(kind).title] if kind != "classification" else []
+    return ", ".join(parts + ([f"{classes} classes"] if classes else []))
+
+
 @dataclass(frozen=True)
 class Task:
     """Three disjoint splits and the metric that is maximised."""
@@ -43,6 +50,8 @@ class Task:
             "name": self.name,
             "kind": self.kind,
             "classes": list(self.label_names),
+            "outputs": self.outputs,
+            "facts": get_kind(self.kind).facts(self),
             "metric": self.metric,
             "train": len(self.train),
             "validation": len(self.validation),

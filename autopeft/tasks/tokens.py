@@ -33,6 +33,7 @@ class TokenisedSplit:
     kind: str = "classification"
     groups: np.ndarray | None = None  # (N,) 0, 0, 1, 1, 1 ...: the unit of each row, where a unit has several
     references: tuple = ()  # per unit, where predictions are compared with something else than labels
+    legend: tuple = ()  # what the kind's decode reads predictions with
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -98,11 +99,35 @@ def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None =
 
 def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: str = "classification") -> TokenisedSplit:
     """One text or a pair per row -> token ids, with the labels (N,) as they are."""
+    return _encode(split, encoding, labels, kind)[0]
+
+
+def encode_with_places(split: Split, encoding: Encoding, kind: str) -> tuple[TokenisedSplit, list[list[tuple]]]:
+    """As encode_texts, without labels; and of each row for each token (which text, begin, end), None for its own tokens.
+
+    Raises AutopeftError for a tokenizer that does not know where its tokens stand.
+    """
+    if not encoding.tokenizer.is_fast:
+        raise AutopeftError(
+            f"The tokenizer {type(encoding.tokenizer).__name__} does not say where its tokens stand in a text, which "
+            f"{get_kind(kind).title} needs: choose a model with a tokenizer.json."
+        )
+    encoded_split, encoded = _encode(split, encoding, np.zeros(0), kind, return_offsets_mapping=True)
+    places = []
+    for row, offsets in enumerate(encoded["offset_mapping"]):
+        texts = encoded.sequence_ids(row)
+        places.append([None if text is None else (text, *at) for text, at in zip(texts, offsets)])
+    return encoded_split, places
+
+
+def _encode(split: Split, encoding: Encoding, labels: np.ndarray, kind: str, **options):
     tokenizer, end = encoding.tokenizer, list(encoding.end)
     max_length = encoding.max_length - len(end)
     pairs = bool(split.texts) and isinstance(split.texts[0], tuple)
     texts = [list(column) for column in zip(*split.texts)] if pairs else [list(split.texts)]
-    encoded = tokenizer(*texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
+    encoded = tokenizer(
+        *texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False, **options
+    )
     ids = _arrays([row + end for row in encoded["input_ids"]])
     types = (
         _arrays([row + row[-1:] * len(end) for row in encoded["token_type_ids"]])
@@ -111,7 +136,7 @@ def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: str
     )
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
     truncated = _truncated(encoded, lengths - len(end), max_length)
-    return TokenisedSplit(ids, types, labels, lengths, truncated, kind)
+    return TokenisedSplit(ids, types, labels, lengths, truncated, kind), encoded
 
 
 def _arrays(rows: list[list[int]]) -> tuple[np.ndarray, ...]:

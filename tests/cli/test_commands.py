@@ -138,6 +138,8 @@ def test_a_dry_run_trains_nothing(tmp_path):
 def test_lists():
     assert "rotten-tomatoes" in run("data", "list")
     assert "licence" in run("data", "show", "rotten-tomatoes")
+    assert "kind: token-classification" in run("data", "show", "twitter-ner")
+    assert "entity-f1" in run("data", "tasks")
     assert "autopeft" in run("space", "list") and "lora" in run("methods")
 
 
