@@ -19,6 +19,7 @@ import torch
 
 from autopeft.backbone.loading import Backbone
 from autopeft.packages import cache_folder
+from autopeft.tasks.batches import collate, moved
 from autopeft.tasks.tokens import TokenisedTask
 
 PARTS = ("train", "validation", "test")
@@ -51,7 +52,7 @@ class PrefixCache:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.boundaries, self.bytes, self.folder = (), 0, None
             self._open(len(rows))
-        self.tuples = self._tuple_sizes(backbone) if self.boundaries else ()
+        self.tuples = self._tuple_sizes(backbone, tokenised) if self.boundaries else ()
         self.read_rows = self.computed_rows = (
             0  # rows that a run with a frozen prefix took from here, or had to compute
         )
@@ -74,14 +75,15 @@ class PrefixCache:
         return torch.from_file(str(path), shared=True, size=size, dtype=dtype)
 
     @torch.no_grad()
-    def _tuple_sizes(self, backbone: Backbone) -> tuple[int, ...]:
-        """For each block, how long the tuple is that holds its hidden states, 0 for none: seen on two tokens."""
+    def _tuple_sizes(self, backbone: Backbone, tokenised: TokenisedTask) -> tuple[int, ...]:
+        """For each block, how long the tuple is that holds its hidden states, 0 for none: seen on the first unit."""
         seen: list[int] = []
         hooks = [
             b.register_forward_hook(lambda _, __, out: seen.append(len(out) if isinstance(out, tuple) else 0))
             for b in self.blocks
         ]
-        backbone.model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=self.device))
+        inputs, _ = collate(tokenised.train, tokenised.train.expand(np.arange(1)), tokenised.pad_token_id)
+        backbone.model(**moved(inputs, next(backbone.model.parameters())))
         for hook in hooks:
             hook.remove()
         return tuple(seen)
@@ -198,4 +200,5 @@ def identity(backbone: Backbone, tokenised: TokenisedTask) -> str:
         for rows in (split.input_ids, split.token_type_ids or ()):
             digest.update(np.concatenate(rows).tobytes() if rows else b"")
         digest.update(split.lengths.tobytes())
+        digest.update(b"" if split.features is None else split.features)
     return digest.hexdigest()[:20]

@@ -3,7 +3,7 @@
 from autopeft.importance.calibration import calibration_rows
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
-from autopeft.tasks.batches import collate, unit_batches
+from autopeft.tasks.batches import collate, moved, unit_batches
 
 BATCH = 32
 
@@ -41,7 +41,7 @@ def squared_gradients(backbone, tokenised, rows) -> dict[str, float]:
         with torch.enable_grad():
             for chosen in unit_batches(tokenised.train, BATCH, rows=rows):
                 inputs, targets = collate(tokenised.train, chosen, tokenised.pad_token_id)
-                out = model(**{k: v.to(model.device) for k, v in inputs.items()})
+                out = model(**moved(inputs, next(model.parameters())))
                 loss = tokenised.kind.loss(tokenised.kind.logits(out), targets.to(model.device))
                 for name, g in zip(weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True)):
                     if g is not None:

