@@ -121,7 +121,7 @@ def _tokens_seen(name: str, model: PreTrainedModel, shapes: BackboneShapes, kind
 
     hook = model.get_submodule(f"{shapes.blocks_path}.0").register_forward_pre_hook(stop, with_kwargs=True)
     try:
-        made = torch.from_numpy(kind.processed([kind.example(processor)], processor))
+        made = torch.from_numpy(kind.processed([kind.blank(processor)], processor))
         model(**moved({kind.input_name: made}, next(model.parameters())))
     except (ValueError, RuntimeError, TypeError) as error:
         raise AutopeftError(

@@ -143,7 +143,7 @@ def _without_missing_labels(frame: pd.DataFrame, where: str, rule: MissingLabels
     return frame[frame["label"].notna()]
 
 
-def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str], content: str) -> pd.DataFrame:
+def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str], content: str = "text") -> pd.DataFrame:
     texts = frame[[column for column in ("text", "text2") if column in frame]]
     empty = texts.apply(lambda column: column.isna() | column.map(lambda value: value == "" or str(value).isspace()))
     kept = frame[~empty.any(axis=1)]

@@ -16,6 +16,8 @@ class AudioClassification(MediaClassification):
     auto_processor = "AutoFeatureExtractor"
     pipeline_tag = "audio-classification"
     suffixes = (".wav",)
+    columns = "audio, label; or a folder of files per class"
+    example = "autopeft search --model ./ast --data ./recordings --task audio-classification"
     input_name = "input_values"
 
     def decoded(self, content, processor):
@@ -38,5 +40,5 @@ class AudioClassification(MediaClassification):
             )
         return np.stack(made[self.input_name]).astype(np.float32)
 
-    def example(self, processor):
+    def blank(self, processor):
         return np.zeros(processor.sampling_rate, np.float32)

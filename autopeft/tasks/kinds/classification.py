@@ -19,7 +19,7 @@ class Classification(TaskKind):
         from autopeft.tasks.task import Split
 
         name = asked.name
-        frames = self.columns(frames, asked)
+        frames = self.found_columns(frames, asked)
         frames, notes = clean_rows(frames, name, asked.missing_labels, self.content)
         frames, duplicates = remove_duplicates(frames, self.content)
         label_names = check_classes(frames, name)
@@ -35,7 +35,7 @@ class Classification(TaskKind):
         }
         return Read(label_names, splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
 
-    def columns(self, frames, asked: Asked):
+    def found_columns(self, frames, asked: Asked):
         """Frames with any columns -> with text, label and where they apply text2 and group."""
         from autopeft.tasks.columns import select_columns
 

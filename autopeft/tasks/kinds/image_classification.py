@@ -16,6 +16,8 @@ class ImageClassification(MediaClassification):
     auto_processor = "AutoImageProcessor"
     pipeline_tag = "image-classification"
     suffixes = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+    columns = "image, label; or a folder of files per class"
+    example = "autopeft search --model ./vit --data ./pictures --task image-classification"
     input_name = "pixel_values"
 
     def decoded(self, content, processor):
@@ -29,5 +31,5 @@ class ImageClassification(MediaClassification):
     def processed(self, decoded, processor):
         return np.asarray(processor(images=decoded, return_tensors="np")[self.input_name], dtype=np.float32)
 
-    def example(self, processor):
+    def blank(self, processor):
         return self.decoded(np.zeros((16, 16, 3), np.uint8), processor)

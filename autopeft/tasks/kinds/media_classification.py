@@ -26,7 +26,7 @@ class MediaClassification(Classification):
         """B decoded rows -> (B, ...) fp32. Raises ValueError."""
         raise NotImplementedError
 
-    def example(self, processor):
+    def blank(self, processor):
         """A decoded row of nothing, to see what the model makes of it."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class MediaClassification(Classification):
             return read_class_folders(path, self.suffixes, self.content)
         return super().frames(data, progress)
 
-    def columns(self, frames, asked):
+    def found_columns(self, frames, asked):
         from autopeft.tasks.columns import select_columns
         from autopeft.tasks.media import as_media, media_column
 
