@@ -15,7 +15,9 @@ TINY = [
     "gpt_neox",
     "opt",
 ]
+SEQ2SEQ = ("t5", "bart")  # two blocks of an encoder, one of a decoder
 TASKS = {"vit": "image-classification", "audio-spectrogram-transformer": "audio-classification"}  # of other modalities
+TASKS |= {model_type: "seq2seq" for model_type in SEQ2SEQ}
 MEDIA = {"vit": ("pixel_values", (3, 8, 8)), "audio-spectrogram-transformer": ("input_values", (12, 8))}  # of one row
 TOKENS = {"vit": 5, "audio-spectrogram-transformer": 8}  # patches, and one or two beside them
 VOCABULARY, LABELS, PAD, WIDTH, LAYERS = 100, 3, 1, 32, 3
@@ -55,6 +57,19 @@ _SIZES = {
         "ffn_dim": 64,
         "max_position_embeddings": 64,
         "word_embed_proj_dim": WIDTH,
+    },
+    "t5": {"d_model": WIDTH, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 1, "num_heads": 4},
+    "bart": {
+        "d_model": WIDTH,
+        "encoder_layers": 2,
+        "decoder_layers": 1,
+        **{
+            f"{part}_{what}": n
+            for part in ("encoder", "decoder")
+            for what, n in (("attention_heads", 4), ("ffn_dim", 64))
+        },
+        "max_position_embeddings": 64,
+        "decoder_start_token_id": 3,
     },
     "vit": {**_VISION, "image_size": 8},
     "audio-spectrogram-transformer": {
@@ -118,6 +133,8 @@ def tiny_batch(size: int = 4, length: int = 12, labels: bool = True, model_type:
     attention_mask[size // 2 :, -(length // 3) :] = 0
     input_ids[attention_mask == 0] = PAD
     batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if model_type in SEQ2SEQ:
+        return {**batch, "labels": input_ids[:, :5].contiguous()}
     return {**batch, "labels": torch.arange(size) % LABELS} if labels else batch
 
 

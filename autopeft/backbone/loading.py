@@ -119,7 +119,7 @@ def _tokens_seen(name: str, model: PreTrainedModel, shapes: BackboneShapes, kind
         seen.append((args[0] if args else kwargs["hidden_states"]).shape[1])
         raise _Seen
 
-    hook = model.get_submodule(f"{shapes.blocks_path}.0").register_forward_pre_hook(stop, with_kwargs=True)
+    hook = model.get_submodule(shapes.block(0)).register_forward_pre_hook(stop, with_kwargs=True)
     try:
         made = torch.from_numpy(kind.processed([kind.blank(processor)], processor))
         model(**moved({kind.input_name: made}, next(model.parameters())))

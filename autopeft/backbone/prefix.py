@@ -33,7 +33,7 @@ class PrefixCache:
 
     def __init__(self, backbone: Backbone, tokenised: TokenisedTask, limit: int, folder: Path | None = None):
         """limit: bytes for all boundaries together; where they do not all fit, evenly spread ones are kept."""
-        self.blocks = backbone.model.get_submodule(backbone.shapes.blocks_path)
+        self.blocks = backbone.model.get_submodule(backbone.shapes.blocks_path)  # of two stacks the encoder's
         splits = [getattr(tokenised, part) for part in PARTS]
         rows = np.concatenate([s.lengths for s in splits])
         self.starts = np.concatenate([[0], np.cumsum(rows)])
@@ -43,7 +43,8 @@ class PrefixCache:
         one = int(self.starts[-1]) * self.width * weight.element_size()
         if weight.is_cuda:
             limit = min(limit, int(DEVICE_SHARE * torch.cuda.mem_get_info(weight.device)[0]))
-        self.boundaries = spread(len(self.blocks), min(len(self.blocks), limit // max(1, one)))
+        deepest = 0 if makes_biases(self.blocks[0]) else len(self.blocks)
+        self.boundaries = spread(deepest, min(deepest, limit // max(1, one)))
         self.bytes = one * len(self.boundaries)
         self.folder = None if weight.is_cuda else folder or prepared_folder(backbone, tokenised)
         try:
@@ -166,6 +167,11 @@ class Passage:
             return out
 
         return stored_or_computed
+
+
+def makes_biases(block) -> bool:
+    """Whether the later blocks read what this one computes beside the hidden states (T5's relative positions)."""
+    return any(path.endswith("relative_attention_bias") for path, _ in block.named_modules())
 
 
 def spread(layers: int, number: int) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     sums = squared_gradients(backbone, tokenised, chosen)
     shapes, per_layer = backbone.shapes, [0.0] * backbone.shapes.num_layers
     for path, value in sums.items():
-        per_layer[int(path.removeprefix(shapes.blocks_path + ".").split(".")[0])] += value
+        per_layer[shapes.layer_of(path)] += value
     total = sum(per_layer)
     scores = tuple(x / total for x in per_layer) if total else (1 / len(per_layer),) * len(per_layer)
     warning = None if total else "Every gradient is zero, so the layers cannot be told apart: all layers are trained."
@@ -31,8 +31,8 @@ def squared_gradients(backbone, tokenised, rows) -> dict[str, float]:
     """Rows (N,) -> {module path: sum over batches and weights of g^2} for the modules of the blocks."""
     import torch
 
-    model, prefix = backbone.model, backbone.shapes.blocks_path + "."
-    weights = {name: p for name, p in model.named_parameters() if name.startswith(prefix)}
+    model, shapes = backbone.model, backbone.shapes
+    weights = {name: p for name, p in model.named_parameters() if shapes.layer_of(name) is not None}
     asked = {name: p.requires_grad for name, p in weights.items()}
     sums: dict[str, float] = {}
     try:

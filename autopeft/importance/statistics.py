@@ -70,8 +70,8 @@ class Statistics:
             return
         import torch
 
-        model = self.backbone.model
-        named = {n: p for n, p in model.named_parameters() if n.startswith(self.backbone.shapes.blocks_path + ".")}
+        model, shapes = self.backbone.model, self.backbone.shapes
+        named = {n: p for n, p in model.named_parameters() if shapes.layer_of(n) is not None}
         asked = {n: p.requires_grad for n, p in named.items()}
         try:
             for p in named.values():

@@ -15,11 +15,16 @@ class Full(Method):
     layers = "suffix"
     mergeable = True
 
+    def refuses(self, shapes):
+        if not shapes.decoder_path:
+            return None
+        return "the embeddings of an encoder-decoder are one matrix in several places, of which peft would train copies"
+
     def refuses_company(self, other):
         return "full fine-tuning trains copies of whole blocks, inside which peft adapts nothing: leave full out"
 
     def count(self, settings, layers, shapes):
-        counts = {f"{shapes.blocks_path}.{layer}": shapes.block_parameters[layer] for layer in layers}
+        counts = {shapes.block(layer): shapes.block_parameters[layer] for layer in layers}
         if 0 in layers:
             counts["beside the blocks"] = shapes.backbone_parameters - sum(shapes.block_parameters)
         return counts
@@ -28,6 +33,6 @@ class Full(Method):
         fields = {
             "peft_type": "SELECTED",
             "target_modules": [],
-            "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+            "modules_to_save": [shapes.block(layer) for layer in layers],
         }
         return {**fields, "beside_blocks": shapes.blocks_path} if 0 in layers else fields

@@ -11,6 +11,9 @@ class HeadOnly(Method):
     layers = "none"
     mergeable = True
 
+    def refuses(self, shapes):
+        return None if shapes.head_modules else "the task has no head of its own, so nothing would be trained"
+
     def count(self, settings, layers, shapes):
         return {}
 

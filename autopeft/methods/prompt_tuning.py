@@ -24,6 +24,10 @@ class PromptTuning(Method):
     def refuses(self, shapes):
         if get_kind(shapes.task).modality != "text":
             return f"a prompt stands before embedded words, and {get_kind(shapes.task).title} reads none"
+        if shapes.decoder_path:
+            return (
+                "peft puts a prompt before the words of both stacks, which would have to be counted and trained twice"
+            )
         if shapes.is_decoder:
             return (
                 f"{shapes.model_type} classifies at the last token that is not padding, "

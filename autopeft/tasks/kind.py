@@ -57,6 +57,7 @@ class TaskKind:
         dict[str, Callable[[Sequence, Sequence], float]]
     ]  # (references, predictions) -> to maximise; the first is the default
     row_level: ClassVar[bool] = True  # one output per row, read off one state: tokens may be dropped or changed
+    two_stacks: ClassVar[bool] = False  # for encoder-decoders: layers are the encoder's blocks, then the decoder's
     classes: ClassVar[bool] = False  # each row is one of C classes, and the logits are (B, C)
     new_head: ClassVar[bool] = True  # a head is trained beside the method; False: the checkpoint's own stays as it is
 

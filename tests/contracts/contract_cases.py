@@ -5,7 +5,7 @@ from functools import cache
 from types import SimpleNamespace
 
 import pytest
-from tiny import MEDIA, TASKS, TINY, tiny_model, tiny_statistics
+from tiny import MEDIA, SEQ2SEQ, TASKS, TINY, tiny_model, tiny_statistics
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
@@ -19,6 +19,7 @@ EVERY = [
 ]  # combinations are methods too
 OF_MEDIA = ["lora", "dcft", "bitfit", "serial_adapter", "prefix_tuning", "conformer_adapter", "polyhistor", "vqt"]
 CASES = [(method, model_type) for model_type in TINY for method in EVERY]
+CASES += [(method, model_type) for method in METHODS for model_type in SEQ2SEQ]
 CASES += [(method, "vit") for method in METHODS] + [(method, m) for m in MEDIA if m != "vit" for method in OF_MEDIA]
 RATE = 1e-3
 

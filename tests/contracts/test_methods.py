@@ -102,7 +102,7 @@ def test_trains_what_it_says_and_leaves_the_backbone_as_it_was(method, model_typ
             assert now[name].grad is not None and torch.isfinite(now[name].grad).all(), name
         assert any(not torch.equal(now[name], value) for name, value in trained.items())
         adapters = [n for n in trained if not any(f"{h}.modules_to_save" in n for h in found.shapes.head_modules)]
-        touched = {int(hit[1]) for n in adapters if (hit := re.search(rf"{found.shapes.blocks_path}\.(\d+)\.", n))}
+        touched = {layer for n in adapters if (layer := found.shapes.layer_of(n)) is not None}
         everywhere = "all" in {REGISTRY[part].layers for part in configuration.methods}
         assert touched == set(configuration.layers) or everywhere and not touched  # a prompt enters below the blocks
     assert unchanged(found.model, before)
