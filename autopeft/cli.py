@@ -106,6 +106,7 @@ def search(study, out, dry_run, json_, quiet, **overrides) -> None:
       autopeft search --budget 0.5%
       autopeft search --model bert-base-uncased --data reviews.csv --label stars --budget 300k --trials 60
       autopeft search --space dcft --importance none --out runs/dcft
+      autopeft search --model smollm2-135m --task choice --data openbookqa --max-length 64
     """
     import autopeft
 
@@ -122,11 +123,11 @@ def print_plan(plan: dict, json_: bool) -> None:
         return click.echo(json.dumps(plan, indent=1))
     task = plan["task"]
     click.echo(
-        f"Data: {task['name']}, {len(task['classes'])} classes, {task['train']:,} / {task['validation']:,} / {task['test']:,} rows."
+        f"Data: {task['name']}, {len(task['classes']) or 'no'} classes, {task['train']:,} / {task['validation']:,} / "
+        f"{task['test']:,} rows."
     )
-    click.echo(
-        f"Backbone: {plan['backbone_parameters']:,} parameters; the head's {plan['head_parameters']:,} are counted apart."
-    )
+    head = f"; the head's {plan['head_parameters']:,} are counted apart" if plan["head_parameters"] else ""
+    click.echo(f"Backbone: {plan['backbone_parameters']:,} parameters{head}.")
     click.echo(f"Budget: {plan['budget']:,} trainable parameters." if plan["budget"] else "Budget: none.")
     click.echo(f"Space: {plan['configurations']:,} configurations of {', '.join(plan['methods'])}.")
     for method, why in plan["refused"].items():

@@ -16,6 +16,7 @@ from autopeft.study.spec import StudySpec
 @click.option("--text", help=StudySpec.model_fields["text"].description)
 @click.option("--text-pair", help=StudySpec.model_fields["text_pair"].description)
 @click.option("--label", help=StudySpec.model_fields["label"].description)
+@click.option("--task", help=StudySpec.model_fields["task"].description)
 @click.option(
     "--importance", "scorer", default="trace", show_default=True, help="trace, gradient, variance, uniform or random."
 )
@@ -26,7 +27,10 @@ from autopeft.study.spec import StudySpec
     show_default=True,
     help="Which gain makes the cut.",
 )
-@click.option("--basis", help="Semantic bases of the trace: class-means (default), final-means, head or lm-head.")
+@click.option(
+    "--basis",
+    help="Semantic bases of the trace: class-means, final-means, head or lm-head (the task's own if not given).",
+)
 @click.option("--rows", default=512, show_default=True, type=click.IntRange(min=8), help="Calibration rows.")
 @click.option("--max-trained", type=click.IntRange(min=1), help="Train at most this many layers.")
 @click.option("--seed", default=0, show_default=True)
@@ -200,11 +204,40 @@ def data_list() -> None:
 
     print_rows(
         [
-            {k: v for k, v in describe(n).items() if k in ("name", "task", "rows", "classes", "megabytes")}
+            {k: v for k, v in describe(n).items() if k in ("name", "kind", "task", "rows", "classes", "megabytes")}
             for n in SOURCES
         ],
         "built-in data",
     )
+
+
+@data.command("tasks")
+@as_json
+def data_tasks(json_) -> None:
+    """The kinds of tasks: the columns each looks for, its metrics (the first is the default), an example.
+
+    \b
+    Examples:
+      autopeft data tasks
+      autopeft search --model smollm2-135m --data quiz.csv --task choice
+    """
+    import autopeft.tasks.kinds  # noqa: F401  (the files register themselves)
+    from autopeft.tasks.kind import REGISTRY
+
+    rows = [
+        {
+            "task": kind.name,
+            "title": kind.title,
+            "columns": kind.columns,
+            "metrics": list(kind.metrics),
+            "models": "decoders" if kind.decoders_only else "all",
+            "example": kind.example,
+        }
+        for kind in REGISTRY.values()
+    ]
+    if json_:
+        return click.echo(json.dumps(rows, indent=1))
+    print_rows([{**row, "metrics": ", ".join(row["metrics"])} for row in rows], "kinds of tasks")
 
 
 @data.command("show")

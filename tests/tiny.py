@@ -58,7 +58,15 @@ _SIZES = {
         "max_position_embeddings": 64,
         "word_embed_proj_dim": WIDTH,
     },
-    "t5": {"d_model": WIDTH, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 1, "num_heads": 4},
+    "t5": {
+        "d_model": WIDTH,
+        "d_kv": 8,
+        "d_ff": 64,
+        "num_layers": 2,
+        "num_decoder_layers": 1,
+        "num_heads": 4,
+        "decoder_start_token_id": 1,
+    },
     "bart": {
         "d_model": WIDTH,
         "encoder_layers": 2,
@@ -165,6 +173,8 @@ def tiny_task(rows: int = 24, labels: int = LABELS, model_type: str = "bert"):
         features = draw.standard_normal((rows, *MEDIA[model_type][1]), dtype=np.float32)
         lengths = np.full(rows, TOKENS[model_type])
         split = TokenisedSplit((), None, split.labels, lengths, kind=kind, features=features)
+    if model_type in SEQ2SEQ:
+        split = TokenisedSplit(ids, None, tuple(row[:4] for row in ids), split.lengths, kind=kind)
     nothing = Split((), ())
     task = Task("tiny", tuple("abcdefgh"[:labels]), "accuracy", nothing, nothing, nothing, kind=kind)
     return TokenisedTask(split, split, split, PAD, task)

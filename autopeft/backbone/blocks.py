@@ -20,6 +20,11 @@ def describe(model: PreTrainedModel, name: str, task: str = "classification") ->
 
     task: the kind whose head the model has; a head that comes with the checkpoint counts as part of the backbone.
     """
+    if get_kind(task).decoders_only and not _is_decoder(model.config):
+        raise AutopeftError(
+            f"{name} is a {model.config.model_type} encoder and {get_kind(task).title} is for decoders: choose another "
+            "model, or another task (`autopeft data tasks` lists them)."
+        )
     stacks = find_stacks(model, name) if get_kind(task).two_stacks else [find_blocks(model, name)]
     blocks = [(f"{path}.{i}", block) for path, stack in stacks for i, block in enumerate(stack)]
     linears = _linears(blocks)

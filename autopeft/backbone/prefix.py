@@ -146,9 +146,12 @@ class Passage:
             else:
                 block.forward = own
 
-    def place(self, part: str, rows: np.ndarray, width: int) -> None:
+    def place(self, part: str, rows: np.ndarray | None, width: int) -> None:
         """Say which rows of which split the next forward is of; None for rows that no split holds."""
         cache = self.cache
+        if rows is None:
+            self.rows = self.hidden = None
+            return
         self.rows = rows + cache.first_row[part]
         stored = cache.has(self.depth, self.rows)
         self.hidden = cache.read(self.depth, self.rows, width) if stored else None
@@ -162,7 +165,7 @@ class Passage:
                 size = self.cache.tuples[number]
                 return (out, *[None] * (size - 1)) if size else out
             out = forward(hidden_states, *arguments, **keywords)
-            if number + 1 in self.cache.boundaries:
+            if self.rows is not None and number + 1 in self.cache.boundaries:
                 self.cache.fill(number + 1, self.rows, out[0] if isinstance(out, tuple) else out)
             return out
 

@@ -70,6 +70,11 @@ class BackboneShapes:
     decoder_path: str | None = None  # of an encoder-decoder: its layers are blocks_path's, then these
     encoder_layers: int = 0  # of an encoder-decoder: how many of its layers are blocks_path's
 
+    @property
+    def stacks(self) -> str | list[str]:
+        """The path of the blocks, of an encoder-decoder the paths of both stacks of them."""
+        return [self.blocks_path, self.decoder_path] if self.decoder_path else self.blocks_path
+
     def block(self, layer: int) -> str:
         """The path of a layer's block."""
         if self.decoder_path and layer >= self.encoder_layers:

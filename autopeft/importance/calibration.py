@@ -18,6 +18,21 @@ def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
+def calibration_units(tokenised, rows: int, seed: int) -> np.ndarray:
+    """About `rows` training rows with every row of their units: a sample of each class where a row is a unit."""
+    split = tokenised.train
+    if split.groups is None:
+        return calibration_rows(tokenised.kind.strata(split), rows, seed)
+    number = max(2, round(rows * split.number_of_units / len(split)))
+    return split.expand(np.sort(np.random.default_rng(seed).permutation(split.number_of_units)[:number]))
+
+
+def refuse_without_classes(labels: np.ndarray, what: str, instead: str) -> None:
+    """Raise AutopeftError where all rows are of one class, as those of a language model are."""
+    if len(np.unique(labels)) < 2:
+        raise AutopeftError(f"{what} needs classes, and this task has none: {instead}.")
+
+
 def halves(labels: np.ndarray, seed: int) -> np.ndarray:
     """Labels (N,) -> True for one half and False for the other (N,), each class cut in two."""
     generator = np.random.default_rng(seed)

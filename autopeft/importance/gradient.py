@@ -1,6 +1,6 @@
 """Gradient sensitivity: squared gradients of the pre-trained weights, summed per module and layer (SPT, 2303.08566)."""
 
-from autopeft.importance.calibration import calibration_rows
+from autopeft.importance.calibration import calibration_units
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
 from autopeft.tasks.batches import collate, moved, unit_batches
@@ -14,7 +14,7 @@ def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
 
     The cut is ours: the blocks below the first one with at least the mean share.
     """
-    chosen = calibration_rows(tokenised.kind.strata(tokenised.train), rows, seed)
+    chosen = calibration_units(tokenised, rows, seed)
     sums = squared_gradients(backbone, tokenised, chosen)
     shapes, per_layer = backbone.shapes, [0.0] * backbone.shapes.num_layers
     for path, value in sums.items():

@@ -37,7 +37,8 @@ def pooled_states(backbone, tokenised, rows: np.ndarray, pool: str = "model", fi
 
 def layer_states(base, inputs: dict, norm=None) -> list:
     """Inputs (B, S) -> L + 1 states (B, S, H), those below the last put through the final norm if one is given."""
-    out = base(**inputs, output_hidden_states=True)
+    read = {name: tensor for name, tensor in inputs.items() if name != "logits_to_keep"}  # which is the LM head's
+    out = base(**read, output_hidden_states=True)
     below = out.hidden_states[:-1]
     # The last hidden state is already normed by the model.
     return [h if norm is None else norm(h) for h in below] + [out.last_hidden_state]

@@ -4,7 +4,8 @@ import numpy as np
 
 from autopeft.errors import AutopeftError
 from autopeft.importance.hidden_states import layer_states, top_norm
-from autopeft.tasks.batches import batches, collate
+from autopeft.tasks.batches import batches, collate, padded
+from autopeft.tasks.language import IGNORED
 
 BATCH = 16
 RIDGE = 1e-6  # of the mean diagonal of W^T W, so that the Cholesky factor exists
@@ -23,8 +24,8 @@ def semantic_bases(weight, tokens):
 def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray:
     """Training rows (N,) -> 1 - cos(state, basis of the token to predict), (P, L + 1) over P drawn positions.
 
-    A decoder predicts the next token; an encoder the token under a mask. Raises AutopeftError where the checkpoint
-    holds no LM head.
+    A decoder predicts the next token, of the response where the task says what that is; an encoder the token under a
+    mask. Raises AutopeftError where the checkpoint holds no LM head.
     """
     import torch
 
@@ -32,15 +33,17 @@ def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray
         raise AutopeftError(
             f"The basis lm-head reads words, and {tokenised.kind.title} has none: choose another basis."
         )
-    model = load_lm(backbone)
+    kind, split = tokenised.kind, tokenised.train
+    model = load_lm(backbone) if kind.new_head else backbone.model
     generator, found = torch.Generator().manual_seed(seed), []
     weight = model.get_output_embeddings().weight.detach()
     norm = top_norm(model, backbone.shapes.blocks_path)
     mask_token = None if backbone.shapes.is_decoder else backbone.tokenizer.mask_token_id
     with torch.no_grad():
-        for places in batches(tokenised.train.lengths[rows], BATCH):
-            inputs, _ = collate(tokenised.train, rows[places], tokenised.pad_token_id)
-            at, targets = positions(inputs, generator, mask_token)
+        for places in batches(split.lengths[rows], BATCH):
+            inputs, _ = collate(split, rows[places], tokenised.pad_token_id)
+            said = None if kind.new_head else predicting(split, rows[places], inputs["input_ids"].shape[1])
+            at, targets = positions(inputs, generator, mask_token, said)
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
             states = [read_by_head(model, h[at]) for h in layer_states(model.base_model, inputs, norm)]
             unique, own = torch.unique(targets, return_inverse=True)
@@ -49,17 +52,26 @@ def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray
     return torch.cat(found).double().numpy()
 
 
-def positions(inputs: dict, generator, mask_token: int | None):
+def predicting(split, rows: np.ndarray, width: int):
+    """Where the next token is a label (B, S), of a language model's rows."""
+    import torch
+
+    following = padded(split.labels, rows, width, IGNORED)[:, 1:] != IGNORED
+    return torch.from_numpy(np.pad(following, ((0, 0), (0, 1))))
+
+
+def positions(inputs: dict, generator, mask_token: int | None, said=None):
     """Draw up to PER_TEXT predicting positions of each row -> ((P,), (P,)) indices, and the tokens to predict (P,).
 
-    With a mask token the drawn tokens are masked in place (never the first or last of a row).
+    With a mask token the drawn tokens are masked in place (never the first or last of a row). said (B, S): the only
+    positions to draw from.
     """
     import torch
 
     tokens, lengths = inputs["input_ids"], inputs["attention_mask"].sum(1)
     order = torch.rand(tokens.shape, generator=generator)
     place = torch.arange(tokens.shape[1])
-    usable = place < lengths[:, None] - 1
+    usable = place < lengths[:, None] - 1 if said is None else said
     if mask_token is not None:
         usable &= place > 0
     rank = order.masked_fill(~usable, 2.0).argsort(1).argsort(1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.importance import cut as cuts
-from autopeft.importance.calibration import calibration_rows, class_weights
+from autopeft.importance.calibration import calibration_rows, class_weights, refuse_without_classes
 from autopeft.importance.class_basis import BASES
 from autopeft.importance.hidden_states import pooled_states
 from autopeft.importance.lm_basis import lm_deviation
@@ -35,12 +35,19 @@ def semantic_trace(
     final_norm: bool = True,
 ) -> LayerScores:
     """Score blocks by the semantic trace; options as in `score_layers`, `fill` as in `cut_at`."""
-    basis = basis or "class-means"
+    if backbone.shapes.decoder_path:
+        raise AutopeftError(
+            f"The semantic trace follows one stack of blocks, and {backbone.shapes.name} has two: choose another scorer, "
+            "such as gradient."
+        )
+    basis = basis or tokenised.kind.trace_basis
     _check("gain", gain, GAINS)
     _check("basis", basis, [*BASES, "lm-head"])
     _check("pool", pool, ("model", "mean"))
-    labels = tokenised.kind.strata(tokenised.train)
-    chosen = calibration_rows(labels, rows, seed)
+    labels, true = tokenised.kind.strata(tokenised.train), tokenised.kind.true_rows(tokenised.train)
+    chosen = true[calibration_rows(labels[true], rows, seed)]
+    if basis != "lm-head":
+        refuse_without_classes(labels, f"The basis {basis}", "choose --basis lm-head")
     if basis == "lm-head":
         per_position = lm_deviation(backbone, tokenised, chosen, seed)
         weights = np.full(len(per_position), 1 / len(per_position))

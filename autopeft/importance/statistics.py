@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autopeft.importance.calibration import calibration_rows
+from autopeft.importance.calibration import calibration_units
 from autopeft.tasks.batches import collate, moved, unit_batches
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ class Statistics:
 
     def __init__(self, backbone, tokenised, rows: int = ROWS, seed: int = 0):
         self.backbone, self.tokenised = backbone, tokenised
-        strata = tokenised.kind.strata(tokenised.train)
-        self.rows = calibration_rows(strata, min(rows, len(strata)), seed)
+        self.rows = calibration_units(tokenised, min(rows, len(tokenised.train)), seed)
         self._gradients: dict[str, torch.Tensor] = {}
         self._squares: dict[str, torch.Tensor] = {}
         self._covariances: dict[str, torch.Tensor] = {}
@@ -118,11 +117,14 @@ class Statistics:
         import torch
 
         model, mask, counts = self.backbone.model, None, {}
-        paths = [x.path for x in self.backbone.shapes.linears]
+        shapes = self.backbone.shapes
+        paths = [x.path for x in shapes.linears]
+        # the mask is of what an encoder reads, not of what its decoder writes
+        later = {x.path for x in shapes.linears if shapes.decoder_path and x.layer >= shapes.encoder_layers}
 
         def hook(path):
             def see(_, given):
-                masked = mask is not None and given[0].shape[:2] == mask.shape
+                masked = mask is not None and path not in later and given[0].shape[:2] == mask.shape
                 x = (given[0][mask] if masked else given[0].flatten(0, -2)).float()
                 self._add(self._covariances, path, x.T @ x)
                 counts[path] = counts.get(path, 0) + len(x)

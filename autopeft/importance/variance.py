@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autopeft.importance.calibration import calibration_rows
+from autopeft.importance.calibration import calibration_rows, refuse_without_classes
 from autopeft.importance.hidden_states import pooled_states
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
@@ -17,6 +17,7 @@ def variance(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     scores then follow the trace's rules, which is our choice.
     """
     labels = tokenised.kind.strata(tokenised.train)
+    refuse_without_classes(labels, "The variance ratio", "choose another scorer: trace or gradient")
     chosen = calibration_rows(labels, rows, seed)
     within, total = spreads(pooled_states(backbone, tokenised, chosen), labels[chosen])
     within, total = within.mean(axis=0), total.mean(axis=0)

@@ -71,6 +71,7 @@ def attach(configuration: Configuration, backbone, seed: int, statistics=None) -
     with ExitStack() as undo, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         undo.callback(resident.restore)
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft asks
+        warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")  # Full ties the copies itself
         warnings.filterwarnings("ignore", message="Unsupported layer type .*Norm")  # LN tuning copies a norm as it is
         warnings.filterwarnings("ignore", message="Detected that the base layer has no bias")  # BEFT gives it one
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # peft then sets it as it should

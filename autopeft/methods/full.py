@@ -15,11 +15,6 @@ class Full(Method):
     layers = "suffix"
     mergeable = True
 
-    def refuses(self, shapes):
-        if not shapes.decoder_path:
-            return None
-        return "the embeddings of an encoder-decoder are one matrix in several places, of which peft would train copies"
-
     def refuses_company(self, other):
         return "full fine-tuning trains copies of whole blocks, inside which peft adapts nothing: leave full out"
 
@@ -35,4 +30,14 @@ class Full(Method):
             "target_modules": [],
             "modules_to_save": [shapes.block(layer) for layer in layers],
         }
-        return {**fields, "beside_blocks": shapes.blocks_path} if 0 in layers else fields
+        return {**fields, "beside_blocks": shapes.stacks} if 0 in layers else fields
+
+    def after_attach(self, model, settings, layers, statistics, seed):
+        """What shares a weight in the backbone (embeddings and LM head) shares the copy too."""
+        from peft.utils import ModulesToSaveWrapper
+
+        copies = {}
+        for wrapper in [m for m in model.modules() if isinstance(m, ModulesToSaveWrapper)]:
+            trained = wrapper.modules_to_save["default"]
+            for name, weight in list(wrapper.original_module.named_parameters(recurse=False)):
+                setattr(trained, name, copies.setdefault(weight, getattr(trained, name)))

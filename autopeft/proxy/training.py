@@ -20,6 +20,7 @@ from autopeft.methods import get_method
 from autopeft.methods.attach import attached, is_head, trainable_parameters
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
+from autopeft.proxy.generation import GENERATED, device_of, generate, number_format
 from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
 from autopeft.tasks.batches import collate, unit_batches, width_of
@@ -98,12 +99,14 @@ class Trainer:
     def _pays(self, jobs: Sequence[Job]) -> bool:
         """Whether a packed step takes less time than the same steps one after the other: timed once per family.
 
-        Never where a method adds a loss of its own, which reads the attached parameters, nor where a method or the
-        procedure acts between steps or takes its gradients in its own way.
+        Never where a method adds a loss of its own, which reads the attached parameters, where a method or the
+        procedure acts between steps or takes its gradients in its own way, nor for metrics of generated texts.
         """
         first = jobs[0]
         packable = all(get_method(name).packable for name in first.configuration.methods)
         if not (self.packing and packable) or get_procedure(first.configuration.procedure).own_gradients:
+            return False
+        if self.tokenised.kind.generates(self.tokenised.task.metric):  # texts are written by one model at a time
             return False
         family = replace(first.configuration, learning_rate=0.0), len(jobs)
         if family not in self._packing_pays:
@@ -152,6 +155,9 @@ class Session:
         job, begin = self.runs[0].job, self.runs[0].step
         marks = {*job.marks, job.until}
         order = islice(endless(self.trainer.tokenised.train, self.trainer.batch_size, job.seed), begin, job.until)
+        if not self.run.parameters:
+            yield from self._stand_still(sorted(mark for mark in marks if mark > begin), next(order))
+            return
         with torch.random.fork_rng(devices=cuda_devices(self.model)):
             torch.set_rng_state(self.runs[0].rng)
             for step, rows in enumerate(order, start=begin + 1):
@@ -167,6 +173,15 @@ class Session:
                     for run in self.runs:
                         run.rng = torch.get_rng_state()
                     yield step
+
+    @torch.no_grad()
+    def _stand_still(self, marks: list[int], rows: np.ndarray) -> Iterator[int]:
+        """The marks of a run with nothing to train; its training loss is that of one batch."""
+        loss = self.losses(rows)[0]
+        for step in marks:
+            self.run.losses.append(loss)
+            self.run.step = step
+            yield step
 
     def losses(self, rows: np.ndarray) -> torch.Tensor:
         """The loss of each run on a batch, (K,)."""
@@ -196,9 +211,13 @@ class Session:
     def evaluate(self, part: str, number: int | None) -> list[tuple[float, float]]:
         """(mean loss, the task's metric) of each run on the first rows of a split."""
         rows = self.trainer.rows(part, number)
-        return judged(
-            self.trainer.tokenised, part, rows, lambda chosen: self.logits(part, chosen), device_of(self.model)
-        )
+
+        def write(units: np.ndarray) -> list[str]:
+            if self.place:
+                self.place(part, None, 0)  # what is generated is no row of a split
+            return generate(self.model, self.trainer.tokenised, part, units)
+
+        return judged(self.trainer.tokenised, part, rows, lambda r: self.logits(part, r), write, device_of(self.model))
 
     def seconds_per_step(self) -> float:
         """Forward and backward on the first batch: the fastest of a few, nothing learnt."""
@@ -265,39 +284,41 @@ def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None)
 
     parameters: tensors to take the place of the model's own of these names.
     """
-    device, dtype = next((p.device, p.dtype) for p in frozen_parameters(model))
-    autocast = torch.autocast(device.type, torch.bfloat16) if dtype == torch.bfloat16 else nullcontext()
+    device = device_of(model)
     if device.type == "cuda":
         inputs = {k: v.pin_memory().to(device, non_blocking=True) for k, v in inputs.items()}
-    with autocast:
+    with number_format(model):
         out = model(**inputs) if parameters is None else functional_call(model, parameters, (), inputs)
     return kind.logits(out)
 
 
-def frozen_parameters(model):
-    """The resident weights (modules that peft copied keep their original, frozen, beside the copy)."""
-    return (p for p in model.parameters() if not p.requires_grad)
-
-
 @torch.no_grad()
 def judged(
-    tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, device: torch.device
+    tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, write: Callable, device: torch.device
 ) -> list[tuple[float, float]]:
-    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets."""
+    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets.
+
+    write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED units.
+    """
     kind, split = tokenised.kind, getattr(tokenised, part)
     size, seen, found = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"]), [], []
+    size, metric = min(size, kind.evaluation_rows or size), tokenised.task.metric
     for chosen in unit_batches(split, size, rows=rows):
         logits, targets = logits_of(chosen)
         found.append([(*kind.losses(one, targets), kind.predictions(one, targets)) for one in logits])
         seen.append(split.units(chosen))
     units, order = np.concatenate(seen), np.argsort(np.concatenate(seen))
+    texts = None
+    if kind.generates(metric):
+        units = np.sort(np.random.default_rng(0).permutation(units)[:GENERATED])
+        order, texts = np.arange(len(units)), write(units)
     references = kind.references(split, units[order])
     scores = []
     for one in zip(*found):
         values = torch.cat([v for v, _, _ in one]).double()
         weights = torch.ones_like(values) if one[0][1] is None else torch.cat([w for _, w, _ in one]).double()
-        predictions = [p for _, _, batch in one for p in batch]
-        score = kind.score(tokenised.task.metric, references, [predictions[i] for i in order])
+        predictions = texts or [p for _, _, batch in one for p in batch]
+        score = kind.score(metric, references, [predictions[i] for i in order])
         scores.append((((values * weights).sum() / weights.sum()).item(), score))
     return scores
 
@@ -311,12 +332,11 @@ def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[fl
         logits = forward(model, inputs, tokenised.kind)
         return logits[None], targets.to(logits.device)
 
-    (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, device_of(model))
+    def write(units: np.ndarray) -> list[str]:
+        return generate(model, tokenised, part, units)
+
+    (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, write, device_of(model))
     return scores
-
-
-def device_of(model) -> torch.device:
-    return next(model.parameters()).device
 
 
 def cuda_devices(model) -> list:

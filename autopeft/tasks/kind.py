@@ -60,6 +60,11 @@ class TaskKind:
     two_stacks: ClassVar[bool] = False  # for encoder-decoders: layers are the encoder's blocks, then the decoder's
     classes: ClassVar[bool] = False  # each row is one of C classes, and the logits are (B, C)
     new_head: ClassVar[bool] = True  # a head is trained beside the method; False: the checkpoint's own stays as it is
+    decoders_only: ClassVar[bool] = False
+    trace_basis: ClassVar[str] = "class-means"  # what the semantic trace measures against unless it is told
+    evaluation_rows: ClassVar[int | None] = None  # most units of a batch that is scored; None: as the device likes
+    columns: ClassVar[str] = ""  # what `read` looks for, in words
+    example: ClassVar[str] = ""  # a command
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -116,6 +121,18 @@ class TaskKind:
     def strata(self, split: "TokenisedSplit") -> np.ndarray:
         """A class number for each row (N,), by which subsets keep their shares and layer scores their classes."""
         return np.asarray(split.labels)
+
+    def true_rows(self, split: "TokenisedSplit") -> np.ndarray:
+        """The rows that say what is the case: all of them, but for the wrong options of a question."""
+        return np.arange(len(split))
+
+    def generates(self, metric: str) -> bool:
+        """Whether a metric compares texts that the model writes, with references that are texts."""
+        return False
+
+    def prompts(self, split: "TokenisedSplit", units: np.ndarray) -> "list[np.ndarray]":
+        """What the model goes on from, for metrics of generated texts."""
+        raise NotImplementedError
 
     def score(self, metric: str, references: Sequence, predictions: Sequence) -> float:
         """The metric, by name or "package.module:function"."""

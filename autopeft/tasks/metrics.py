@@ -25,6 +25,30 @@ def matthews(labels, predictions) -> float:
     return matthews_corrcoef(labels, predictions)
 
 
+def exact_match(references, predictions) -> float:
+    """The share of texts that are equal but for case and spaces."""
+    return sum(_words(r) == _words(p) for r, p in zip(references, predictions)) / len(references)
+
+
+def rouge_l(references, predictions) -> float:
+    """Mean F-measure of the longest common subsequence of words (Lin 2004, ROUGE, section 3.1, beta = 1)."""
+    return sum(_rouge_l(_words(r), _words(p)) for r, p in zip(references, predictions)) / len(references)
+
+
+def _rouge_l(reference: list[str], prediction: list[str]) -> float:
+    above = [0] * (len(prediction) + 1)
+    for word in reference:
+        row = [0]
+        for place, other in enumerate(prediction):
+            row.append(above[place] + 1 if word == other else max(row[place], above[place + 1]))
+        above = row
+    return 2 * above[-1] / max(1, len(reference) + len(prediction))
+
+
+def _words(text: str) -> list[str]:
+    return text.lower().split()
+
+
 def own_metric(name: str) -> Callable[[Sequence, Sequence], float]:
     """ "package.module:function" -> the function (references, predictions) -> a number to maximise.
 

@@ -27,7 +27,7 @@ def remove_duplicates(frames: Frames, content: str = "text") -> tuple[Frames, li
     inside = sum(int(rows[rows["part"] == part].duplicated(texts).sum()) for part in order)
     across = f", {removed - inside:,} of them across splits" if len(order) > 1 else ""
     notes = [f"Removed {removed:,} of {len(rows):,} rows whose {content} occurs more than once{across}."]
-    conflicting = int((rows.groupby(texts, sort=False)["label"].nunique() > 1).sum())
+    conflicting = int((rows.groupby(texts, sort=False)["label"].nunique() > 1).sum()) if "label" in rows else 0
     if conflicting:
         notes.append(f"{conflicting:,} {content}s occur with different labels; the first was kept.")
     return {part: kept[kept["part"] == part].drop(columns="part").reset_index(drop=True) for part in order}, notes
@@ -36,8 +36,8 @@ def remove_duplicates(frames: Frames, content: str = "text") -> tuple[Frames, li
 def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
     """Cut the splits that the source lacks out of its train split; those it has are kept.
 
-    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by label; rows of one group stay
-    together. Raises AutopeftError when too little is left to train on.
+    Test takes 20 % and validation 15 % of the rows they are cut from, stratified by label where the frames have that
+    column, else at random; rows of one group stay together. Raises AutopeftError when too little is left to train on.
     """
     train, notes = frames["train"], []
     splits = dict(frames)
@@ -47,7 +47,7 @@ def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
             held, train = _hold_out(train, fraction * whole / max(1, len(train)), name, seed)
             splits[part] = held
             notes.append(
-                f"Cut {len(held):,} rows for {part} from {whole:,}, stratified by label"
+                f"Cut {len(held):,} rows for {part} from {whole:,}, {_how(train)}"
                 + (", no group in two splits." if "group" in train else ".")
             )
     splits["train"] = train
@@ -59,10 +59,19 @@ def _hold_out(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> tup
     if "group" in frame:
         held = _group_rows(frame, fraction, name, seed)
     else:
-        held = stratified_order(frame["label"], seed)[: max(1, round(fraction * len(frame)))]
+        held = stratified_order(_strata(frame), seed)[: max(1, round(fraction * len(frame)))]
     mask = np.zeros(len(frame), dtype=bool)
     mask[held] = True
     return frame[mask].reset_index(drop=True), frame[~mask].reset_index(drop=True)
+
+
+def _strata(frame: pd.DataFrame) -> pd.Series:
+    """The classes whose shares a cut keeps: the labels, or one for all where there are none."""
+    return frame["label"] if "label" in frame else pd.Series(0, index=frame.index)
+
+
+def _how(frame: pd.DataFrame) -> str:
+    return "stratified by label" if "label" in frame else "at random"
 
 
 def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> np.ndarray:
@@ -78,7 +87,7 @@ def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> n
     folds = StratifiedGroupKFold(min(round(1 / fraction), groups.nunique()), shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # a class rarer than the folds is no harm: one fold is used
         warnings.simplefilter("ignore", UserWarning)
-        return next(folds.split(frame["text"], frame["label"], groups))[1]
+        return next(folds.split(frame["text"], _strata(frame), groups))[1]
 
 
 def stratified_order(labels: pd.Series, seed: int) -> np.ndarray:
@@ -95,16 +104,16 @@ def stratified_order(labels: pd.Series, seed: int) -> np.ndarray:
 
 
 def cap(frame: pd.DataFrame, rows: int | None, seed: int) -> pd.DataFrame:
-    """A stratified subset of at most `rows` rows, in the source's order; None keeps all."""
+    """A stratified subset of at most `rows` rows (random without labels), in the source's order; None keeps all."""
     if rows is None or rows >= len(frame):
         return frame
-    return frame.iloc[np.sort(stratified_order(frame["label"], seed)[:rows])].reset_index(drop=True)
+    return frame.iloc[np.sort(stratified_order(_strata(frame), seed)[:rows])].reset_index(drop=True)
 
 
 def cap_notes(frames: Frames, capped: Frames) -> list[str]:
     """A sentence for each split that `cap` made smaller."""
     return [
-        f"Used {len(capped[part]):,} of {len(frame):,} {part} rows, stratified by label."
+        f"Used {len(capped[part]):,} of {len(frame):,} {part} rows, {_how(frame)}."
         for part, frame in frames.items()
         if len(capped[part]) < len(frame)
     ]
@@ -114,6 +123,8 @@ def _check_coverage(splits: Frames, name: str) -> None:
     for part, frame in splits.items():
         if frame.empty:
             raise AutopeftError(f"{name} leaves no rows for {part}. Give more rows.")
+    if "label" not in splits["train"]:
+        return
     known = set(splits["train"]["label"])
     for part in ("validation", "test"):
         unknown = sorted(set(splits[part]["label"]) - known)

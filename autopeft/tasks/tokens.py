@@ -68,6 +68,7 @@ class TokenisedTask:
     test: TokenisedSplit
     pad_token_id: int
     task: Task
+    tokenizer: object = None  # for metrics of generated texts
 
     @property
     def kind(self) -> TaskKind:
@@ -97,7 +98,7 @@ def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None =
         )
     encoding = Encoding(tokenizer, max_length, tuple(end), task)
     splits = {part: kind.encode(getattr(task, part), encoding) for part in PARTS}
-    return TokenisedTask(**splits, pad_token_id=int(pad), task=task)
+    return TokenisedTask(**splits, pad_token_id=int(pad), task=task, tokenizer=tokenizer)
 
 
 def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: str = "classification") -> TokenisedSplit:

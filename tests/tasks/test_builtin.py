@@ -7,10 +7,21 @@ from autopeft.tasks import load_task
 from autopeft.tasks.builtin import SOURCES, describe, read_builtin
 
 
-@pytest.mark.parametrize("name", SOURCES)
+LARGE = ("commonsenseqa", "piqa", "social-iqa", "winogrande", "hellaswag-val", "arc-easy")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in SOURCES])
 def test_each_source_has_the_rows_and_classes_it_declares(name):
     frames = read_builtin(name)
     assert sum(map(len, frames.values())) == SOURCES[name].rows
+    if SOURCES[name].kind == "choice":
+        task = load_task(name)
+        assert (
+            all(0 <= i < len(o) for (_, o), i in zip(task.test.texts, task.test.labels))
+            and len(set(task.test.labels)) > 1
+        )
+    if SOURCES[name].kind != "classification":
+        return
     assert {label for frame in frames.values() for label in frame["label"]} >= set(load_task(name).label_names)
     assert len(load_task(name).label_names) == SOURCES[name].classes
 

@@ -11,6 +11,8 @@ class Classification(TaskKind):
     title = "text classification"
     classes = True
     content = "text"  # what the rows hold, in messages
+    columns = "text (or two), label"
+    example = "autopeft search --data reviews.csv --label stars"
     metrics = {"accuracy": accuracy, "macro-f1": macro_f1, "matthews": matthews}
 
     def read(self, frames, asked: Asked) -> Read:

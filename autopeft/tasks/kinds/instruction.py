@@ -1,0 +1,99 @@
+"""Instruction tuning: a response to a prompt or a chat; the loss is on what the assistant says alone."""
+
+import os
+
+import numpy as np
+
+from autopeft.errors import AutopeftError
+from autopeft.tasks.kind import Asked, Read
+from autopeft.tasks.language import IGNORED, LanguageModelling, log_likelihood, split_of
+from autopeft.tasks.metrics import exact_match, rouge_l
+
+PLAIN = {"system": "{}\n\n", "user": "User: {}\n", "assistant": "Assistant: {}"}  # without a chat template
+
+
+class Instruction(LanguageModelling):
+    name = "instruction"
+    title = "instruction tuning"
+    columns = "prompt and response, or messages (a list of {role, content})"
+    example = "autopeft search --model smollm2-135m --data chats.jsonl --task instruction"
+    metrics = {"log-likelihood": log_likelihood, "exact-match": exact_match, "rouge-l": rouge_l}
+
+    def read(self, frames, asked: Asked) -> Read:
+        from autopeft.tasks.messages import read_messages
+
+        return read_messages(frames, asked)
+
+    def encode(self, split, encoding):
+        made = [tokens_of(messages, encoding.tokenizer) for messages in split.texts]
+        rows = [fitted(ids, labels, encoding.max_length) for ids, labels in made]
+        truncated = sum(len(ids) > encoding.max_length for ids, _ in made)
+        return split_of(self.name, rows, truncated, references=split.labels)
+
+    def generates(self, metric):
+        return metric in ("exact-match", "rouge-l") or ":" in metric
+
+    def prompts(self, split, units):
+        return [split.input_ids[i][: start_of_response(split.labels[i])] for i in units]
+
+
+def tokens_of(messages, tokenizer) -> tuple[list[int], list[int]]:
+    """((role, content), ...) -> tokens, and the labels: the assistant's turns up to the token that ends each.
+
+    By the tokenizer's chat template if it has one; a turn begins where the template's prompt for it ends.
+    """
+    ids, labels, before = [], [], ""
+    for turn, (role, _) in enumerate(messages):
+        if role != "assistant":
+            continue
+        prompt, whole = written(messages[:turn], tokenizer, True), written(messages[: turn + 1], tokenizer, False)
+        start = len(os.path.commonprefix([prompt, whole]))
+        if not whole.startswith(before) or start < len(before):
+            raise AutopeftError(
+                "The tokenizer's chat template writes earlier turns anew when a later one is added: give one response "
+                "a row (prompt and response columns)."
+            )
+        asked = encoded(tokenizer, whole[len(before) : start], first=not ids)
+        said = encoded(tokenizer, whole[start:], first=False)
+        spoken = up_to_end(said, tokenizer.eos_token_id)
+        ids += asked + said
+        labels += [IGNORED] * len(asked) + said[:spoken] + [IGNORED] * (len(said) - spoken)
+        before = whole
+    return ids, labels
+
+
+def written(messages, tokenizer, answer: bool) -> str:
+    """The chat as one text; with answer, up to where the assistant is to speak."""
+    if tokenizer.chat_template:
+        chat = [{"role": role, "content": content} for role, content in messages]
+        return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=answer)
+    end = tokenizer.eos_token or ""
+    texts = [PLAIN[role].format(content) + (f"{end}\n" if role == "assistant" else "") for role, content in messages]
+    return "".join(texts) + ("Assistant:" if answer else "")
+
+
+def encoded(tokenizer, text: str, first: bool) -> list[int]:
+    """Tokens of a piece; the tokens that a tokenizer puts before a text only at the beginning, if not written there."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    bos = tokenizer.bos_token_id
+    adds = first and not tokenizer.chat_template and bos is not None and tokenizer("")["input_ids"][:1] == [bos]
+    return [bos, *ids] if adds else ids
+
+
+def up_to_end(ids: list[int], end: int | None) -> int:
+    """How many tokens there are up to the last that ends a text; all where there is none."""
+    return max((i for i, token in enumerate(ids, 1) if token == end), default=len(ids))
+
+
+def start_of_response(labels) -> int:
+    """Where the last stretch of labels begins."""
+    said = np.asarray(labels) != IGNORED
+    return int(np.flatnonzero(said & ~np.concatenate([[False], said[:-1]]))[-1])
+
+
+def fitted(ids: list[int], labels: list[int], max_length: int) -> tuple[list[int], list[int]]:
+    """A window of max_length tokens around the beginning of the last response, which gets at least half of it."""
+    start = start_of_response(labels)
+    response = min(len(ids) - start, max(max_length // 2, max_length - start))
+    begin = max(0, start + response - max_length)
+    return ids[begin : begin + max_length], labels[begin : begin + max_length]

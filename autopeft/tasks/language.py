@@ -1,0 +1,94 @@
+"""Language modelling: what a decoder's own head is trained for, whatever the rows are made of. No torch until a batch.
+
+A row's labels are its tokens where they are to be predicted and IGNORED elsewhere. Only the positions that predict a
+label go through the LM head (`logits_to_keep`, of transformers), which is most of the memory of such a step.
+"""
+
+import math
+
+import numpy as np
+
+from autopeft.tasks.kind import TaskKind
+
+IGNORED = -100  # torch's cross-entropy leaves these out
+
+
+class LanguageModelling(TaskKind):
+    """Nothing but the method is trained: the LM head is the checkpoint's. Shapes: K predicted positions of V tokens."""
+
+    auto_model = "AutoModelForCausalLM"
+    peft_task_type = "CAUSAL_LM"
+    pipeline_tag = "text-generation"
+    row_level = False
+    new_head = False
+    decoders_only = True
+    trace_basis = "lm-head"
+    evaluation_rows = 32  # logits are V wide
+
+    def outputs(self, task) -> int:
+        return 2  # transformers' default; an LM head has no use for it
+
+    def collate(self, split, rows, pad_token_id):
+        """The inputs with the positions to keep (K,), and the tokens that they predict (B, K).
+
+        They are counted from the end: some methods put virtual tokens before the first.
+        """
+        import torch
+
+        from autopeft.tasks.batches import padded, padded_inputs
+
+        inputs = padded_inputs(split, rows, pad_token_id)
+        width = inputs["input_ids"].shape[1]
+        following = padded(split.labels, rows, width, IGNORED)[:, 1:]
+        keep = np.flatnonzero((following != IGNORED).any(0))
+        inputs["logits_to_keep"] = torch.from_numpy(keep - width)
+        return inputs, torch.from_numpy(following[:, keep])
+
+    def losses(self, logits, targets):
+        """Mean negative log-likelihood of each row's labels (B,), weighted by how many they are."""
+        sums, counts = self.log_likelihoods(logits, targets)
+        return -sums / counts, counts
+
+    def log_likelihoods(self, logits, targets) -> tuple:
+        """Logits (B, K, V), tokens (B, K) -> their summed log-likelihood (B,) and their number (B,)."""
+        from torch.nn.functional import cross_entropy
+
+        losses = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
+        return -losses.view(targets.shape).sum(1), (targets != IGNORED).sum(1).float()
+
+    def predictions(self, logits, targets) -> list:
+        """(log-likelihood, tokens) of each row."""
+        sums, counts = self.log_likelihoods(logits, targets)
+        return list(zip(sums.tolist(), counts.tolist()))
+
+    def references(self, split, units):
+        return [split.references[i] for i in units] if split.references else [None] * len(units)
+
+    def strata(self, split):
+        return np.zeros(len(split), dtype=np.int64)
+
+
+def log_likelihood(references, predictions) -> float:
+    """(log-likelihood, tokens) of each row -> its mean per token; exp(-it) is the perplexity."""
+    sums, counts = zip(*predictions)
+    return math.fsum(sums) / math.fsum(counts)
+
+
+def window(context: list[int], target: list[int], max_length: int, longest: int | None = None) -> tuple:
+    """Context and target tokens -> what fits into max_length: (context, target).
+
+    The context loses its beginning, the target its end, and the target gets at least half of the room. longest: of
+    several targets that are to see the same context.
+    """
+    room = max(max_length // 2, max_length - len(context))
+    kept = min(len(target) if longest is None else longest, room)
+    return context[max(0, len(context) - (max_length - kept)) :], target[:room]
+
+
+def split_of(kind: str, rows: list[tuple[list[int], list[int]]], truncated: int, **other):
+    """(tokens, labels) of each row -> TokenisedSplit."""
+    from autopeft.tasks.tokens import TokenisedSplit
+
+    ids, labels = (tuple(np.asarray(row, dtype=np.int32) for row in column) for column in zip(*rows))
+    lengths = np.array([len(row) for row in ids], dtype=np.int64)
+    return TokenisedSplit(ids, None, labels, lengths, truncated, kind, **other)
