@@ -25,9 +25,10 @@ def describe(model: PreTrainedModel, name: str, task: str = "classification") ->
             f"{name} is a {model.config.model_type} encoder and {get_kind(task).title} is for decoders: choose another "
             "model, or another task (`autopeft data tasks` lists them)."
         )
-    blocks_path, blocks = find_blocks(model, name)
-    linears = _linears(blocks_path, blocks)
-    attention = tuple(f"{blocks_path}.{i}.{attention_path(block_roles(b))}" for i, b in enumerate(blocks))
+    stacks = find_stacks(model, name) if get_kind(task).two_stacks else [find_blocks(model, name)]
+    blocks = [(f"{path}.{i}", block) for path, stack in stacks for i, block in enumerate(stack)]
+    linears = _linears(blocks)
+    attention = tuple(f"{path}.{attention_path(block_roles(b))}" for path, b in blocks)
     head = head_modules(model, name) if get_kind(task).new_head else ()
     head_parameters = sum(_parameters(model.get_submodule(path)) for path in head)
     return BackboneShapes(
@@ -36,30 +37,27 @@ def describe(model: PreTrainedModel, name: str, task: str = "classification") ->
         hidden_size=model.config.hidden_size,
         num_layers=len(blocks),
         kv_size=_kv_size(linears),
-        is_decoder=_is_decoder(model.config),
-        blocks_path=blocks_path,
+        is_decoder=len(stacks) == 1 and _is_decoder(model.config),
+        blocks_path=stacks[0][0],
         attention_paths=attention,
         linears=linears,
-        biases=_biases(blocks_path, blocks),
-        block_parameters=tuple(_parameters(b) for b in blocks),
+        biases=_biases(blocks),
+        block_parameters=tuple(_parameters(b) for _, b in blocks),
         backbone_parameters=_parameters(model) - head_parameters,
         head_parameters=head_parameters,
         head_modules=head,
         prefix_attention=bool(model._supports_attention_backend),
         prefix_cache=_accepts_prefix(model),
-        norms=_norms(blocks_path, blocks),
+        norms=_norms(blocks),
         task=task,
+        decoder_path=stacks[1][0] if len(stacks) == 2 else None,
+        encoder_layers=len(stacks[0][1]) if len(stacks) == 2 else 0,
     )
 
 
 def find_blocks(model: PreTrainedModel, name: str) -> tuple[str, nn.ModuleList]:
     """The longest outermost ModuleList of the base model whose modules are of one class and hold attention."""
-    found: list[tuple[str, nn.ModuleList]] = []
-    for path, module in model.named_modules():
-        inner = any(path.startswith(outer + ".") for outer, _ in found)
-        if isinstance(module, nn.ModuleList) and not inner and len({type(x) for x in module}) == 1:
-            found.append((path, module))
-    found = [(path, blocks) for path, blocks in found if all(attention_path(block_roles(b)) for b in blocks)]
+    found = _lists_of_blocks(model)
     if not found or model.config.is_encoder_decoder:
         raise AutopeftError(
             f"No single stack of transformer blocks was found in {name} ({type(model).__name__}): "
@@ -74,6 +72,28 @@ def find_blocks(model: PreTrainedModel, name: str) -> tuple[str, nn.ModuleList]:
     return path, blocks
 
 
+def find_stacks(model: PreTrainedModel, name: str) -> list[tuple[str, nn.ModuleList]]:
+    """The blocks of the encoder, then those of the decoder. Raises AutopeftError for a model without either."""
+    found = _lists_of_blocks(model)
+    stacks = [pair for part in ("encoder", "decoder") for pair in found if part in pair[0].split(".")]
+    if len(stacks) != 2 or not model.config.is_encoder_decoder:
+        raise AutopeftError(
+            f"No encoder and decoder with one list of blocks each were found in {name} ({type(model).__name__}): choose "
+            "a model such as T5 or BART."
+        )
+    return stacks
+
+
+def _lists_of_blocks(model: PreTrainedModel) -> list[tuple[str, nn.ModuleList]]:
+    """The outermost ModuleLists whose modules are of one class and all hold attention."""
+    found: list[tuple[str, nn.ModuleList]] = []
+    for path, module in model.named_modules():
+        inner = any(path.startswith(outer + ".") for outer, _ in found)
+        if isinstance(module, nn.ModuleList) and not inner and len({type(x) for x in module}) == 1:
+            found.append((path, module))
+    return [(path, blocks) for path, blocks in found if all(attention_path(block_roles(b)) for b in blocks)]
+
+
 def head_modules(model: PreTrainedModel, name: str) -> tuple[str, ...]:
     """Paths of the modules above the base model, and of the pooler where the base model holds it."""
     base = model.base_model
@@ -85,30 +105,33 @@ def head_modules(model: PreTrainedModel, name: str) -> tuple[str, ...]:
     return tuple(pooler + above)
 
 
-def _linears(blocks_path: str, blocks: nn.ModuleList) -> tuple[Linear, ...]:
+Blocks = list[tuple[str, nn.Module]]  # path and block of every layer
+
+
+def _linears(blocks: Blocks) -> tuple[Linear, ...]:
     found = []
-    for layer, block in enumerate(blocks):
+    for layer, (place, block) in enumerate(blocks):
         linears = block_linears(block)
         for path, role in block_roles(block).items():
             into, out = sizes(linears[path])
             bias = linears[path].bias is not None
-            found.append(Linear(f"{blocks_path}.{layer}.{path}", role, layer, into, out, bias))
+            found.append(Linear(f"{place}.{path}", role, layer, into, out, bias))
     return tuple(found)
 
 
-def _biases(blocks_path: str, blocks: nn.ModuleList) -> tuple[Bias, ...]:
+def _biases(blocks: Blocks) -> tuple[Bias, ...]:
     return tuple(
-        Bias(f"{blocks_path}.{layer}.{path.removesuffix('.bias')}", layer, parameter.numel())
-        for layer, block in enumerate(blocks)
+        Bias(f"{place}.{path.removesuffix('.bias')}", layer, parameter.numel())
+        for layer, (place, block) in enumerate(blocks)
         for path, parameter in block.named_parameters()
         if path.endswith(".bias")
     )
 
 
-def _norms(blocks_path: str, blocks: nn.ModuleList) -> tuple[Norm, ...]:
+def _norms(blocks: Blocks) -> tuple[Norm, ...]:
     return tuple(
-        Norm(f"{blocks_path}.{layer}.{path}", layer, _parameters(module))
-        for layer, block in enumerate(blocks)
+        Norm(f"{place}.{path}", layer, _parameters(module))
+        for layer, (place, block) in enumerate(blocks)
         for path, module in block.named_modules()
         if "norm" in type(module).__name__.lower() and _parameters(module)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 import transformers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.blocks import describe
@@ -14,7 +14,9 @@ from autopeft.backbone.resolve import Progress, resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.backbone.verbalisers import start_head
 from autopeft.errors import AutopeftError
-from autopeft.tasks.kind import get_kind
+from autopeft.tasks.batches import moved
+from autopeft.tasks.kind import TaskKind, get_kind
+from autopeft.tasks.media import Reader
 
 HEAD_SEED = 0  # the head is drawn anew for every run; this makes the resident one repeatable too
 
@@ -25,7 +27,7 @@ class Backbone:
 
     name: str
     model: PreTrainedModel
-    tokenizer: object
+    tokenizer: object  # for other modalities than text a Reader
     shapes: BackboneShapes
     new_parameters: tuple[str, ...]  # of the head: missing from the checkpoint, so drawn at random
 
@@ -49,15 +51,11 @@ def load_backbone(
     """
     folder = resolve(name, progress)
     config = read_config(name, folder, num_labels, trust_remote_code)
-    tokenizer = _tokenizer(name, folder, trust_remote_code)
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise AutopeftError(
-                f"The tokenizer of {name} has neither a padding token nor an end token: set pad_token in its tokenizer_config.json."
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    config.pad_token_id = tokenizer.pad_token_id
-    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, get_kind(task))
+    kind = get_kind(task)
+    tokenizer = _processor(name, folder, trust_remote_code, kind)
+    if kind.modality == "text":
+        config.pad_token_id = _padding(tokenizer, name)
+    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, kind)
     shapes = describe(model, name, task)
     lost = [k for k in missing if not k.startswith(tuple(f"{h}." for h in shapes.head_modules))]
     if lost:
@@ -67,6 +65,8 @@ def load_backbone(
         )
     if words:
         missing = missing - {start_head(model, tokenizer, folder, words, name)}
+    if kind.modality != "text":
+        tokenizer = Reader(tokenizer, _tokens_seen(name, model, shapes, kind, tokenizer))
     return Backbone(name, model.eval().requires_grad_(False), tokenizer, shapes, tuple(sorted(missing)))
 
 
@@ -86,11 +86,51 @@ def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool
         ) from None
 
 
-def _tokenizer(name: str, folder: str, trust_remote_code: bool):
+def _processor(name: str, folder: str, trust_remote_code: bool, kind: TaskKind):
+    """The tokenizer; for other modalities the model's own image processor or feature extractor."""
+    what = {"text": "tokenizer", "image": "image processor"}.get(kind.modality, "feature extractor")
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        return getattr(transformers, kind.auto_processor).from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise AutopeftError(f"The tokenizer of {name} cannot be loaded: {_first_sentence(error)}") from None
+        raise AutopeftError(f"The {what} of {name} cannot be loaded: {_first_sentence(error)}") from None
+
+
+def _padding(tokenizer, name: str) -> int:
+    """The id that pads; a tokenizer without a padding token pads with its end token from here on."""
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise AutopeftError(
+                f"The tokenizer of {name} has neither a padding token nor an end token: set pad_token in its tokenizer_config.json."
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer.pad_token_id
+
+
+class _Seen(Exception):
+    """Ends a forward pass at the first block."""
+
+
+@torch.no_grad()
+def _tokens_seen(name: str, model: PreTrainedModel, shapes: BackboneShapes, kind: TaskKind, processor) -> int:
+    """How many tokens the blocks get of a row. Raises AutopeftError where processor and model do not fit."""
+    seen = []
+
+    def stop(_, args, kwargs):
+        seen.append((args[0] if args else kwargs["hidden_states"]).shape[1])
+        raise _Seen
+
+    hook = model.get_submodule(shapes.block(0)).register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        made = torch.from_numpy(kind.processed([kind.blank(processor)], processor))
+        model(**moved({kind.input_name: made}, next(model.parameters())))
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise AutopeftError(
+            f"What the processor of {name} makes does not fit its model: {_first_sentence(error)}"
+        ) from None
+    except _Seen:
+        return seen[0]
+    finally:
+        hook.remove()
 
 
 def _model(name, folder, config, dtype, attention, trust_remote_code, kind) -> tuple[PreTrainedModel, set[str]]:

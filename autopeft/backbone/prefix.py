@@ -19,6 +19,7 @@ import torch
 
 from autopeft.backbone.loading import Backbone
 from autopeft.packages import cache_folder
+from autopeft.tasks.batches import collate, moved
 from autopeft.tasks.tokens import TokenisedTask
 
 PARTS = ("train", "validation", "test")
@@ -32,7 +33,7 @@ class PrefixCache:
 
     def __init__(self, backbone: Backbone, tokenised: TokenisedTask, limit: int, folder: Path | None = None):
         """limit: bytes for all boundaries together; where they do not all fit, evenly spread ones are kept."""
-        self.blocks = backbone.model.get_submodule(backbone.shapes.blocks_path)
+        self.blocks = backbone.model.get_submodule(backbone.shapes.blocks_path)  # of two stacks the encoder's
         splits = [getattr(tokenised, part) for part in PARTS]
         rows = np.concatenate([s.lengths for s in splits])
         self.starts = np.concatenate([[0], np.cumsum(rows)])
@@ -42,7 +43,8 @@ class PrefixCache:
         one = int(self.starts[-1]) * self.width * weight.element_size()
         if weight.is_cuda:
             limit = min(limit, int(DEVICE_SHARE * torch.cuda.mem_get_info(weight.device)[0]))
-        self.boundaries = spread(len(self.blocks), min(len(self.blocks), limit // max(1, one)))
+        deepest = 0 if makes_biases(self.blocks[0]) else len(self.blocks)
+        self.boundaries = spread(deepest, min(deepest, limit // max(1, one)))
         self.bytes = one * len(self.boundaries)
         self.folder = None if weight.is_cuda else folder or prepared_folder(backbone, tokenised)
         try:
@@ -51,7 +53,7 @@ class PrefixCache:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.boundaries, self.bytes, self.folder = (), 0, None
             self._open(len(rows))
-        self.tuples = self._tuple_sizes(backbone) if self.boundaries else ()
+        self.tuples = self._tuple_sizes(backbone, tokenised) if self.boundaries else ()
         self.read_rows = self.computed_rows = (
             0  # rows that a run with a frozen prefix took from here, or had to compute
         )
@@ -74,14 +76,15 @@ class PrefixCache:
         return torch.from_file(str(path), shared=True, size=size, dtype=dtype)
 
     @torch.no_grad()
-    def _tuple_sizes(self, backbone: Backbone) -> tuple[int, ...]:
-        """For each block, how long the tuple is that holds its hidden states, 0 for none: seen on two tokens."""
+    def _tuple_sizes(self, backbone: Backbone, tokenised: TokenisedTask) -> tuple[int, ...]:
+        """For each block, how long the tuple is that holds its hidden states, 0 for none: seen on the first unit."""
         seen: list[int] = []
         hooks = [
             b.register_forward_hook(lambda _, __, out: seen.append(len(out) if isinstance(out, tuple) else 0))
             for b in self.blocks
         ]
-        backbone.model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=self.device))
+        inputs, _ = collate(tokenised.train, tokenised.train.expand(np.arange(1)), tokenised.pad_token_id)
+        backbone.model(**moved(inputs, next(backbone.model.parameters())))
         for hook in hooks:
             hook.remove()
         return tuple(seen)
@@ -169,6 +172,11 @@ class Passage:
         return stored_or_computed
 
 
+def makes_biases(block) -> bool:
+    """Whether the later blocks read what this one computes beside the hidden states (T5's relative positions)."""
+    return any(path.endswith("relative_attention_bias") for path, _ in block.named_modules())
+
+
 def spread(layers: int, number: int) -> tuple[int, ...]:
     """`number` boundaries of 1 .. layers, evenly spread, the last always among them."""
     return tuple(sorted({-(-layers * (i + 1) // number) for i in range(number)}))
@@ -201,4 +209,5 @@ def identity(backbone: Backbone, tokenised: TokenisedTask) -> str:
         for rows in (split.input_ids, split.token_type_ids or ()):
             digest.update(np.concatenate(rows).tobytes() if rows else b"")
         digest.update(split.lengths.tobytes())
+        digest.update(b"" if split.features is None else split.features)
     return digest.hexdigest()[:20]

@@ -26,20 +26,26 @@ def block_roles(block: nn.Module) -> dict[str, str]:
     """Path inside the block -> role. A linear that plays none of the roles is left out."""
     linears = block_linears(block)
     roles = {path: role for path in linears if (role := _named_role(path))}
-    container = _attention_container(linears, roles)
-    if container is None:
+    containers = _attention_containers(linears, roles)
+    if not containers:
         return {}
+    inside = tuple(f"{container}." for container in containers)
     for path in linears:
-        if path not in roles and path.startswith(container + "."):
+        if path not in roles and path.startswith(inside):
             roles[path] = "attention_output"
-    outside = {path: m for path, m in linears.items() if not path.startswith(container + ".")}
+    outside = {path: m for path, m in linears.items() if not path.startswith(inside)}
     return _one_attention_output(linears, roles) | _ffn_roles(outside)
 
 
 def attention_path(roles: dict[str, str]) -> str | None:
     """The module that owns the query projection: the one whose forward calls the attention function."""
-    owners = [path.rpartition(".")[0] for path, role in roles.items() if role in ("query", "query_key_value")]
+    owners = query_owners(roles)
     return owners[0] if owners else None
+
+
+def query_owners(roles: dict[str, str]) -> list[str]:
+    """The modules that own a query projection: the block's self-attention first."""
+    return [path.rpartition(".")[0] for path, role in roles.items() if role in ("query", "query_key_value")]
 
 
 def _named_role(path: str) -> str | None:
@@ -47,12 +53,17 @@ def _named_role(path: str) -> str | None:
     return next((role for role, names in NAMES.items() if leaf in names), None)
 
 
-def _attention_container(linears: dict, roles: dict[str, str]) -> str | None:
-    """The smallest module that holds the projections into attention and the one out of it."""
-    owner = attention_path(roles)
-    while owner and all(path in roles for path in linears if path.startswith(owner + ".")):
-        owner = owner.rpartition(".")[0]
-    return owner or None
+def _attention_containers(linears: dict, roles: dict[str, str]) -> list[str]:
+    """The smallest modules that hold the projections into attention and the one out of it.
+
+    One for a block with self-attention only, a second for its attention to an encoder.
+    """
+    found = []
+    for owner in query_owners(roles):
+        while owner and all(path in roles for path in linears if path.startswith(owner + ".")):
+            owner = owner.rpartition(".")[0]
+        found += [owner] if owner and owner not in found else []
+    return found
 
 
 def _one_attention_output(linears: dict, roles: dict[str, str]) -> dict[str, str]:

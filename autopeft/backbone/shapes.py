@@ -1,5 +1,6 @@
 """What a backbone looks like, without its weights: blocks, linears by role, sizes. Imports no torch."""
 
+import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -66,6 +67,26 @@ class BackboneShapes:
     prefix_cache: bool = False  # the model accepts past_key_values (peft's prefix tuning works)
     norms: tuple[Norm, ...] = ()
     task: str = "classification"  # the kind of task its head is for
+    decoder_path: str | None = None  # of an encoder-decoder: its layers are blocks_path's, then these
+    encoder_layers: int = 0  # of an encoder-decoder: how many of its layers are blocks_path's
+
+    @property
+    def stacks(self) -> str | list[str]:
+        """The path of the blocks, of an encoder-decoder the paths of both stacks of them."""
+        return [self.blocks_path, self.decoder_path] if self.decoder_path else self.blocks_path
+
+    def block(self, layer: int) -> str:
+        """The path of a layer's block."""
+        if self.decoder_path and layer >= self.encoder_layers:
+            return f"{self.decoder_path}.{layer - self.encoder_layers}"
+        return f"{self.blocks_path}.{layer}"
+
+    def layer_of(self, name: str) -> int | None:
+        """The layer that the path of a module or parameter lies in, whatever peft has put before it."""
+        for path, first in ((self.blocks_path, 0), (self.decoder_path, self.encoder_layers)):
+            if path and (hit := re.search(rf"(?:^|\.){re.escape(path)}\.(\d+)(?:\.|$)", name)):
+                return first + int(hit[1])
+        return None
 
     def select(self, target_modules: str, layers: tuple[int, ...] | None = None) -> tuple[Linear, ...]:
         """The linears with the roles that target_modules names, in the given layers (all if None).

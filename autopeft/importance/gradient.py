@@ -3,7 +3,7 @@
 from autopeft.importance.calibration import calibration_units
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
-from autopeft.tasks.batches import collate, unit_batches
+from autopeft.tasks.batches import collate, moved, unit_batches
 
 BATCH = 32
 
@@ -18,7 +18,7 @@ def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     sums = squared_gradients(backbone, tokenised, chosen)
     shapes, per_layer = backbone.shapes, [0.0] * backbone.shapes.num_layers
     for path, value in sums.items():
-        per_layer[int(path.removeprefix(shapes.blocks_path + ".").split(".")[0])] += value
+        per_layer[shapes.layer_of(path)] += value
     total = sum(per_layer)
     scores = tuple(x / total for x in per_layer) if total else (1 / len(per_layer),) * len(per_layer)
     warning = None if total else "Every gradient is zero, so the layers cannot be told apart: all layers are trained."
@@ -31,8 +31,8 @@ def squared_gradients(backbone, tokenised, rows) -> dict[str, float]:
     """Rows (N,) -> {module path: sum over batches and weights of g^2} for the modules of the blocks."""
     import torch
 
-    model, prefix = backbone.model, backbone.shapes.blocks_path + "."
-    weights = {name: p for name, p in model.named_parameters() if name.startswith(prefix)}
+    model, shapes = backbone.model, backbone.shapes
+    weights = {name: p for name, p in model.named_parameters() if shapes.layer_of(name) is not None}
     asked = {name: p.requires_grad for name, p in weights.items()}
     sums: dict[str, float] = {}
     try:
@@ -41,7 +41,7 @@ def squared_gradients(backbone, tokenised, rows) -> dict[str, float]:
         with torch.enable_grad():
             for chosen in unit_batches(tokenised.train, BATCH, rows=rows):
                 inputs, targets = collate(tokenised.train, chosen, tokenised.pad_token_id)
-                out = model(**{k: v.to(model.device) for k, v in inputs.items()})
+                out = model(**moved(inputs, next(model.parameters())))
                 loss = tokenised.kind.loss(tokenised.kind.logits(out), targets.to(model.device))
                 for name, g in zip(weights, torch.autograd.grad(loss, list(weights.values()), allow_unused=True)):
                     if g is not None:

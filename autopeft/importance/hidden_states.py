@@ -3,11 +3,11 @@
 import numpy as np
 
 from autopeft.importance.calibration import calibration_rows
-from autopeft.tasks.batches import batches, collate
+from autopeft.tasks.batches import batches, collate, moved
 
 BATCH = 64
 TOKENS = 2048  # at most, of all rows together
-FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm")
+FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm", "layernorm")
 
 
 def classed_positions(tokenised, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
@@ -60,14 +60,14 @@ def pooled_states(
     import torch
 
     base, shapes, split = backbone.model.base_model, backbone.shapes, getattr(tokenised, part)
-    device, norm = backbone.model.device, top_norm(backbone.model, shapes.blocks_path) if final_norm else None
+    first = next(backbone.model.parameters())
+    norm = top_norm(backbone.model, shapes.blocks_path) if final_norm else None
     was_training, states = base.training, None
     base.eval()
     with torch.no_grad():
         for places in batches(split.lengths[rows], BATCH):
-            inputs, _ = collate(split, rows[places], tokenised.pad_token_id)
-            inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-            mask, how = inputs["attention_mask"], pooling(backbone.model.config, shapes.is_decoder, pool)
+            inputs = moved(collate(split, rows[places], tokenised.pad_token_id)[0], first)
+            mask, how = inputs.get("attention_mask"), pooling(backbone.model.config, shapes.is_decoder, pool)
             layers = [pooled(h, mask, how).float().cpu().numpy() for h in layer_states(base, inputs, norm)]
             states = np.empty((len(layers), len(rows), layers[0].shape[1]), np.float32) if states is None else states
             states[:, places] = np.stack(layers)
@@ -96,16 +96,19 @@ def pooling(config, is_decoder: bool, pool: str) -> str:
         return "mean"
     if is_decoder:
         return "last"
-    return "mean" if getattr(config, "classifier_pooling", None) == "mean" else "first"
+    mean = getattr(config, "classifier_pooling", None) == "mean" or getattr(config, "use_mean_pooling", False)
+    return "mean" if mean else "first"
 
 
 def pooled(states, mask, how: str):
-    """States (B, S, H), mask (B, S) of rows padded on the right -> (B, H)."""
+    """States (B, S, H), mask (B, S) of rows padded on the right or None -> (B, H)."""
     import torch
 
     if how == "first":
         return states[:, 0]
     if how == "last":
         return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
+    if mask is None:
+        return states.mean(1)
     weights = mask.unsqueeze(-1).to(states.dtype)
     return (states * weights).sum(1) / weights.sum(1)

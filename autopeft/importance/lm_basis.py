@@ -29,6 +29,10 @@ def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray
     """
     import torch
 
+    if tokenised.kind.modality != "text":
+        raise AutopeftError(
+            f"The basis lm-head reads words, and {tokenised.kind.title} has none: choose another basis."
+        )
     kind, split = tokenised.kind, tokenised.train
     model = load_lm(backbone) if kind.new_head else backbone.model
     generator, found = torch.Generator().manual_seed(seed), []

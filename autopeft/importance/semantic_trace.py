@@ -35,6 +35,11 @@ def semantic_trace(
     final_norm: bool = True,
 ) -> LayerScores:
     """Score blocks by the semantic trace; options as in `score_layers`, `fill` as in `cut_at`."""
+    if backbone.shapes.decoder_path:
+        raise AutopeftError(
+            f"The semantic trace follows one stack of blocks, and {backbone.shapes.name} has two: choose another scorer, "
+            "such as gradient."
+        )
     basis = basis or tokenised.kind.trace_basis
     _check("gain", gain, GAINS)
     _check("basis", basis, [*BASES, "lm-head"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autopeft.importance.calibration import calibration_units
-from autopeft.tasks.batches import collate, unit_batches
+from autopeft.tasks.batches import collate, moved, unit_batches
 
 if TYPE_CHECKING:
     import torch
@@ -56,10 +56,10 @@ class Statistics:
 
     def batches(self):
         """Inputs and targets of the calibration rows, on the backbone's device."""
-        device = next(self.backbone.model.parameters()).device
+        first = next(self.backbone.model.parameters())
         for rows in unit_batches(self.tokenised.train, BATCH, rows=self.rows):
             inputs, targets = collate(self.tokenised.train, rows, self.tokenised.pad_token_id)
-            yield {k: v.to(device) for k, v in inputs.items()}, targets.to(device)
+            yield moved(inputs, first), targets.to(first.device)
 
     def _loss(self, out, targets) -> torch.Tensor:
         return self.tokenised.kind.loss(self.tokenised.kind.logits(out), targets)
@@ -69,8 +69,8 @@ class Statistics:
             return
         import torch
 
-        model = self.backbone.model
-        named = {n: p for n, p in model.named_parameters() if n.startswith(self.backbone.shapes.blocks_path + ".")}
+        model, shapes = self.backbone.model, self.backbone.shapes
+        named = {n: p for n, p in model.named_parameters() if shapes.layer_of(n) is not None}
         asked = {n: p.requires_grad for n, p in named.items()}
         try:
             for p in named.values():
@@ -117,11 +117,15 @@ class Statistics:
         import torch
 
         model, mask, counts = self.backbone.model, None, {}
-        paths = [x.path for x in self.backbone.shapes.linears]
+        shapes = self.backbone.shapes
+        paths = [x.path for x in shapes.linears]
+        # the mask is of what an encoder reads, not of what its decoder writes
+        later = {x.path for x in shapes.linears if shapes.decoder_path and x.layer >= shapes.encoder_layers}
 
         def hook(path):
             def see(_, given):
-                x = given[0][mask].float() if given[0].shape[:2] == mask.shape else given[0].flatten(0, -2).float()
+                masked = mask is not None and path not in later and given[0].shape[:2] == mask.shape
+                x = (given[0][mask] if masked else given[0].flatten(0, -2)).float()
                 self._add(self._covariances, path, x.T @ x)
                 counts[path] = counts.get(path, 0) + len(x)
 
@@ -131,7 +135,7 @@ class Statistics:
         try:
             with torch.no_grad():
                 for inputs, _ in self.batches():
-                    mask = inputs["attention_mask"].bool()
+                    mask = inputs["attention_mask"].bool() if "attention_mask" in inputs else None
                     model(**inputs)
         finally:
             for handle in hooks:

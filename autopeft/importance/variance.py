@@ -20,7 +20,8 @@ def variance(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     chosen, places, classes = classed_positions(tokenised, chosen, seed)
     refuse_without_classes(classes, "The variance ratio", "choose another scorer: trace or gradient")
     within, total = spreads(states_at(backbone, tokenised, chosen, places), classes)
-    ratio = total.mean(axis=0) / np.maximum(within.mean(axis=0), 1e-12) - 1
+    within, total = within.mean(axis=0), total.mean(axis=0)
+    ratio = np.where(total > 0, total / np.maximum(within, 1e-12) - 1, 0.0)  # a state that never varies tells nothing
     share = (1 / (1 + ratio))[None]
     scores = from_deviation("variance", share, np.ones(1), backbone.shapes, {"rows": len(chosen)}, seed=seed)
     details = {

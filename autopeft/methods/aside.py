@@ -14,12 +14,19 @@ class Aside(Method):
     defaults = {"bottleneck": 8, "inside": True}
     learning_rate = (1e-4, 1e-2)
 
+    def refuses(self, shapes):
+        return (
+            "the lane runs from block to block, and the blocks of an encoder and a decoder see different tokens"
+            if shapes.decoder_path
+            else None
+        )
+
     def count(self, settings, layers, shapes):
         each = (1 + settings["inside"]) * bottleneck_parameters(shapes.hidden_size, settings["bottleneck"])
-        return {f"{shapes.blocks_path}.{layer}": each for layer in layers}
+        return {shapes.block(layer): each for layer in layers}
 
     def peft_fields(self, settings, layers, shapes):
-        chain = [f"{shapes.blocks_path}.{layer}" for layer in sorted(layers)]
+        chain = [shapes.block(layer) for layer in sorted(layers)]
         return {
             "peft_type": "ASIDE",
             "bottleneck": settings["bottleneck"],

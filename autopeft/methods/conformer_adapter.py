@@ -11,10 +11,17 @@ class ConformerAdapter(Method):
     defaults = {"bottleneck": 8, "kernel_size": 7}
     learning_rate = (1e-4, 1e-2)
 
+    def refuses(self, shapes):
+        return (
+            "a convolution along the tokens would show a decoder the tokens it is to predict"
+            if shapes.decoder_path
+            else None
+        )
+
     def count(self, settings, layers, shapes):
         """3 b H + 5 b + b k + 3 H a layer: two norms, two pointwise maps and the depthwise kernel."""
         width, b, k = shapes.hidden_size, settings["bottleneck"], settings["kernel_size"]
-        return {f"{shapes.blocks_path}.{layer}": 3 * b * width + 5 * b + b * k + 3 * width for layer in layers}
+        return {shapes.block(layer): 3 * b * width + 5 * b + b * k + 3 * width for layer in layers}
 
     def peft_fields(self, settings, layers, shapes):
         return {
@@ -23,5 +30,5 @@ class ConformerAdapter(Method):
             "hidden_size": shapes.hidden_size,
             "kernel_size": settings["kernel_size"],
             "causal": shapes.is_decoder,
-            "target_modules": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+            "target_modules": [shapes.block(layer) for layer in layers],
         }

@@ -19,7 +19,7 @@ class Full(Method):
         return "full fine-tuning trains copies of whole blocks, inside which peft adapts nothing: leave full out"
 
     def count(self, settings, layers, shapes):
-        counts = {f"{shapes.blocks_path}.{layer}": shapes.block_parameters[layer] for layer in layers}
+        counts = {shapes.block(layer): shapes.block_parameters[layer] for layer in layers}
         if 0 in layers:
             counts["beside the blocks"] = shapes.backbone_parameters - sum(shapes.block_parameters)
         return counts
@@ -28,9 +28,9 @@ class Full(Method):
         fields = {
             "peft_type": "SELECTED",
             "target_modules": [],
-            "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+            "modules_to_save": [shapes.block(layer) for layer in layers],
         }
-        return {**fields, "beside_blocks": shapes.blocks_path} if 0 in layers else fields
+        return {**fields, "beside_blocks": shapes.stacks} if 0 in layers else fields
 
     def after_attach(self, model, settings, layers, statistics, seed):
         """What shares a weight in the backbone (embeddings and LM head) shares the copy too."""

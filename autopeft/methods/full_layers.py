@@ -13,11 +13,11 @@ class FullLayers(Method):
     mergeable = True
 
     def count(self, settings, layers, shapes):
-        return {f"{shapes.blocks_path}.{layer}": shapes.block_parameters[layer] for layer in layers}
+        return {shapes.block(layer): shapes.block_parameters[layer] for layer in layers}
 
     def peft_fields(self, settings, layers, shapes):
         return {
             "peft_type": "SELECTED",
             "target_modules": [],
-            "modules_to_save": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+            "modules_to_save": [shapes.block(layer) for layer in layers],
         }

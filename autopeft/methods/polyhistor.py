@@ -16,12 +16,12 @@ class Polyhistor(Method):
     def count(self, settings, layers, shapes):
         """Two kernels k^2 a layer, and once two templates of ceil(b/k) ceil(H/k)."""
         k = settings["kernel_size"]
-        counts = {f"{shapes.blocks_path}.{layer}": 2 * k * k for layer in layers}
+        counts = {shapes.block(layer): 2 * k * k for layer in layers}
         counts[self.owner(layers, shapes)] += 2 * -(-settings["bottleneck"] // k) * -(-shapes.hidden_size // k)
         return counts
 
     def owner(self, layers, shapes) -> str:
-        return f"{shapes.blocks_path}.{min(layers)}"
+        return shapes.block(min(layers))
 
     def peft_fields(self, settings, layers, shapes):
         return {
@@ -30,5 +30,5 @@ class Polyhistor(Method):
             "hidden_size": shapes.hidden_size,
             "kernel_size": settings["kernel_size"],
             "owner": self.owner(layers, shapes),
-            "target_modules": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+            "target_modules": [shapes.block(layer) for layer in layers],
         }

@@ -1,6 +1,7 @@
 """Prompt tuning: trained vectors stand before the embedded words of every text. Imports no torch."""
 
 from autopeft.methods.method import Method
+from autopeft.tasks.kind import get_kind
 
 OWN_WIDTH = ("electra", "convbert", "roformer", "mobilebert")  # may embed words in another width than the blocks'
 
@@ -21,6 +22,12 @@ class PromptTuning(Method):
     zero_start = False
 
     def refuses(self, shapes):
+        if get_kind(shapes.task).modality != "text":
+            return f"a prompt stands before embedded words, and {get_kind(shapes.task).title} reads none"
+        if shapes.decoder_path:
+            return (
+                "peft puts a prompt before the words of both stacks, which would have to be counted and trained twice"
+            )
         if shapes.is_decoder:
             return (
                 f"{shapes.model_type} classifies at the last token that is not padding, "

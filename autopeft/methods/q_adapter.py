@@ -15,6 +15,8 @@ class QAdapter(Method):
     learning_rate = (1e-4, 1e-2)
 
     def refuses(self, shapes):
+        if shapes.decoder_path:
+            return "a Q-Adapter's queries would show a decoder the tokens it is to predict"
         if not shapes.is_decoder:
             return None
         return f"a Q-Adapter's queries read the whole text, which {shapes.model_type} shows to its last token only"
@@ -23,7 +25,7 @@ class QAdapter(Method):
         """A bottleneck, n queries of its width b, and a gate of H + 1."""
         width, b = shapes.hidden_size, settings["bottleneck"]
         each = bottleneck_parameters(width, b) + settings["query_tokens"] * b + width + 1
-        return {f"{shapes.blocks_path}.{layer}": each for layer in layers}
+        return {shapes.block(layer): each for layer in layers}
 
     def peft_fields(self, settings, layers, shapes):
         return {
@@ -31,5 +33,5 @@ class QAdapter(Method):
             "bottleneck": settings["bottleneck"],
             "hidden_size": shapes.hidden_size,
             "query_tokens": settings["query_tokens"],
-            "target_modules": [f"{shapes.blocks_path}.{layer}" for layer in layers],
+            "target_modules": [shapes.block(layer) for layer in layers],
         }

@@ -22,7 +22,7 @@ class SerialAdapter(Method):
     def targets(self, settings, layers, shapes: BackboneShapes) -> list[str]:
         """The wrapped modules: the blocks themselves, or the output linears of attention and FFN."""
         if settings["placement"] == "pfeiffer":
-            return [f"{shapes.blocks_path}.{layer}" for layer in layers]
+            return [shapes.block(layer) for layer in layers]
         return [x.path for x in shapes.linears if x.layer in layers and x.role in ("attention_output", "ffn_out")]
 
     def count(self, settings, layers, shapes):

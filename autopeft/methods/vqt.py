@@ -27,7 +27,7 @@ class Vqt(Method):
         return counts
 
     def peft_fields(self, settings, layers, shapes):
-        top = f"{shapes.blocks_path}.{shapes.num_layers - 1}"
+        top = shapes.block(shapes.num_layers - 1)
         return {
             "peft_type": "VQT",
             "query_tokens": settings["query_tokens"],

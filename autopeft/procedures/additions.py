@@ -61,7 +61,7 @@ def first(values, named: dict | None = None):
 def not_additive(methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
     """Why what a method does is no addition to the outputs of linears, norms or blocks; None if it is."""
     known = {x.path for x in shapes.linears} | {x.path for x in shapes.biases}
-    known |= {f"{shapes.blocks_path}.{layer}" for layer in range(shapes.num_layers)}
+    known |= {shapes.block(layer) for layer in range(shapes.num_layers)}
     for name in methods:
         method = get_method(name)
         if method.rewrites_base and not method.zero_start:

@@ -57,7 +57,7 @@ def entrance(session):
     """The first adapted block."""
     shapes = session.trainer.backbone.shapes
     first = session.run.job.configuration.layers[0]
-    return session.model.get_base_model().get_submodule(f"{shapes.blocks_path}.{first}")
+    return session.model.get_base_model().get_submodule(shapes.block(first))
 
 
 @contextmanager

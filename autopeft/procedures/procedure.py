@@ -57,12 +57,15 @@ class Procedure:
 
 def only_classes(shapes: BackboneShapes) -> str | None:
     """Why a procedure that reads the logits of classes does not fit the task; None if it does."""
-    return None if shapes.task == "classification" else f"it is for classes, not for {get_kind(shapes.task).title}"
+    kind = get_kind(shapes.task)
+    return None if kind.classes else f"it is for classes, not for {kind.title}"
 
 
 def only_rows(shapes: BackboneShapes) -> str | None:
     """Why a procedure that drops or moves tokens does not fit the task; None if it does."""
     kind = get_kind(shapes.task)
+    if kind.modality != "text":
+        return f"it drops or moves words, and {kind.title} reads none"
     return None if kind.row_level else f"in {kind.title} tokens have labels of their own"
 
 

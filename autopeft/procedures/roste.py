@@ -2,6 +2,7 @@
 
 from autopeft.methods import get_method
 from autopeft.procedures.procedure import Procedure
+from autopeft.tasks.kind import get_kind
 
 
 class Roste(Procedure):
@@ -19,6 +20,10 @@ class Roste(Procedure):
     needs_whole_backbone = True
 
     def refuses(self, methods, shapes):
+        if shapes.decoder_path:
+            return "its rotations are chosen in one pass over words, and a decoder beside an encoder needs its own"
+        if get_kind(shapes.task).modality != "text":
+            return f"its rotations are chosen on words drawn at random, and {get_kind(shapes.task).title} reads none"
         for method in map(get_method, methods):
             if method.bypasses_linear:
                 return (

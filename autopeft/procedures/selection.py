@@ -1,6 +1,5 @@
 """Selection: only some of a method's parameters train at a time, the others get no gradient. Imports no torch."""
 
-import re
 from collections.abc import Collection
 
 from autopeft.backbone.shapes import BackboneShapes
@@ -45,8 +44,7 @@ class Selection(Dynamics):
 
 def layer_of(name: str, shapes: BackboneShapes) -> int | None:
     """The block that a parameter or a module path lies in."""
-    hit = re.search(rf"(?:^|\.){re.escape(shapes.blocks_path)}\.(\d+)(?:\.|$)", name)
-    return int(hit[1]) if hit else None
+    return shapes.layer_of(name)
 
 
 def unselectable(methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:

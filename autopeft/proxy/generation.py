@@ -19,20 +19,24 @@ def generate(model, tokenised: TokenisedTask, part: str, units: np.ndarray) -> l
     prompts, said = tokenised.kind.prompts(split, units), tokenised.kind.references(split, units)
     most = max(map(len, tokenizer(list(said), add_special_tokens=False)["input_ids"])) + 1
     written = [""] * len(units)
+    apart = tokenised.kind.two_stacks  # the decoder writes beginning with a token of its own
     cached = not any(getattr(module, "reads_tokens", False) for module in model.modules())
     for places in batches(np.array([len(p) for p in prompts]), BATCH):
         width = max(len(prompts[i]) for i in places)
         ids = np.full((len(places), width), pad, dtype=np.int64)
         mask = np.zeros_like(ids)
-        for row, i in enumerate(places):  # padded on the left: the text goes on at the right
-            ids[row, width - len(prompts[i]) :], mask[row, width - len(prompts[i]) :] = prompts[i], 1
+        for row, i in enumerate(
+            places
+        ):  # padded on the left: the text goes on at the right; an encoder's as in training
+            own = slice(len(prompts[i])) if apart else slice(width - len(prompts[i]), width)
+            ids[row, own], mask[row, own] = prompts[i], 1
         inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
         inputs = {k: v.to(device_of(model)) for k, v in inputs.items()}
         with number_format(model):
             out = model.generate(
                 **inputs, do_sample=False, num_beams=1, max_new_tokens=most, pad_token_id=pad, use_cache=cached
             )
-        for i, text in zip(places, tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)):
+        for i, text in zip(places, tokenizer.batch_decode(out[:, 1 if apart else width :], skip_special_tokens=True)):
             written[i] = text.strip()
     return written
 

@@ -69,6 +69,14 @@ def padded_inputs(split: TokenisedSplit, indices: np.ndarray, pad_token_id: int)
     return {name: torch.from_numpy(array) for name, array in inputs.items()}
 
 
+def moved(inputs: "dict[str, torch.Tensor]", parameter: "torch.Tensor") -> "dict[str, torch.Tensor]":
+    """Inputs on the device of a model's parameter; pixels and the like in its number format too."""
+    return {
+        name: value.to(parameter.device, parameter.dtype if value.is_floating_point() else None)
+        for name, value in inputs.items()
+    }
+
+
 def width_of(split: TokenisedSplit, indices: np.ndarray) -> int:
     """The longest row's length, rounded up to a multiple of WIDTH_STEP where the split has rows that long."""
     return min(-(-int(split.lengths[indices].max()) // WIDTH_STEP) * WIDTH_STEP, int(split.lengths.max()))

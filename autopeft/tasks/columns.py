@@ -167,9 +167,12 @@ def clean_texts(frames: Frames, name: str) -> tuple[Frames, list[str]]:
     return cleaned, notes
 
 
-def clean_rows(frames: Frames, name: str, missing_labels: MissingLabels) -> tuple[Frames, list[str]]:
+def clean_rows(
+    frames: Frames, name: str, missing_labels: MissingLabels, content: str = "text"
+) -> tuple[Frames, list[str]]:
     """Drop or refuse what cannot be learnt from; labels become strings. Returns the frames and a note per change.
 
+    content: what the rows hold, in messages.
     A validation or test split without any label (as the hub has them) is left out.
     Raises AutopeftError for no rows, missing labels when refused, and texts that are not strings.
     """
@@ -183,7 +186,7 @@ def clean_rows(frames: Frames, name: str, missing_labels: MissingLabels) -> tupl
             notes.append(f"The {part} split has no labels and was left out.")
             continue
         frame = _without_missing_labels(frame, where, missing_labels, notes)
-        cleaned[part] = _without_empty_texts(frame, where, notes)
+        cleaned[part] = _without_empty_texts(frame, where, notes, content)
     return cleaned, notes
 
 
@@ -219,16 +222,16 @@ def _without_missing_labels(frame: pd.DataFrame, where: str, rule: MissingLabels
     return frame[frame["label"].notna()]
 
 
-def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str]) -> pd.DataFrame:
+def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str], content: str = "text") -> pd.DataFrame:
     texts = frame[[column for column in ("text", "text2") if column in frame]]
     empty = texts.apply(lambda column: column.isna() | column.map(lambda value: value == "" or str(value).isspace()))
     kept = frame[~empty.any(axis=1)]
     if len(kept) < len(frame):
-        notes.append(f"Dropped {len(frame) - len(kept):,} of {len(frame):,} rows of {where} without a text.")
+        notes.append(f"Dropped {len(frame) - len(kept):,} of {len(frame):,} rows of {where} without a {content}.")
     for column in texts:
         _refuse_other_than_texts(kept[column], where)
     if kept.empty:
-        raise AutopeftError(f"No row of {where} has a text. Name the text column with --text.")
+        raise AutopeftError(f"No row of {where} has a {content}. Name the {content} column with --text.")
     return kept.reset_index(drop=True)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import SOURCES, Frames
 
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": "train",
     "validation": "validation",
     "valid": "validation",
@@ -114,9 +114,17 @@ READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
 }
 
 
+def is_saved_dataset(path: Path) -> bool:
+    """Whether datasets' save_to_disk wrote this folder."""
+    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
 def _read_folder(path: Path) -> Frames:
-    if not any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-        raise AutopeftError(f"{path} is a folder but not one that datasets' save_to_disk wrote. Name a file inside it.")
+    if not is_saved_dataset(path):
+        raise AutopeftError(
+            f"{path} is a folder but not one that datasets' save_to_disk wrote. Name a file inside it, or for folders of "
+            "pictures or recordings per class say --task image-classification or audio-classification."
+        )
     import datasets
     import pyarrow
 
@@ -147,7 +155,7 @@ def read_hub(name: str, progress: Callable[[str], None] | None = None) -> Frames
 def _frames(data, name: str) -> Frames:
     """A Dataset or DatasetDict -> frames whose class indices are names; -1, the hub's "no label", is missing."""
     parts = data if isinstance(data, dict) else {"train": data}
-    frames = {_SPLIT_NAMES[part]: _named_classes(parts[part]) for part in parts if part in _SPLIT_NAMES}
+    frames = {SPLIT_NAMES[part]: _named_classes(parts[part]) for part in parts if part in SPLIT_NAMES}
     if "train" not in frames:
         raise AutopeftError(
             f"{name} has no train split; it has: {', '.join(parts)}. Name its splits train, validation and test."

@@ -48,6 +48,8 @@ class TaskKind:
 
     name: ClassVar[str] = ""
     title: ClassVar[str]  # "text classification"
+    modality: ClassVar[str] = "text"  # what a row is; the others' rows are tensors of one size: image, audio
+    auto_processor: ClassVar[str] = "AutoTokenizer"  # of transformers
     auto_model: ClassVar[str] = "AutoModelForSequenceClassification"  # of transformers
     peft_task_type: ClassVar[str | None] = "SEQ_CLS"
     pipeline_tag: ClassVar[str] = "text-classification"
@@ -55,6 +57,8 @@ class TaskKind:
         dict[str, Callable[[Sequence, Sequence], float]]
     ]  # (references, predictions) -> to maximise; the first is the default
     row_level: ClassVar[bool] = True  # one output per row, read off one state: tokens may be dropped or changed
+    two_stacks: ClassVar[bool] = False  # for encoder-decoders: layers are the encoder's blocks, then the decoder's
+    classes: ClassVar[bool] = False  # each row is one of C classes, and the logits are (B, C)
     new_head: ClassVar[bool] = True  # a head is trained beside the method; False: the checkpoint's own stays as it is
     decoders_only: ClassVar[bool] = False
     trace_basis: ClassVar[str] = "class-means"  # what the semantic trace measures against unless it is told
@@ -66,6 +70,12 @@ class TaskKind:
         super().__init_subclass__(**kwargs)
         if cls.name:
             REGISTRY[cls.name] = cls()
+
+    def frames(self, data: str, progress=None) -> "Frames":
+        """A source that is not built in -> its frames with any columns. Raises AutopeftError."""
+        from autopeft.tasks.files import read_source
+
+        return read_source(data, progress)
 
     def read(self, frames: "Frames", asked: Asked) -> Read:
         """Frames with any columns -> cleaned splits. Raises AutopeftError for data that no such task can be made of."""

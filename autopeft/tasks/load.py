@@ -8,7 +8,6 @@ from autopeft.errors import AutopeftError
 from autopeft.packages import Progress
 from autopeft.tasks.builtin import SOURCES, read_builtin
 from autopeft.tasks.columns import MissingLabels
-from autopeft.tasks.files import read_source
 from autopeft.tasks.kind import Asked, get_kind
 from autopeft.tasks.task import Split, Task
 
@@ -42,7 +41,7 @@ def load_task(
     kind = get_kind((builtin.kind if builtin else "classification") if task is None else task)
     if metric is not None:
         kind.metric(metric)
-    frames = read_builtin(data, progress) if builtin else read_source(data, progress)
+    frames = read_builtin(data, progress) if builtin else kind.frames(data, progress)
     name = data if builtin else Path(data).name if Path(data).expanduser().exists() else data
     if builtin and "group" in frames["train"]:
         group = group or "group"

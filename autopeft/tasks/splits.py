@@ -12,8 +12,11 @@ TEST_FRACTION = 0.20
 VALIDATION_FRACTION = 0.15
 
 
-def remove_duplicates(frames: Frames) -> tuple[Frames, list[str]]:
-    """Keep each text (or pair) once: in the test split before validation before train, so that nothing leaks."""
+def remove_duplicates(frames: Frames, content: str = "text") -> tuple[Frames, list[str]]:
+    """Keep each text (or pair) once: in the test split before validation before train, so that nothing leaks.
+
+    content: what the rows hold, in the notes.
+    """
     order = [part for part in ("test", "validation", "train") if part in frames]
     rows = pd.concat([frames[part].assign(part=part) for part in order], ignore_index=True)
     texts = [column for column in ("text", "text2") if column in rows]
@@ -23,10 +26,10 @@ def remove_duplicates(frames: Frames) -> tuple[Frames, list[str]]:
         return frames, []
     inside = sum(int(rows[rows["part"] == part].duplicated(texts).sum()) for part in order)
     across = f", {removed - inside:,} of them across splits" if len(order) > 1 else ""
-    notes = [f"Removed {removed:,} of {len(rows):,} rows whose text occurs more than once{across}."]
+    notes = [f"Removed {removed:,} of {len(rows):,} rows whose {content} occurs more than once{across}."]
     conflicting = int((rows.groupby(texts, sort=False)["label"].nunique() > 1).sum()) if "label" in rows else 0
     if conflicting:
-        notes.append(f"{conflicting:,} texts occur with different labels; the first was kept.")
+        notes.append(f"{conflicting:,} {content}s occur with different labels; the first was kept.")
     return {part: kept[kept["part"] == part].drop(columns="part").reset_index(drop=True) for part in order}, notes
 
 

@@ -34,6 +34,7 @@ class TokenisedSplit:
     groups: np.ndarray | None = None  # (N,) 0, 0, 1, 1, 1 ...: the unit of each row, where a unit has several
     references: tuple = ()  # per unit, where predictions are compared with something else than labels
     legend: tuple = ()  # what the kind's decode reads predictions with
+    features: np.ndarray | None = None  # (N, ...) fp32: rows of other modalities, which have no input_ids
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -76,12 +77,16 @@ class TokenisedTask:
 
 
 def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None = None) -> TokenisedTask:
-    """Encode the three splits; a pair is shortened at its longer text.
+    """Encode the three splits; a pair is shortened at its longer text. tokenizer: for other modalities a Reader.
 
     A tokenizer without a padding token pads with its end token, as decoders do; attention masks the padding anyway.
     pattern: ends every text, and is never cut. Raises AutopeftError when the tokenizer can pad with nothing or the
     pattern leaves no room for the text.
     """
+    kind = get_kind(task.kind)
+    if kind.modality != "text":
+        encoding = Encoding(tokenizer, max_length, (), task)
+        return TokenisedTask(**{p: kind.encode(getattr(task, p), encoding) for p in PARTS}, pad_token_id=0, task=task)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if pad is None:
         raise AutopeftError(
@@ -93,7 +98,7 @@ def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None =
             f"The pattern '{pattern}' takes {len(end)} of {max_length} tokens: shorten it or raise --max-length."
         )
     encoding = Encoding(tokenizer, max_length, tuple(end), task)
-    splits = {part: get_kind(task.kind).encode(getattr(task, part), encoding) for part in PARTS}
+    splits = {part: kind.encode(getattr(task, part), encoding) for part in PARTS}
     return TokenisedTask(**splits, pad_token_id=int(pad), task=task, tokenizer=tokenizer)
 
 

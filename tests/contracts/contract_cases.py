@@ -5,7 +5,7 @@ from functools import cache
 from types import SimpleNamespace
 
 import pytest
-from tiny import TINY, tiny_model, tiny_statistics
+from tiny import MEDIA, SEQ2SEQ, TASKS, TINY, tiny_model, tiny_statistics
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
@@ -17,6 +17,10 @@ EVERY = [
     "parallel_adapter+prefix_tuning+serial_adapter",
     "lora+prefix_tuning",
 ]  # combinations are methods too
+OF_MEDIA = ["lora", "dcft", "bitfit", "serial_adapter", "prefix_tuning", "conformer_adapter", "polyhistor", "vqt"]
+CASES = [(method, model_type) for model_type in TINY for method in EVERY]
+CASES += [(method, model_type) for method in METHODS for model_type in ("vit", "t5")]
+CASES += [(method, m) for m in (*MEDIA, *SEQ2SEQ) if m not in ("vit", "t5") for method in OF_MEDIA]
 RATE = 1e-3
 
 
@@ -24,7 +28,9 @@ RATE = 1e-3
 def backbone(model_type: str):
     """A frozen tiny model with its sizes, as a search holds it; one for all tests, since each has to restore it."""
     model = tiny_model(model_type).requires_grad_(False)
-    return SimpleNamespace(model=model, shapes=describe(model, model_type), new_parameters=())
+    return SimpleNamespace(
+        model=model, shapes=describe(model, model_type, TASKS.get(model_type, "classification")), new_parameters=()
+    )
 
 
 def attached(configuration: Configuration, found, seed: int) -> AbstractContextManager:

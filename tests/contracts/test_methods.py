@@ -4,19 +4,32 @@ import json
 import re
 import subprocess
 import sys
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
 import torch
-from contract_cases import EVERY, METHODS, attached, backbone, configurations, default, fitting, home, partial
+from contract_cases import (
+    CASES,
+    EVERY,
+    METHODS,
+    OF_MEDIA,
+    attached,
+    backbone,
+    configurations,
+    default,
+    fitting,
+    home,
+    partial,
+)
 from peft import PeftModel
-from tiny import TINY, tiny_batch, tiny_model
+from tiny import tiny_batch, tiny_model
 
 from autopeft.methods import REGISTRY, count, refusal
 from autopeft.methods.attach import count_built, trainable_parameters
 
 LAYERS = 3
-on_every_backbone = pytest.mark.parametrize("model_type", TINY)
+on_every_backbone = pytest.mark.parametrize("method, model_type", CASES)  # all on pictures, some on sounds
 every_method = pytest.mark.parametrize("method", EVERY)
 SOME = ("bert", "gpt2", "llama")  # absolute positions, transposed weights, rotary with grouped heads
 
@@ -26,7 +39,7 @@ def steps(model, configuration, number: int, rate: float = 1e-2) -> list[float]:
     optimiser = torch.optim.Adam([p for _, p in trainable_parameters(model)], lr=rate)
     losses = []
     for _ in range(number):
-        loss = model(**tiny_batch()).loss
+        loss = model(**tiny_batch(model_type=model.config.model_type)).loss
         for name in configuration.methods:
             extra = REGISTRY[name].extra_loss(model, configuration.settings_of(name))
             loss = loss if extra is None else loss + extra
@@ -39,7 +52,7 @@ def steps(model, configuration, number: int, rate: float = 1e-2) -> list[float]:
 
 @torch.no_grad()
 def logits(model) -> torch.Tensor:
-    return model(**tiny_batch(labels=False)).logits.float()
+    return model(**tiny_batch(labels=False, model_type=model.config.model_type)).logits.float()
 
 
 def copied(model) -> dict[str, torch.Tensor]:
@@ -62,7 +75,6 @@ def test_states_its_facts(method):
 
 
 @on_every_backbone
-@every_method
 def test_declared_count_is_the_built_count(method, model_type):
     found = fitting(method, model_type)
     for configuration in configurations(method, LAYERS):
@@ -74,7 +86,6 @@ def test_declared_count_is_the_built_count(method, model_type):
 
 
 @on_every_backbone
-@every_method
 def test_trains_what_it_says_and_leaves_the_backbone_as_it_was(method, model_type):
     found = fitting(method, model_type)
     configuration, before, start = partial(method, LAYERS), copied(found.model), logits(found.model)
@@ -92,7 +103,7 @@ def test_trains_what_it_says_and_leaves_the_backbone_as_it_was(method, model_typ
             assert now[name].grad is not None and torch.isfinite(now[name].grad).all(), name
         assert any(not torch.equal(now[name], value) for name, value in trained.items())
         adapters = [n for n in trained if not any(f"{h}.modules_to_save" in n for h in found.shapes.head_modules)]
-        touched = {int(hit[1]) for n in adapters if (hit := re.search(rf"{found.shapes.blocks_path}\.(\d+)\.", n))}
+        touched = {layer for n in adapters if (layer := found.shapes.layer_of(n)) is not None}
         everywhere = "all" in {REGISTRY[part].layers for part in configuration.methods}
         assert touched == set(configuration.layers) or everywhere and not touched  # a prompt enters below the blocks
     assert unchanged(found.model, before)
@@ -101,8 +112,10 @@ def test_trains_what_it_says_and_leaves_the_backbone_as_it_was(method, model_typ
     assert not any(p.requires_grad or p.grad is not None for p in found.model.parameters())
 
 
-@pytest.mark.parametrize("model_type", SOME)
-@every_method
+@pytest.mark.parametrize(
+    "method, model_type",
+    [*product(EVERY, SOME), *((method, "vit") for method in OF_MEDIA)],
+)
 def test_a_saved_adapter_loads_and_says_the_same(method, model_type, tmp_path):
     found = fitting(method, model_type)
     for number, configuration in enumerate({default(method, LAYERS), partial(method, LAYERS)}):

@@ -11,14 +11,14 @@ from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingTuner
 
 @dataclass
 class SelectedConfig(WrappingConfig):
-    """modules_to_save is what is trained. With beside_blocks = path of the blocks, also all that lies beside them.
+    """modules_to_save is what is trained. With beside_blocks = path or paths of the blocks, also all that lies beside them.
 
     The modules beside the blocks (embeddings, final norm, relative positions) are found when the model is there and
     written into modules_to_save; those inside a module already in modules_to_save (the pooler) are not listed again.
     """
 
     name: ClassVar[str] = "SELECTED"
-    beside_blocks: str | None = None
+    beside_blocks: str | list[str] | None = None
 
 
 class SelectedModel(WrappingTuner):
@@ -32,12 +32,13 @@ class SelectedModel(WrappingTuner):
             ]
 
 
-def beside(model: nn.Module, blocks_path: str) -> list[str]:
+def beside(model: nn.Module, blocks: str | list[str]) -> list[str]:
     """Paths of the modules outside the blocks that own parameters themselves."""
+    stacks = [blocks] if isinstance(blocks, str) else blocks
     return [
         path
         for path, module in model.named_modules()
-        if next(module.parameters(recurse=False), None) is not None and not within(path, [blocks_path])
+        if next(module.parameters(recurse=False), None) is not None and not within(path, stacks)
     ]
 
 

@@ -9,19 +9,21 @@ from autopeft.tasks.metrics import accuracy, macro_f1, matthews
 class Classification(TaskKind):
     name = "classification"
     title = "text classification"
+    classes = True
+    content = "text"  # what the rows hold, in messages
     columns = "text (or two), label"
     example = "autopeft search --data reviews.csv --label stars"
     metrics = {"accuracy": accuracy, "macro-f1": macro_f1, "matthews": matthews}
 
     def read(self, frames, asked: Asked) -> Read:
-        from autopeft.tasks.columns import check_classes, clean_rows, select_columns
+        from autopeft.tasks.columns import check_classes, clean_rows
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
         from autopeft.tasks.task import Split
 
         name = asked.name
-        frames = select_columns(frames, name, asked.text, asked.text_pair, asked.label, asked.group)
-        frames, notes = clean_rows(frames, name, asked.missing_labels)
-        frames, duplicates = remove_duplicates(frames)
+        frames = self.found_columns(frames, asked)
+        frames, notes = clean_rows(frames, name, asked.missing_labels, self.content)
+        frames, duplicates = remove_duplicates(frames, self.content)
         label_names = check_classes(frames, name)
         frames, cuts = cut(frames, name, asked.seed)
         capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
@@ -34,6 +36,12 @@ class Classification(TaskKind):
             for part, frame in capped.items()
         }
         return Read(label_names, splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
+
+    def found_columns(self, frames, asked: Asked):
+        """Frames with any columns -> with text, label and where they apply text2 and group."""
+        from autopeft.tasks.columns import select_columns
+
+        return select_columns(frames, asked.name, asked.text, asked.text_pair, asked.label, asked.group)
 
     def encode(self, split, encoding):
         from autopeft.tasks.tokens import encode_texts
