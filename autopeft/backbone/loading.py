@@ -36,11 +36,13 @@ def load_backbone(
     attention: str = "eager",
     trust_remote_code: bool = False,
     words: tuple[str, ...] | None = None,
+    quantization=None,
     progress: Progress = None,
 ) -> Backbone:
     """Load a sequence-classification model with C = num_labels classes, every parameter frozen.
 
-    words: one per class; the head then starts as the LM head's rows of these words, the same for every seed. Raises
+    words: one per class; the head then starts as the LM head's rows of these words, the same for every seed.
+    quantization: transformers' config of it; the model is then made on the device where it stays. Raises
     AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and for a
     tokenizer that can pad with nothing.
     """
@@ -54,7 +56,7 @@ def load_backbone(
             )
         tokenizer.pad_token = tokenizer.eos_token
     config.pad_token_id = tokenizer.pad_token_id
-    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code)
+    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, quantization)
     shapes = describe(model, name)
     lost = [k for k in missing if not k.startswith(tuple(f"{h}." for h in shapes.head_modules))]
     if lost:
@@ -90,7 +92,7 @@ def _tokenizer(name: str, folder: str, trust_remote_code: bool):
         raise AutopeftError(f"The tokenizer of {name} cannot be loaded: {_first_sentence(error)}") from None
 
 
-def _model(name, folder, config, dtype, attention, trust_remote_code) -> tuple[PreTrainedModel, set[str]]:
+def _model(name, folder, config, dtype, attention, trust_remote_code, quantization=None) -> tuple[PreTrainedModel, set[str]]:
     """The model and the names of the parameters that its checkpoint lacks."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
@@ -104,6 +106,8 @@ def _model(name, folder, config, dtype, attention, trust_remote_code) -> tuple[P
         "ignore_mismatched_sizes": True,
         "output_loading_info": True,
     }  # a head for other classes is drawn anew
+    if quantization is not None:
+        arguments |= {"quantization_config": quantization, "device_map": "auto" if torch.cuda.is_available() else "cpu"}
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(HEAD_SEED)

@@ -13,6 +13,8 @@ class Pvera(Method):
     hyperparameters = {"rank": (16, 64, 256, 1024), "target_modules": TARGETS}
     defaults = {"rank": 256, "target_modules": "query+value"}
     learning_rate = (1e-3, 1e-1)
+    in_parts = False
+    repeatable = False
     mergeable = True
     packable = False
 

@@ -12,6 +12,7 @@ class Vqt(Method):
     hyperparameters = {"query_tokens": (1, 4, 16)}
     defaults = {"query_tokens": 1}
     learning_rate = (2e-4, 2e-2)
+    repeatable = False
 
     def refuses(self, shapes):
         if shapes.is_decoder:
