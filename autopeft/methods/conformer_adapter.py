@@ -10,6 +10,7 @@ class ConformerAdapter(Method):
     hyperparameters = {"bottleneck": (2, 4, 8, 16, 32, 64), "kernel_size": (3, 7, 15)}
     defaults = {"bottleneck": 8, "kernel_size": 7}
     learning_rate = (1e-4, 1e-2)
+    quantised_base = True
 
     def count(self, settings, layers, shapes):
         """3 b H + 5 b + b k + 3 H a layer: two norms, two pointwise maps and the depthwise kernel."""

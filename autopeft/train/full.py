@@ -5,6 +5,7 @@ import time
 from contextlib import closing, nullcontext
 
 import torch
+from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.errors import AutopeftError
@@ -15,7 +16,7 @@ from autopeft.proxy.training import Session, Trainer, peak_memory, reset_peak_me
 from autopeft.study.folder import StudyFolder
 from autopeft.train.plan import Plan
 from autopeft.train.processes import Processes
-from autopeft.train.quantised import load_quantised
+from autopeft.train.quantised import load_quantised, pass_gradients
 from autopeft.train.record import Record
 from autopeft.train.recompute import recomputed
 from autopeft.train.saved import save
@@ -66,6 +67,8 @@ class FullTrainer(Trainer):
         started, before = time.monotonic(), record.seconds
         reset_peak_memory(self.backbone.model)
         with self._attached(job) as (model, place), self._recomputed(model, plan):
+            if plan.recipe.quantize:
+                pass_gradients(model)
             session = self._session(model, place, job, plan, processes)
             if begun:
                 session.run.losses = [torch.tensor(x, device=model.device) for x in begun.losses]
@@ -148,6 +151,8 @@ def schedule(name: str, warmup: float):
 
 def open_trainer(plan: Plan, processes: Processes, progress: Progress) -> FullTrainer:
     """Load the study's data and backbone. Raises AutopeftError if the data are no longer the study's."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     prepared = prepare(plan.spec)
     stored = stored_study(prepared, StudyFolder(plan.result.data.folder))
     with processes.first_goes_first():

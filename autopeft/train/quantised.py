@@ -1,5 +1,6 @@
 """A plan -> its backbone with linears of 4 or 8 bits (bitsandbytes); the head, norms and embeddings are in bf16."""
 
+import logging
 from dataclasses import replace
 
 import torch
@@ -17,6 +18,7 @@ def load_quantised(plan, task: Task) -> tuple[Backbone, TokenisedTask]:
 
     if not validate_bnb_backend_availability():
         raise AutopeftError("--quantize needs a GPU, or a bitsandbytes that runs on this machine: leave it out.")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of a cast at every product
     spec, shapes = plan.spec, plan.result.data.shapes
     rounding = {
         "4bit": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16},
@@ -33,3 +35,12 @@ def load_quantised(plan, task: Task) -> tuple[Backbone, TokenisedTask]:
     )
     backbone = replace(backbone, shapes=shapes)  # rounded weights are stored packed, in other sizes
     return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
+
+
+def pass_gradients(model) -> None:
+    """Rounded linears run as in training (on a CPU their inference kernels have no backward pass); no dropout does."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit | Linear8bitLt):
+            module.training = True
