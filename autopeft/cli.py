@@ -45,7 +45,7 @@ class Commands(click.Group):
     """The commands that only look at things are in a file of their own; it is loaded with the first look at the group."""
 
     def list_commands(self, ctx):
-        from autopeft import cli_looks, cli_tables  # noqa: F401  (add their commands to this group)
+        from autopeft import cli_looks, cli_tables, cli_train  # noqa: F401  (add their commands to this group)
 
         return super().list_commands(ctx)
 
@@ -69,21 +69,27 @@ def commands() -> None:
     """
 
 
-def study_options(command):
-    """One option per field of StudySpec: name, type and help stand in the spec only."""
-    for name, field in reversed(StudySpec.model_fields.items()):
-        flag = "--" + name.replace("_", "-")
-        kinds = [t for t in (typing.get_args(field.annotation) or (field.annotation,)) if t is not type(None)]
-        if field.annotation is bool:
-            option = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=field.description)
-        elif typing.get_origin(field.annotation) is typing.Literal:
-            option = click.option(flag, type=click.Choice(kinds), help=field.description)
-        else:
-            option = click.option(flag, type=kinds[0], help=field.description)
-        command = option(command)
-    return command
+def options_of(model):
+    """One option per field of a pydantic model: name, type and help stand in the model only."""
+
+    def add(command):
+        for name, field in reversed(model.model_fields.items()):
+            flag = "--" + name.replace("_", "-")
+            kinds = [t for t in (typing.get_args(field.annotation) or (field.annotation,)) if t is not type(None)]
+            literals = [k for k in (field.annotation, *kinds) if typing.get_origin(k) is typing.Literal]
+            if field.annotation is bool:
+                option = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=field.description)
+            elif literals:
+                option = click.option(flag, type=click.Choice(typing.get_args(literals[0])), help=field.description)
+            else:
+                option = click.option(flag, type=kinds[0], help=field.description)
+            command = option(command)
+        return command
+
+    return add
 
 
+study_options = options_of(StudySpec)
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON on stdout and nothing else there.")
 quiet = click.option("--quiet", is_flag=True, help="Print no progress.")
 
@@ -217,31 +223,6 @@ def print_verdicts(case, json_: bool) -> None:
         return click.echo(json.dumps([x.to_json() for x in found], indent=1))
     rows = [{"toolkit": x.toolkit, "verdict": x.verdict, "why": x.reason or " ".join(x.losses)} for x in found]
     print_rows(rows, f"{case.name}: {case.configuration}")
-
-
-@commands.command()
-@click.argument("study")
-@click.option("--trial", default="best", show_default=True, help="best, knee or a trial's number.")
-@click.option("--steps", type=click.IntRange(min=1), help="Training steps (default: the study's full_steps).")
-@click.option("--seed", type=int, help="Seed (default: the study's).")
-@click.option("--out", type=click.Path(), help="Adapter folder (default: STUDY/adapters/NAME).")
-@as_json
-@quiet
-def train(study, trial, steps, seed, out, json_, quiet) -> None:
-    """Train the chosen configuration in full, save the adapter and print its test score.
-
-    \b
-    Example: autopeft train runs/NAME --steps 1000
-    """
-    import autopeft
-
-    scores = autopeft.train(study, trial, out, steps, seed, Progress(quiet=quiet))
-    if json_:
-        return click.echo(json.dumps(scores, indent=1))
-    click.echo(
-        f"{scores['name']}: test {scores['metric']} {scores['test_score']:.4f}, validation {scores['validation_score']:.4f}. "
-        f"Adapter in {scores['folder']}"
-    )
 
 
 @commands.command()

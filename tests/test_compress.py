@@ -24,7 +24,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
-from autopeft.train import save
+from autopeft.train.saved import save
 
 SPEC = StudySpec(train_rows=192, validation_rows=32, test_rows=32, max_length=24)
 RATES = {"lora": 2e-3, "ia3": 3e-2, "full": 2e-4}

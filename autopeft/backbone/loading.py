@@ -41,11 +41,13 @@ def load_backbone(
     trust_remote_code: bool = False,
     words: tuple[str, ...] | None = None,
     task: str = "classification",
+    quantization=None,
     progress: Progress = None,
 ) -> Backbone:
     """Load a model with the head of a kind of task and C = num_labels outputs, every parameter frozen.
 
-    words: one per class; the head then starts as the LM head's rows of these words, the same for every seed. Raises
+    words: one per class; the head then starts as the LM head's rows of these words, the same for every seed.
+    quantization: transformers' config of it; the model is then made on the device where it stays. Raises
     AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and for a
     tokenizer that can pad with nothing.
     """
@@ -55,7 +57,7 @@ def load_backbone(
     tokenizer = _processor(name, folder, trust_remote_code, kind)
     if kind.modality == "text":
         config.pad_token_id = _padding(tokenizer, name)
-    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, kind)
+    model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, kind, quantization)
     shapes = describe(model, name, task)
     lost = [k for k in missing if not k.startswith(tuple(f"{h}." for h in shapes.head_modules))]
     if lost:
@@ -133,7 +135,9 @@ def _tokens_seen(name: str, model: PreTrainedModel, shapes: BackboneShapes, kind
         hook.remove()
 
 
-def _model(name, folder, config, dtype, attention, trust_remote_code, kind) -> tuple[PreTrainedModel, set[str]]:
+def _model(
+    name, folder, config, dtype, attention, trust_remote_code, kind, quantization=None
+) -> tuple[PreTrainedModel, set[str]]:
     """The model and the names of the parameters that its checkpoint lacks."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
@@ -147,6 +151,8 @@ def _model(name, folder, config, dtype, attention, trust_remote_code, kind) -> t
         "ignore_mismatched_sizes": True,
         "output_loading_info": True,
     }  # a head for other classes is drawn anew
+    if quantization is not None:
+        arguments |= {"quantization_config": quantization, "device_map": "auto" if torch.cuda.is_available() else "cpu"}
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(HEAD_SEED)

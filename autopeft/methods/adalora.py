@@ -22,6 +22,7 @@ class AdaLora(Method):
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS, "orthogonality": (0.1, 0.5)}
     defaults = {"rank": 8, "target_modules": "query+value", "orthogonality": 0.1}
     learning_rate = (3e-4, 2e-2)  # A and B start at 0.02 and E at 0, so the first steps move little
+    quantised_base = True
     mergeable = True
     packable = False
 

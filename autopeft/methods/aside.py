@@ -13,6 +13,7 @@ class Aside(Method):
     hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64), "inside": (False, True)}
     defaults = {"bottleneck": 8, "inside": True}
     learning_rate = (1e-4, 1e-2)
+    repeatable = False
 
     def refuses(self, shapes):
         return (

@@ -10,6 +10,7 @@ class ConformerAdapter(Method):
     hyperparameters = {"bottleneck": (2, 4, 8, 16, 32, 64), "kernel_size": (3, 7, 15)}
     defaults = {"bottleneck": 8, "kernel_size": 7}
     learning_rate = (1e-4, 1e-2)
+    quantised_base = True
 
     def refuses(self, shapes):
         return (

@@ -18,6 +18,7 @@ class Dcft(Method):
     # The paper uses 5e-4 to 2.2e-3 over thousands of steps; a proxy has hundreds, and the fewer steps there are the
     # higher the best rate lies, so the range reaches further up than down.
     learning_rate = (2e-4, 5e-2)
+    quantised_base = True
     mergeable = True
 
     def count(self, settings, layers, shapes):

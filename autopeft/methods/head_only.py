@@ -8,6 +8,7 @@ class HeadOnly(Method):
     title = "head only (linear probe)"
     paper = "Alain & Bengio 2016, arXiv 1610.01644"
     learning_rate = (1e-4, 5e-2)
+    quantised_base = True
     layers = "none"
     mergeable = True
 

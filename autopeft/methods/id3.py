@@ -14,6 +14,7 @@ class Id3(Sparse):
     paper = "Agarwal et al. 2024, arXiv 2408.14470"
     hyperparameters = {**Sparse.hyperparameters, "exponent": (0.0, 0.5, 1.0)}
     defaults = {**Sparse.defaults, "exponent": 0.0}
+    in_parts = False
 
     def after_attach(self, model, settings, layers, statistics, seed):
         pass  # places are filled as the run goes; what is not filled has value zero

@@ -15,6 +15,7 @@ class Lora(LowRank):
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32, 64), "target_modules": TARGETS, "rslora": (False, True)}
     defaults = {"rank": 8, "target_modules": "query+value", "rslora": False}
     learning_rate = (1e-4, 2e-2)
+    quantised_base = True
 
     def peft_fields(self, settings, layers, shapes):
         return {

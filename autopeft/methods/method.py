@@ -32,6 +32,9 @@ class Method:
     bypasses_linear: ClassVar[bool] = False  # multiplies by the weight itself: the adapted linear is not called
     inside_attention: ClassVar[bool] = False  # takes the place of the attention function, which one at a time can
     needs_statistics: ClassVar[bool] = False  # reads `Statistics` (gradients, covariances) when it is attached
+    in_parts: ClassVar[bool] = True  # a step's gradients are the mean of those of its rows, so it can be taken in parts
+    repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
+    quantised_base: ClassVar[bool] = False  # needs of a linear nothing but its output, so its weight may be rounded
     packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or dynamics of its own
 
     def __init_subclass__(cls, **kwargs):

@@ -17,6 +17,7 @@ class Oft(LinearsOnly):
     hyperparameters = {"block_size": (4, 8, 16, 32, 64), "target_modules": TARGETS}
     defaults = {"block_size": 32, "target_modules": "query+value"}
     learning_rate = (3e-4, 3e-2)
+    quantised_base = True
     mergeable = True
     packable = False  # writes into a matrix in place, which vmap cannot
 

@@ -12,6 +12,7 @@ class OrthogonalLora(Lora):
     hyperparameters = {**Lora.hyperparameters, "rank": (2, 4, 8, 16, 32, 64)}  # even: half the rows for each factor
     learning_rate = (1e-4, 2e-2)
     zero_start = False  # the product is zero up to rounding
+    quantised_base = False  # its start is made from the weight
 
     def peft_fields(self, settings, layers, shapes):
         return {**super().peft_fields(settings, layers, shapes), "init_lora_weights": "orthogonal"}

@@ -13,6 +13,7 @@ class PTuning(PromptTuning):
     hyperparameters = {"prompt_length": (1, 2, 4, 8, 16, 32, 64), "encoder_hidden_size": (16, 32, 64, 128)}
     defaults = {"prompt_length": 8, "encoder_hidden_size": 64}
     learning_rate = (3e-4, 3e-2)
+    quantised_base = True
 
     def count(self, settings, layers, shapes):
         n, e, width = settings["prompt_length"], settings["encoder_hidden_size"], shapes.hidden_size

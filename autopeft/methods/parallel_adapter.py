@@ -12,6 +12,7 @@ class ParallelAdapter(Method):
     hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64, 128), "scaling": (1.0, 4.0)}
     defaults = {"bottleneck": 8, "scaling": 4.0}
     learning_rate = (1e-4, 1e-2)
+    quantised_base = True
 
     def pairs(self, layers, shapes: BackboneShapes) -> list[list[str]]:
         """[first, last] linear of the FFN of each layer: its input is the first's, its output the last's."""

@@ -12,6 +12,7 @@ class PrefixTuning(Method):
     hyperparameters = {"prefix_length": (1, 2, 4, 8, 16, 32, 64)}
     defaults = {"prefix_length": 8}
     learning_rate = (1e-3, 1e-1)
+    quantised_base = True
     zero_start = False  # even zero keys take a share of the attention
     inside_attention = True
 

@@ -18,6 +18,7 @@ class PromptTuning(Method):
     hyperparameters = {"prompt_length": (1, 2, 4, 8, 16, 32, 64)}
     defaults = {"prompt_length": 8}
     learning_rate = (1e-3, 1e-1)
+    quantised_base = True
     layers = "all"
     zero_start = False
 

@@ -10,6 +10,8 @@ class Pvera(Vera):
     name = "pvera"
     title = "PVeRA"
     paper = "2025, arXiv 2512.07703"
+    in_parts = False
+    repeatable = False
     packable = False
 
     def count(self, settings, layers, shapes):

@@ -18,6 +18,7 @@ class SerialAdapter(Method):
     hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64, 128), "placement": ("pfeiffer", "houlsby")}
     defaults = {"bottleneck": 8, "placement": "pfeiffer"}
     learning_rate = (1e-4, 1e-2)
+    quantised_base = True
 
     def targets(self, settings, layers, shapes: BackboneShapes) -> list[str]:
         """The wrapped modules: the blocks themselves, or the output linears of attention and FFN."""

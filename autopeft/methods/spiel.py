@@ -20,6 +20,7 @@ class Spiel(Sparse):
     paper = "Ansell et al. 2024, arXiv 2401.16405"
     hyperparameters = {**Sparse.hyperparameters, "growth": ("ag", "ma"), "reselect_every": (10, 20, 40)}
     defaults = {**Sparse.defaults, "growth": "ag", "reselect_every": 20}
+    in_parts = False
 
     def scores(self, path, weight, settings, statistics, generator):
         import torch

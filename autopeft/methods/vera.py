@@ -13,6 +13,7 @@ class Vera(Method):
     hyperparameters = {"rank": (16, 64, 256, 1024), "target_modules": TARGETS}
     defaults = {"rank": 256, "target_modules": "query+value"}
     learning_rate = (1e-3, 1e-1)
+    quantised_base = True
     mergeable = True
 
     def count(self, settings, layers, shapes):

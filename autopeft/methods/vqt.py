@@ -13,6 +13,7 @@ class Vqt(Method):
     defaults = {"query_tokens": 1}
     learning_rate = (2e-4, 2e-2)
     inside_attention = True
+    repeatable = False
 
     def refuses(self, shapes):
         if shapes.is_decoder:

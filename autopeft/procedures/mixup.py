@@ -21,6 +21,7 @@ class Mixup(Procedure):
     paper = "Zhang et al. 2017, arXiv 1710.09412"
     hyperparameters = {"alpha": (0.1, 0.4, 1.0)}
     defaults = {"alpha": 0.4}
+    in_parts = False
 
     def refuses(self, methods, shapes):
         from autopeft.methods import get_method

@@ -23,6 +23,8 @@ class Pace(Procedure):
     paper = "Ni et al. 2024, arXiv 2409.17137"
     hyperparameters = {"variant": ("exact", "lazy", "fast"), "sigma": (0.5, 1.0, 1.5), "weight": (0.1, 1.0)}
     defaults = {"variant": "exact", "sigma": 1.0, "weight": 1.0}
+    repeatable = False
+    in_parts = False
 
     def refuses(self, methods, shapes):
         return only_classes(shapes) or not_additive(methods, shapes)

@@ -25,6 +25,8 @@ class Procedure:
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
     needs_whole_backbone: ClassVar[bool] = False  # acts below the lowest adapted block: no prefix may be stored
+    in_parts: ClassVar[bool] = True  # a step's gradients are the mean of those of its rows, so it can be taken in parts
+    repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
     learning_rate_factor: ClassVar[float] = 1.0  # its steps want the method's range of rates times this
 
     def __init_subclass__(cls, **kwargs):
@@ -49,6 +51,11 @@ class Procedure:
         losses = session.losses(rows)
         losses.sum().backward()
         return losses
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether the attached model computes something else while it trains and is scored."""
+        return type(self).around is not Procedure.around
 
     @property
     def own_gradients(self) -> bool:

@@ -26,6 +26,7 @@ class TokenAugmentation(Procedure):
     paper = "Wei and Zou 2019, arXiv 1901.11196"
     hyperparameters = {"operation": ("swap", "delete"), "rate": (0.05, 0.1, 0.2)}
     defaults = {"operation": "delete", "rate": 0.1}
+    in_parts = False
     needs_whole_backbone = True  # the stored hidden states are those of the texts as they are
 
     def refuses(self, methods, shapes):

@@ -16,6 +16,7 @@ class TokenElimination(Procedure):
     paper = "Wang et al. 2025, arXiv 2501.09767"
     hyperparameters = {"keep": (0.5, 0.7, 0.9), "from_depth": (0.25, 0.5)}
     defaults = {"keep": 0.7, "from_depth": 0.25}
+    repeatable = False
 
     def refuses(self, methods, shapes):
         if why := only_rows(shapes):

@@ -24,6 +24,7 @@ class Run:
             fused=True,
         )
         self.step = 0
+        self.schedule = learning_rate_factor
         self.losses: list[torch.Tensor] = []  # since the last mark
         self.failure: str | None = None
         self.rng = torch.Generator().manual_seed(job.seed).get_state()
@@ -46,7 +47,7 @@ class Run:
         if not loss.is_cuda and not math.isfinite(loss.item()):  # on CUDA at the marks: asking would wait every step
             self.failure = f"the loss was {loss.item()} at step {self.step + 1} of {self.job.steps}"
             return
-        factor = learning_rate_factor(self.step, self.job.steps)
+        factor = self.schedule(self.step, self.job.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
         for part in dynamics:

@@ -162,7 +162,7 @@ class Session:
             for step, rows in enumerate(order, start=begin + 1):
                 for part in self.dynamics:
                     part.before_forward(step - 1)
-                losses = self.procedure.gradients(self, rows, self.how)
+                losses = self.gradients(rows)
                 for run, loss in zip(self.runs, losses):
                     if not run.failure:
                         run.learn(loss, self.dynamics)
@@ -181,6 +181,10 @@ class Session:
             self.run.losses.append(loss)
             self.run.step = step
             yield step
+
+    def gradients(self, rows: np.ndarray) -> torch.Tensor:
+        """The losses (K,) of a batch, with the gradients in place."""
+        return self.procedure.gradients(self, rows, self.how)
 
     def losses(self, rows: np.ndarray) -> torch.Tensor:
         """The loss of each run on a batch, (K,)."""

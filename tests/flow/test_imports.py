@@ -22,9 +22,13 @@ STATIONS = [
     "front",
     "report",
     "export",
+    "train",
     "tables",
 ]
-ABOVE = {"tables": {"prepare", "workbench"}}  # what stands above the stations and prepares a run for one
+ABOVE = {
+    "tables": {"prepare", "workbench"},
+    "train": {"prepare", "result", "workbench"},
+}  # what stands above the stations and prepares a run for one
 SHARED = {"configuration", "errors", "packages", "progress"}
 
 
@@ -77,6 +81,7 @@ def loaded(code: str) -> set[str]:
         "import autopeft.front, autopeft.front.points",
         "import autopeft.export, autopeft.space, autopeft.methods",
         "import autopeft.report",
+        "import autopeft.cli_train, autopeft.train.plan, autopeft.train.card",
         "import autopeft.cli_tables, autopeft.tables.fidelity, autopeft.tables.contest, autopeft.study.promotion",
         "from autopeft.space import load_space; [load_space(n) for n in ('default', 'lora', 'dcft', 'adapters', 'freeze', 'autopeft')]",
     ],

@@ -1,0 +1,136 @@
+"""A finished training -> README.md with Hugging Face's card metadata: what it is, its scores, how to load and train it.
+
+Imports no torch.
+"""
+
+from autopeft.export.peft import trained_by
+from autopeft.export.toolkit import Case
+from autopeft.methods import count, get_method
+from autopeft.procedures import get_procedure
+from autopeft.tasks.kind import TaskKind, get_kind
+from autopeft.tasks.task import asked
+from autopeft.train.plan import Plan
+from autopeft.train.record import Record
+
+METRICS = {"accuracy": "accuracy", "macro-f1": "f1", "matthews": "matthews_correlation"}  # the Hub's names
+
+
+def card(plan: Plan, record: Record, scores: dict) -> str:
+    return f"---\n{metadata(plan, scores)}\n---\n\n{text(plan, record, scores)}"
+
+
+def metadata(plan: Plan, scores: dict) -> str:
+    """The YAML block between the dashes."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    spec, data = plan.spec, plan.result.data.task["name"]
+    tags = ["autopeft", "peft", *plan.configuration.methods]
+    if plan.configuration.procedure != "plain":
+        tags.append(plan.configuration.procedure)
+    result = EvalResult(
+        task_type=kind_of(plan).pipeline_tag,
+        dataset_type=data,
+        dataset_name=data,
+        dataset_split="test",
+        metric_type=METRICS.get(spec.metric, spec.metric),
+        metric_name=spec.metric,
+        metric_value=round(scores["test_score"], 4),
+    )
+    return ModelCardData(
+        base_model=spec.model,
+        library_name="peft",
+        pipeline_tag=kind_of(plan).pipeline_tag,
+        tags=tags,
+        datasets=[data],
+        metrics=[METRICS.get(spec.metric, spec.metric)],
+        model_name=f"{plan.configuration.method} for {spec.model} on {data}",
+        eval_results=[result],
+    ).to_yaml()
+
+
+def text(plan: Plan, record: Record, scores: dict) -> str:
+    """The page itself."""
+    result, spec, configuration = plan.result.data, plan.spec, plan.configuration
+    task, trainable = result.task, count(plan.configuration, result.shapes)
+    methods = [get_method(m) for m in configuration.methods]
+    case = Case.of(result, plan.name, configuration)
+    rows = {
+        "method": f"{', '.join(m.title for m in methods)} ({'; '.join(m.paper for m in methods)})",
+        "configuration": f"`{configuration}`",
+        "trainable parameters": f"{trainable:,} ({result.percent(trainable):.3f} % of the backbone), and "
+        f"{result.shapes.head_parameters:,} of the task head ({', '.join(result.shapes.head_modules)})",
+        "learning rate": f"{configuration.learning_rate:g}, and {case.head_learning_rate:g} for the task "
+        f"head; {100 * plan.recipe.warmup:g} % linear warm-up, then {ENDS[plan.recipe.schedule]}",
+        "procedure": trained_by(case),
+        "optimiser": "AdamW, weight decay 0, gradient norm clipped at 1",
+        "batch size": f"{plan.batch_size}{in_parts(scores)}",
+        "steps": f"{record.points[-1]['step']:,} of {plan.steps:,} ({scores['epochs']:g} epochs); the weights are those "
+        f"of step {record.kept['step']:,}",
+        "seed": plan.seed,
+        "longest text": f"{spec.max_length} tokens" + (f", ended by `{spec.pattern}`" if spec.pattern else ""),
+        "frozen backbone": "evaluation mode: its dropout is off"
+        + (f"; its linears are rounded to {plan.recipe.quantize}" if plan.recipe.quantize else ""),
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return f"""# {plan.name}: {configuration.method} for {spec.model}
+
+Found by autopeft on {task["name"]} ({task["train"]:,} training rows, {asked(task)}) and trained in full.
+
+Test {spec.metric} **{scores["test_score"]:.4f}** on {task["test"]:,} rows, validation {scores["validation_score"]:.4f}; the curve is in curve.csv.
+
+## Use
+
+```python
+{usage(plan)}
+```
+{note(plan)}
+## Training
+
+| | |
+|---|---|
+{table}
+"""
+
+
+ENDS = {"linear": "linear decay to zero", "cosine": "a cosine to zero", "constant": "constant"}
+
+
+def in_parts(scores: dict) -> str:
+    passes, processes = scores["accumulate"], scores["processes"]
+    said = f" in {passes} passes" if passes > 1 else ""
+    return said + (f" on {processes} processes" if processes > 1 else "")
+
+
+def usage(plan: Plan) -> str:
+    model, task = plan.spec.model, plan.result.data.task
+    outputs = task.get("outputs", len(task["classes"]))
+    quantised = (
+        f", quantization_config=BitsAndBytesConfig(load_in_{plan.recipe.quantize}=True)" if plan.recipe.quantize else ""
+    )
+    kind = kind_of(plan)
+    imported = f"{kind.auto_model}, {kind.auto_processor}" + (", BitsAndBytesConfig" if quantised else "")
+    labels = f", num_labels={outputs}" if kind.new_head else ""
+    return f"""import autopeft  # registers the methods that peft does not have
+from peft import PeftModel
+from transformers import {imported}
+
+processor = {kind.auto_processor}.from_pretrained({model!r})
+base = {kind.auto_model}.from_pretrained({model!r}{labels}{quantised})
+model = PeftModel.from_pretrained(base, ".").eval()"""
+
+
+def kind_of(plan: Plan) -> TaskKind:
+    return get_kind(plan.result.data.task.get("kind", "classification"))
+
+
+def note(plan: Plan) -> str:
+    """What the lines above do not give."""
+    if plan.recipe.merge:
+        return f'\n`merged/` is the whole model: `{kind_of(plan).auto_model}.from_pretrained("merged")`.\n'
+    procedure = get_procedure(plan.configuration.procedure)
+    if procedure.changes_model:
+        return (
+            f"\nThe score is of the model as {procedure.title} changes it; the lines above load the adapter on the "
+            "unchanged backbone.\n"
+        )
+    return ""

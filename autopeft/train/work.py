@@ -1,0 +1,106 @@
+"""The folder of a training that runs: checkpoints, the best adapter so far, the curve. Removed at its end. No torch.
+
+checkpoint-N/   run.safetensors (parameters, optimiser, random state ...) and checkpoint.json; only the newest stays
+adapter-N/      the adapter after step N: the best so far, and at the end the one that is kept
+curve.csv       one line per evaluation
+Whatever is there under its name is whole.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autopeft.errors import AutopeftError
+from autopeft.study.folder import whole_folder, write_whole
+from autopeft.train.record import Record
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training stood: a Run's bytes, the losses since the last evaluation, and its record."""
+
+    step: int
+    state: bytes
+    losses: list[float]
+    record: Record
+
+
+class WorkFolder:
+    """Reads and writes one unfinished training."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def begin(self, plan, processes) -> Checkpoint | None:
+        """The newest checkpoint; None to train from the start. Raises AutopeftError if it is another training's."""
+        found = [] if plan.overwrite else self._numbered("checkpoint")
+        checkpoint = self._read(found[-1], plan) if found else None
+        if processes.first:
+            if checkpoint is None:
+                shutil.rmtree(self.path, ignore_errors=True)
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise AutopeftError(
+                    f"{self.path} cannot be made ({error.strerror}): choose another folder with --out."
+                ) from None
+        return checkpoint
+
+    def _read(self, folder: Path, plan) -> Checkpoint:
+        try:
+            data = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+            state = (folder / "run.safetensors").read_bytes()
+        except (OSError, ValueError):
+            raise AutopeftError(f"The checkpoint {folder} is damaged: begin anew with --overwrite.") from None
+        for key, value in plan.identity().items():
+            if data["identity"].get(key) != value:
+                had = data["identity"].get(key)
+                raise AutopeftError(
+                    f"The unfinished training in {self.path} has {key} {had!r} and this command asks for {value!r}: "
+                    "give the same options to go on, another --out, or --overwrite to begin anew."
+                )
+        return Checkpoint(data["step"], state, data["losses"], Record(**data["record"]))
+
+    def write(self, checkpoint: Checkpoint, plan) -> None:
+        """Keep a checkpoint, and of the older ones none."""
+        data = {
+            "identity": plan.identity(),
+            "step": checkpoint.step,
+            "losses": checkpoint.losses,
+            "record": checkpoint.record.to_json(),
+        }
+        with whole_folder(self.path / f"checkpoint-{checkpoint.step}") as folder:
+            (folder / "run.safetensors").write_bytes(checkpoint.state)
+            (folder / "checkpoint.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+        for old in self._numbered("checkpoint")[:-1]:
+            shutil.rmtree(old)
+
+    def keep(self, step: int, save: Callable[[Path], None]) -> None:
+        save(self.path / f"adapter-{step}")
+
+    def tidy(self, needed: int | None) -> None:
+        """Remove every adapter but that of one step."""
+        for folder in self._numbered("adapter"):
+            if number(folder) != needed:
+                shutil.rmtree(folder)
+
+    def curve(self, record: Record) -> None:
+        write_whole(self.path / "curve.csv", record.csv())
+
+    def kept(self, record: Record) -> Path:
+        return self.path / f"adapter-{record.kept['step']}"
+
+    def copy_kept(self, record: Record, to: Path) -> None:
+        shutil.copytree(self.kept(record), to, dirs_exist_ok=True)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _numbered(self, kind: str) -> list[Path]:
+        return sorted(self.path.glob(f"{kind}-*"), key=number)
+
+
+def number(folder: Path) -> int:
+    return int(folder.name.split("-")[1])

@@ -1,0 +1,277 @@
+"""Full trainings of MiniLM: each option gives what the plain run gives, or what it says."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from full_study import complete, made_study, resident, trained_as
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
+
+import autopeft
+from autopeft.errors import AutopeftError
+from autopeft.proxy.job import Job
+from autopeft.proxy.run import learning_rate_factor
+from autopeft.proxy.training import Trainer, forward
+from autopeft.tasks.batches import collate
+from autopeft.train.full import schedule
+from autopeft.train.plan import Plan
+from autopeft.train.saved import loaded
+
+LORA, ROSTE, FULL_ROSTE, PACE, BITFIT, ADALORA = range(6)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    ways = [
+        ("lora",),
+        ("lora", "roste"),
+        ("full", "roste"),
+        ("lora", "pace"),
+        ("serial_adapter",),
+        ("adalora", "roste"),
+    ]
+    return made_study(tmp_path_factory.mktemp("full") / "study", *[trained_as(*way) for way in ways])
+
+
+def weights(folder: Path) -> dict:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def equal(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[n], t) for n, t in other.items())
+
+
+def distance(one: dict, other: dict) -> float:
+    assert one.keys() == other.keys()
+    return max((one[n] - t).abs().max().item() for n, t in other.items())
+
+
+@pytest.fixture(scope="module")
+def plain(study, tmp_path_factory):
+    """The plain run of 12 steps: its record and its adapter."""
+    return complete(Plan.of(study, LORA, tmp_path_factory.mktemp("plain") / "adapter"))
+
+
+def test_without_options_it_is_the_searchs_own_run(plain):
+    backbone, tokenised = resident()
+    (done,) = Trainer(backbone, tokenised, 16).run([Job(trained_as("lora"), 0, 12, 12, (6,))])
+    assert [p["step"] for p in plain[0].points] == [6, 12]
+    assert [p["validation_loss"] for p in plain[0].points] == list(done.curve.validation_loss)
+    assert [p["train_loss"] for p in plain[0].points] == list(done.curve.train_loss)
+
+
+@pytest.mark.parametrize("options", [{"accumulate": 2}, {"accumulate": 3}, {"gradient_checkpointing": True}])
+def test_less_memory_gives_the_same_weights(study, plain, tmp_path, options):
+    record, adapter = complete(Plan.of(study, LORA, tmp_path / "adapter", **options))
+    if "accumulate" in options:
+        assert 0 < distance(weights(adapter), weights(plain[1])) < 1e-4
+    else:
+        assert equal(weights(adapter), weights(plain[1]))
+    assert record.points[-1]["validation_loss"] == pytest.approx(plain[0].points[-1]["validation_loss"], abs=1e-4)
+
+
+def test_two_passes_of_eight_are_one_of_sixteen_and_not_of_eight(study, plain, tmp_path):
+    _, adapter = complete(Plan.of(study, LORA, tmp_path / "adapter", batch_size=8))
+    assert distance(weights(adapter), weights(plain[1])) > 1e-3
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_training_goes_on_bit_for_bit(study, tmp_path, monkeypatch):
+    options = {"eval_every": 4, "patience": 5, "watch": "loss"}
+    whole, reference = complete(Plan.of(study, LORA, tmp_path / "whole", **options))
+    plan = Plan.of(study, LORA, tmp_path / "killed", **options, checkpoint_every=5)
+    add = type(whole).add
+
+    def killed(record, **point):
+        if point["step"] == 12:
+            raise Killed
+        return add(record, **point)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(type(whole), "add", killed)
+        complete(plan)
+    assert [p.name for p in sorted(plan.work.glob("checkpoint-*"))] == ["checkpoint-10"] and not plan.folder.exists()
+    again, adapter = complete(plan)
+    assert again.resumed == [10] and equal(weights(adapter), weights(reference))
+    timeless = lambda record: [{k: v for k, v in p.items() if k != "seconds"} for p in record.points]
+    assert timeless(again) == timeless(whole) and again.kept["step"] == whole.kept["step"]
+
+
+@pytest.mark.parametrize(
+    "changed, named",
+    [({"seed": 1}, "seed 0"), ({"steps": 20}, "steps 12"), ({"schedule": "cosine"}, "schedule 'linear'")],
+)
+def test_a_checkpoint_of_another_training_is_refused(study, tmp_path, changed, named):
+    options = {"checkpoint_every": 4}
+    complete(Plan.of(study, LORA, tmp_path / "adapter", **options))
+    with pytest.raises(AutopeftError, match=named):
+        complete(Plan.of(study, LORA, tmp_path / "adapter", **options, **changed))
+    with pytest.raises(AutopeftError, match="configuration"):
+        complete(Plan.of(study, BITFIT, tmp_path / "adapter", **options))
+    record, _ = complete(Plan.of(study, LORA, tmp_path / "adapter", overwrite=True, **options | changed))
+    assert not record.resumed
+
+
+def test_patience_stops_and_keeps_the_best_weights(study, tmp_path):
+    options = {"eval_every": 2, "patience": 2, "watch": "loss", "steps": 80, "schedule": "constant"}
+    record, adapter = complete(Plan.of(study, LORA, tmp_path / "adapter", **options))
+    losses = [p["validation_loss"] for p in record.points]
+    best = losses.index(min(losses))
+    assert len(losses) == best + 3 and record.points[-1]["step"] < 80, "it overfits long before"
+    assert record.kept["step"] == 2 * (best + 1) and [p.name for p in adapter.parent.glob("adapter-*")] == [
+        adapter.name
+    ]
+    backbone, tokenised = resident()
+    with loaded(backbone, adapter, trained_as("lora"), 0) as model:
+        assert validation(model)[0] == pytest.approx(min(losses), abs=1e-6)
+    assert (adapter.parent / "curve.csv").read_text().count("\n") == len(losses) + 1
+
+
+def validation(model):
+    from autopeft.proxy.training import evaluate
+
+    tokenised = resident()[1]
+    return evaluate(model, tokenised.validation, tokenised)
+
+
+@pytest.mark.parametrize(
+    "trial, way", [(ROSTE, ("lora", "roste")), (FULL_ROSTE, ("full", "roste")), (ADALORA, ("adalora", "roste"))]
+)
+def test_what_is_scored_is_what_was_trained(study, tmp_path, trial, way):
+    """A RoSTE adapter was scored on the unrounded backbone."""
+    record, adapter = complete(Plan.of(study, trial, tmp_path / "adapter", steps=8))
+    backbone, _ = resident()
+    with loaded(backbone, adapter, trained_as(*way), 0) as model:
+        assert validation(model)[0] == pytest.approx(record.kept["validation_loss"], abs=1e-6)
+    with loaded(backbone, adapter, trained_as(way[0]), 0) as model:
+        assert abs(validation(model)[0] - record.kept["validation_loss"]) > 1e-5
+
+
+@pytest.mark.parametrize("name, shares", [("linear", (1.0, 0.5)), ("cosine", (1.0, 0.5)), ("constant", (1.0, 1.0))])
+def test_schedules_rise_and_end(name, shares):
+    factor = schedule(name, 0.1)
+    assert [factor(s, 100) for s in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert (factor(10, 100), factor(55, 100)) == pytest.approx(shares)
+    assert all(schedule("linear", 0.06)(s, 300) == learning_rate_factor(s, 300) for s in range(300))
+
+
+def test_the_command_trains_merges_and_tells(study, tmp_path):
+    out = tmp_path / "adapter"
+    done = autopeft.train(study, LORA, out, epochs=0.5, merge=True)
+    assert (
+        done["steps"] == 7
+        and done["epochs"] == pytest.approx(7 / 13, abs=1e-3)
+        and not (tmp_path / "adapter.unfinished").exists()
+    )
+    assert json.loads((out / "scores.json").read_text()) == done and len(done["curve"]) == 2
+    backbone, tokenised = resident()
+    whole = AutoModelForSequenceClassification.from_pretrained(out / "merged").eval()
+    inputs, _ = collate(tokenised.test, torch.arange(12).numpy(), tokenised.pad_token_id)
+    with torch.no_grad(), loaded(backbone, out, trained_as("lora"), 0) as model:
+        adapted, own = forward(model, inputs), whole(**inputs).logits
+        assert torch.allclose(adapted, own, atol=1e-5)
+        with model.disable_adapter():
+            assert not torch.allclose(forward(model, inputs), own, atol=1e-2)
+    assert list(whole.config.id2label.values()) == list(tokenised.task.label_names)
+
+
+def test_the_card_holds_what_the_hub_reads(study, tmp_path):
+    from huggingface_hub import ModelCard
+
+    out = tmp_path / "adapter"
+    done = autopeft.train(study, ROSTE, out, steps=2, accumulate=2)
+    card = ModelCard.load(out / "README.md")
+    assert (
+        card.data.base_model == "minilm-l6"
+        and card.data.library_name == "peft"
+        and card.data.datasets == ["rotten-tomatoes"]
+    )
+    (result,) = card.data.eval_results
+    assert result.metric_type == "accuracy" and result.metric_value == round(done["test_score"], 4)
+    assert (
+        "16 in 2 passes" in card.text and "RoSTE changes it" in card.text and "PeftModel.from_pretrained" in card.text
+    )
+
+
+@pytest.mark.parametrize(
+    "trial, options, sentence",
+    [
+        (99, {}, "has no trial '99'"),
+        (LORA, {"steps": 4, "epochs": 1}, "give one of them"),
+        (LORA, {"patience": 3}, "--eval-every"),
+        (LORA, {"accumulate": 17}, "cannot be taken in 17 parts"),
+        (LORA, {"steps": 0}, "greater than or equal to 1"),
+        (LORA, {"epoch": 3}, "Did you mean 'epochs'"),
+        (PACE, {"accumulate": 2}, "pace needs a step's rows together"),
+        (PACE, {"gradient_checkpointing": True}, "pace does not compute the same twice"),
+        (BITFIT, {"merge": True}, "serial_adapter cannot be merged"),
+        (ROSTE, {"merge": True}, "roste changes the backbone"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_writes_nothing(study, tmp_path, trial, options, sentence):
+    with pytest.raises(AutopeftError, match=sentence) as error:
+        autopeft.train(study, trial, tmp_path / "adapter", **options)
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_exists_is_kept_unless_told(study, tmp_path):
+    (tmp_path / "mine").write_text("text")
+    with pytest.raises(AutopeftError, match="--overwrite"):
+        autopeft.train(study, LORA, tmp_path)
+    assert (tmp_path / "mine").read_text() == "text"
+
+
+def test_quantising_without_bitsandbytes_is_one_sentence(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["autopeft.train.plan"], "find_spec", lambda name: None)
+    with pytest.raises(AutopeftError, match="pip install bitsandbytes"):
+        autopeft.train(study, LORA, tmp_path / "adapter", quantize="4bit")
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_a_quantised_backbone_trains(study, tmp_path, bits):
+    pytest.importorskip("bitsandbytes")
+    done = autopeft.train(study, LORA, tmp_path / "adapter", quantize=bits, steps=6)
+    losses = [p["validation_loss"] for p in done["curve"]]
+    assert losses[-1] < losses[0] and 0 < done["test_loss"] < 2
+
+
+def test_a_dry_run_says_what_would_happen(study, tmp_path):
+    plan = autopeft.train(
+        study, LORA, tmp_path / "adapter", dry_run=True, epochs=2, eval_every=5, checkpoint_every=10, merge=True
+    )
+    assert plan["steps"] == 26 and plan["evaluations"] == 6 and plan["checkpoints"] == 2 and not plan["resumes"]
+    assert plan["seconds"] == pytest.approx(26 * 0.2) and "merged/" in plan["files"] and not list(tmp_path.iterdir())
+
+
+def test_a_killed_command_goes_on_and_says_so(study, tmp_path):
+    out = tmp_path / "adapter"
+    arguments = [
+        "--trial",
+        str(LORA),
+        "--steps",
+        "400",
+        "--eval-every",
+        "10",
+        "--checkpoint-every",
+        "10",
+        "--out",
+        str(out),
+    ]
+    command = [sys.executable, "-m", "autopeft", "train", str(study), *arguments]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in running.stderr:
+        if line.startswith("[3/40]"):
+            running.send_signal(signal.SIGKILL)
+            break
+    running.wait()
+    assert not out.exists() and list(out.with_name("adapter.unfinished").glob("checkpoint-*"))
+    done = subprocess.run([*command, "--seed", "3"], capture_output=True, text=True)
+    assert done.returncode == 2 and "has seed 0" in done.stderr and done.stderr.strip().count("\n") == 0
