@@ -12,6 +12,9 @@ class FullLayers(Method):
     learning_rate = (1e-5, 5e-4)
     mergeable = True
 
+    def refuses_company(self, other):
+        return "whole blocks are trained as copies, inside and around which peft adapts nothing: leave full_layers out"
+
     def count(self, settings, layers, shapes):
         return {shapes.block(layer): shapes.block_parameters[layer] for layer in layers}
 

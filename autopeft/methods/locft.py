@@ -13,6 +13,9 @@ class Locft(Method):
     layers = "one"
     mergeable = True
 
+    def refuses_company(self, other):
+        return "the one linear that locft trains is a copy, which peft adapts no further: leave locft out"
+
     def count(self, settings, layers, shapes):
         return {
             x.path: x.in_features * x.out_features + x.bias * x.out_features

@@ -103,6 +103,8 @@ def test_methods_combine_unless_they_say_why_not():
     [
         ("lora+vera", "leave vera out"),
         ("aside+full", "leave full out"),
+        ("full_layers+serial_adapter", "leave full_layers out"),
+        ("bitfit+locft", "leave locft out"),
         ("dora+lora", "one kind of adapter"),
         ("dora+prefix_tuning+lora", "one kind of adapter"),
         ("lora+lora", "one kind of adapter"),
