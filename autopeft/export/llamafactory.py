@@ -29,7 +29,7 @@ class LlamaFactory(Toolkit):
         if reason:
             return Written(reason=reason)
         losses += lost + case.beyond
-        nearest = nearest or f"{case.configuration.method} with the same parameters, on the language model"
+        nearest = nearest or f"{case.instead}, on the language model"
         files = {"train.yaml": as_yaml({**training(case), **keys}), "dataset_info.json": rows_description(case)}
         files |= {"data.py": rows_script(case)} if case.classifies else {}
         prepare = "python data.py && " if case.classifies else ""

@@ -18,12 +18,11 @@ class Peft(Toolkit):
 
     def write(self, case: Case) -> Written:
         """Every field that the search itself gave to peft; all of it is trained, what else the method does is said."""
-        nearest = f"the parameters of {case.configuration.method} trained by the AdamW steps of the README"
         return Written(
             files={"adapter_config.json": adapter_config(case, case.fields), "README.md": card(case)},
             command="python -c \"import autopeft; from peft import PeftConfig; print(PeftConfig.from_pretrained('.'))\"",
             losses=case.beyond,
-            nearest=nearest if case.beyond else "",
+            nearest=case.instead if case.beyond else "",
         )
 
 

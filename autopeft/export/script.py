@@ -23,7 +23,7 @@ class Script(Toolkit):
             return Written(reason=f"There is no script for {case.kind}: `autopeft train` trains it.")
         if not case.trainable:
             return Written(reason=f"{case.methods[0].title} trains no parameter of the language model.")
-        return Written(sft_files(case), "python train.py", case.beyond, nearest(case) if case.beyond else "")
+        return Written(sft_files(case), "python train.py", case.beyond, case.instead if case.beyond else "")
 
 
 def classifier(case: Case) -> Written:
@@ -33,11 +33,8 @@ def classifier(case: Case) -> Written:
     losses += procedure_losses(case.configuration)
     regularised = any(does(method, "extra_loss", settings) for method, settings in parts)
     text = classifier_script(case, any(m.needs_statistics for m in case.methods), regularised)
-    return Written({"train.py": text}, "python train.py", tuple(losses), nearest(case) if losses else "")
-
-
-def nearest(case: Case) -> str:
-    return f"the parameters of {case.configuration.method}, all of them at every step; `autopeft train` does the rest"
+    nearest = f"the parameters of {case.configuration.method}, all of them at every step"
+    return Written({"train.py": text}, "python train.py", tuple(losses), nearest if losses else "")
 
 
 def classifier_script(case: Case, statistics: bool, regularised: bool) -> str:
@@ -45,7 +42,7 @@ def classifier_script(case: Case, statistics: bool, regularised: bool) -> str:
     spec = case.spec
     start = f", words={words(case)!r}" if spec.get("verbalisers") else ""
     code = ", trust_remote_code=True" if spec.get("trust_remote_code") else ""
-    low = case.precision == "bf16"
+    low = case.format == "bf16"
     pattern = f", pattern={spec['pattern']!r}" if spec.get("pattern") else ""
     imports = "\nfrom autopeft.importance.statistics import Statistics" if statistics else ""
     imports += "\nfrom autopeft.methods import get_method" if regularised else ""
@@ -107,6 +104,7 @@ trainer = {"Regularised" if regularised else "Trainer"}(
         max_grad_norm=1.0,
         seed=SEED,
         bf16={low},
+        use_cpu=not torch.cuda.is_available(),
         save_strategy="no",
         report_to="none",
         remove_unused_columns=False,
@@ -138,7 +136,7 @@ class Regularised(Trainer):
 
 def sft_script(case: Case) -> str:
     """train.py of adapters on a language model; the adapter_config.json beside it is what is trained."""
-    spec, low = case.spec, case.precision == "bf16"
+    spec, low = case.spec, case.format == "bf16"
     own = "" if in_peft(case) else "import autopeft  # noqa: F401  (peft learns of its methods)\n"
     return f'''"""Trains the adapter_config.json beside it on {spec["model"]} with TRL's SFTTrainer and saves the adapter."""
 
@@ -170,6 +168,7 @@ trainer = SFTTrainer(
         max_length={spec["max_length"]},
         seed={spec["seed"]},
         bf16={low},
+        use_cpu=not torch.cuda.is_available(),
         save_strategy="no",
         report_to="none",
     ),

@@ -95,15 +95,27 @@ class Case:
         return self.spec["full_steps"]
 
     @property
-    def precision(self) -> str:
-        """ "fp32" or "bf16": as the study trained, else as it was asked to."""
+    def format(self) -> str:
+        """ "fp32" or "bf16": what the frozen backbone was in when the study trained, else what was asked for."""
         measured = self.environment.get("precision", {}).get("format")
         return measured or ("fp32" if self.spec["precision"] == "auto" else self.spec["precision"])
+
+    @property
+    def precision(self) -> str:
+        """The same for a file that names no device: on a CPU transformers' Trainer refuses bf16 unless told of it."""
+        return "fp32" if self.environment.get("device", "cpu") == "cpu" else self.format
 
     @property
     def beyond(self) -> tuple[str, ...]:
         """What is lost, a sentence each, where only the parameters of the peft config are trained by a usual loop."""
         return beyond_parameters(self.configuration)
+
+    @property
+    def instead(self) -> str:
+        """What a usual loop trains of the peft config: of ranks that the data decide, the mean for every module."""
+        if self.fields["peft_type"] == "LORA" and any(m.needs_statistics for m in self.methods):
+            return f"LoRA of rank {self.fields['r']} in the same modules"
+        return f"the parameters of {self.configuration.method}, all of them at every step"
 
 
 def whole_path(name: str) -> str:

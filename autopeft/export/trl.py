@@ -25,7 +25,7 @@ class Trl(Toolkit):
             return Written(reason=reason)
         losses += case.beyond
         prepare = "python data.py && " if case.classifies else ""
-        nearest = f"{case.configuration.method} with the same parameters, on the language model" if losses else ""
+        nearest = f"{case.instead}, on the language model" if losses else ""
         low_rank = LowRank.of(case)
         if low_rank and low_rank.plain:
             files = {"sft.yaml": as_yaml(sft(case, low_rank))}

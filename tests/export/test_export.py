@@ -150,3 +150,9 @@ def test_peft_says_what_its_config_does_not_hold(method):
 @pytest.mark.parametrize("method", ["lora", "dora", "full_layers", "bitfit", "lora_ranks", "ia3", "dcft"])
 def test_peft_holds_the_rest(method):
     assert get_toolkit("peft").write(case(method)).verdict == "lossless"
+
+
+@pytest.mark.parametrize("toolkit", ["peft", "trl", "llamafactory"])
+def test_ranks_that_the_data_decide_become_the_mean_rank_and_it_is_said(toolkit):
+    written = get_toolkit(toolkit).write(case("spt", {"rank": 2}))
+    assert written.verdict == "lossy" and "LoRA of rank 2 in the same modules" in written.nearest

@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+from dataclasses import replace
 
 import pytest
 from export_cases import case, save_toy
@@ -16,9 +17,13 @@ def toy(tmp_path_factory):
     return save_toy(tmp_path_factory.mktemp("toy"), "bert", causal=False)
 
 
-@pytest.mark.parametrize("method", ["lora", "dcft", "full_layers", "kasa", "lt_sft"])
-def test_the_script_trains_and_saves_what_the_search_would(method, toy, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "method, precision",
+    [("lora", "bf16"), ("dcft", "fp32"), ("full_layers", "fp32"), ("kasa", "fp32"), ("lt_sft", "fp32")],
+)
+def test_the_script_trains_and_saves_what_the_search_would(method, precision, toy, tmp_path, monkeypatch, capsys):
     one = case(method, {"layers": "1-2"}, "bert", **toy)
+    one = replace(one, environment={"precision": {"format": precision}, "device": "cpu"})
     export("script", one, tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py", "--steps", "2", "--out", str(tmp_path / "adapter")])
     ran = runpy.run_path(str(tmp_path / "train.py"))

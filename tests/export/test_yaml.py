@@ -1,6 +1,7 @@
 """The keys of the YAML toolkits, each of their traps: what can be said of our own text without them."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -97,3 +98,11 @@ def test_llamafactory_trains_norms_by_name_unless_they_lie_inside_attention():
 def test_llamafactory_has_no_keys_for_our_own_methods():
     written = get_toolkit("llamafactory").write(case("dcft"))
     assert written.verdict == "unsupported" and "DCFT" in written.reason
+
+
+@pytest.mark.parametrize("toolkit", ["trl", "llamafactory"])
+@pytest.mark.parametrize("device, low", [("cpu", False), ("NVIDIA H200", True)])
+def test_bf16_is_asked_for_where_the_study_had_a_gpu(toolkit, device, low):
+    """Without one the Trainer beneath them stops at bf16."""
+    one = replace(case("lora"), environment={"precision": {"format": "bf16"}, "device": device})
+    assert keys(toolkit, one)["bf16"] is low

@@ -3,9 +3,11 @@
 adapter FOLDER: its parser and its adapters, on the model. run FOLDER: its whole training of two steps; what it saved.
 """
 
+import importlib.util
 import json
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import yaml
@@ -24,6 +26,8 @@ if what == "adapter":
     model = init_adapter(config, model, asked, tuning, is_trainable=True)
     found = {name: list(p.shape) for name, p in model.named_parameters() if p.requires_grad}
 else:
+    # Its data module imports torchaudio whatever the data are, and PyPI's does not load beside a CPU build of torch.
+    sys.modules["torchaudio"] = importlib.util.module_from_spec(ModuleSpec("torchaudio", None))
     from llamafactory.train.tuner import run_exp
     from safetensors.torch import load_file
 
