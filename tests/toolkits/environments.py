@@ -76,6 +76,7 @@ def set_up(name: str) -> Path:
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
     torch = [TORCH] if environment.torch else []
     with tempfile.TemporaryDirectory(dir=folder()) as scratch:  # beside them: /tmp is often too small for torch
+        pip(home, scratch, "install", "-U", "pip>=26")  # Python's own is old and tries dozens of versions of Axolotl's
         if torch:
             pip(home, scratch, "install", *torch)
         pip(home, scratch, "install", *torch, *environment.packages)
