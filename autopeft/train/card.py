@@ -99,7 +99,9 @@ def in_parts(scores: dict) -> str:
 
 def usage(plan: Plan) -> str:
     model, classes = plan.spec.model, len(plan.result.data.task["classes"])
-    quantised = f", quantization_config=BitsAndBytesConfig(load_in_{plan.recipe.quantize}=True)" if plan.recipe.quantize else ""
+    quantised = (
+        f", quantization_config=BitsAndBytesConfig(load_in_{plan.recipe.quantize}=True)" if plan.recipe.quantize else ""
+    )
     imported = "AutoModelForSequenceClassification, AutoTokenizer" + (", BitsAndBytesConfig" if quantised else "")
     return f"""import autopeft  # registers the methods that peft does not have
 from peft import PeftModel
@@ -113,7 +115,7 @@ model = PeftModel.from_pretrained(base, ".").eval()"""
 def note(plan: Plan) -> str:
     """What the lines above do not give."""
     if plan.recipe.merge:
-        return "\n`merged/` is the whole model: `AutoModelForSequenceClassification.from_pretrained(\"merged\")`.\n"
+        return '\n`merged/` is the whole model: `AutoModelForSequenceClassification.from_pretrained("merged")`.\n'
     procedure = get_procedure(plan.configuration.procedure)
     if procedure.changes_model:
         return (

@@ -162,6 +162,4 @@ def open_trainer(plan: Plan, processes: Processes, progress: Progress) -> FullTr
         else:
             backbone, tokenised, _ = load_resident(prepared, stored, progress)
             prefix = PrefixCache(backbone, tokenised, plan.spec.prefix_bytes) if plan.spec.prefix_bytes else None
-    return FullTrainer(
-        backbone, tokenised, plan.batch_size, plan.spec.head_learning_rate, prefix, packing=False
-    )
+    return FullTrainer(backbone, tokenised, plan.batch_size, plan.spec.head_learning_rate, prefix, packing=False)

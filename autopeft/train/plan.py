@@ -46,7 +46,9 @@ class Recipe(BaseModel):
     )
     watch: Literal["score", "loss"] = Field("score", description="What of the validation split --patience compares.")
     checkpoint_every: int | None = Field(
-        None, ge=1, description="Keep a checkpoint every this many steps; the same command goes on from it after a kill."
+        None,
+        ge=1,
+        description="Keep a checkpoint every this many steps; the same command goes on from it after a kill.",
     )
     quantize: Literal["4bit", "8bit"] | None = Field(
         None, description="Train on a backbone rounded to 4 or 8 bits (needs bitsandbytes)."
