@@ -4,11 +4,10 @@ ComPEFT, Yadav et al. 2023, arXiv 2311.13171.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
+from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.progress import Progress
 
@@ -48,7 +47,7 @@ def compress(
     else:
         backbone, tokenised, metric = backbone_of(folder), None, None
     saved = Saved.read(folder, backbone)
-    before = scores(backbone, folder, tokenised)
+    before = scores(backbone, folder, tokenised, saved.origin)
     chosen = tuned(saved, density, alpha, tokenised, progress) if tune else (density or DENSITY, alpha or ALPHA)
     signs = saved.signs(*chosen)
     result = {
@@ -59,7 +58,7 @@ def compress(
         **write(saved, signs, out),
         "metric": metric,
         "before": before,
-        "after": scores(backbone, out, tokenised),
+        "after": scores(backbone, out, tokenised, saved.origin),
     }
     (out / "compress.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
@@ -100,10 +99,11 @@ def tuned(saved, density: float | None, alpha: float | None, tokenised, progress
     from peft.utils import set_peft_model_state_dict
 
     from autopeft.proxy.training import evaluate
+    from autopeft.train.saved import loaded
 
     densities, alphas = [density] if density else DENSITIES, [alpha] if alpha else ALPHAS
     scored = []
-    with loaded(saved.backbone, saved.folder) as model:
+    with loaded(saved.backbone, saved.folder, *start_of(saved.origin)) as model:
         for number, (k, a) in enumerate(product(densities, alphas), start=1):
             set_peft_model_state_dict(model, saved.expanded(saved.signs(k, a)))
             loss, score = evaluate(model, tokenised.validation, tokenised)
@@ -112,33 +112,24 @@ def tuned(saved, density: float | None, alpha: float | None, tokenised, progress
     return max(scored)[-1]
 
 
-@contextmanager
-def loaded(backbone, folder: Path) -> Iterator:
-    """A saved adapter on its backbone as a user loads it, for the length of a with block."""
-    from peft import PeftModel
-
-    from autopeft.methods.attach import Resident
-    from autopeft.proxy.precision import device
-
-    resident = Resident(backbone.model, values=True)
-    try:
-        yield PeftModel.from_pretrained(backbone.model, str(folder)).to(device()).eval()
-    finally:
-        resident.restore()
-
-
-def scores(backbone, folder: Path, tokenised) -> dict | None:
+def scores(backbone, folder: Path, tokenised, origin: dict | None) -> dict | None:
     """Score and loss of a saved adapter on the validation and the test split, in fp32; None without a study."""
     from autopeft.proxy.training import evaluate
+    from autopeft.train.saved import loaded
 
     if tokenised is None:
         return None
     found = {}
-    with loaded(backbone, folder) as model:
+    with loaded(backbone, folder, *start_of(origin)) as model:
         for part in ("validation", "test"):
             loss, score = evaluate(model, getattr(tokenised, part), tokenised)
             found |= {f"{part}_score": score, f"{part}_loss": loss}
     return found
+
+
+def start_of(origin: dict | None) -> tuple:
+    """(configuration, seed) of an adapter that tells them, else nothing."""
+    return (Configuration.from_json(origin["configuration"]), origin["seed"]) if origin else ()
 
 
 def rows_of(study: Path) -> tuple:

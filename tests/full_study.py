@@ -20,12 +20,12 @@ from autopeft.train.processes import Processes
 from autopeft.train.work import WorkFolder
 
 SPEC = StudySpec(
-    train_rows=200, validation_rows=48, test_rows=48, max_length=24, batch_size=16, full_steps=12, prefix_cache="0"
+    train_rows=200, validation_rows=32, test_rows=32, max_length=12, batch_size=16, full_steps=12, prefix_cache="0"
 )
 RATES = {"lora": 2e-3, "ia3": 1e-2, "full": 2e-4}
 
 
-def trained_as(method: str, procedure: str = "plain", layers=(4, 5)) -> Configuration:
+def trained_as(method: str, procedure: str = "plain", layers=(5,)) -> Configuration:
     stated = get_method(method)
     layers = {"none": (), "all": range(6)}.get(stated.layers, layers)
     rate = RATES.get(method, (stated.learning_rate[0] * stated.learning_rate[1]) ** 0.5)

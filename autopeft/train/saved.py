@@ -22,11 +22,16 @@ def save(model, folder: Path) -> None:
 
 
 @contextmanager
-def loaded(backbone, folder: Path, configuration: Configuration, seed: int, statistics=None) -> Iterator:
-    """The adapter on its backbone as a user loads it, and around it what its procedure changed while it trained."""
+def loaded(
+    backbone, folder: Path, configuration: Configuration | None = None, seed: int = 0, statistics=None
+) -> Iterator:
+    """The adapter on its backbone as a user loads it, and around it what its procedure changed while it trained.
+
+    configuration: None where it is not known. seed, statistics: what it was trained with.
+    """
     from peft import PeftModel
 
-    procedure = get_procedure(configuration.procedure)
+    procedure = get_procedure(configuration.procedure if configuration else "plain")
     start = start_of(configuration, backbone, seed, statistics) if procedure.changes_model else {}
     resident = Resident(backbone.model, values=True)
     try:
