@@ -155,8 +155,9 @@ def test_chats_may_be_json_and_of_other_names():
 
 
 def test_an_encoder_is_refused_for_a_decoders_task():
-    from autopeft.backbone.blocks import describe
     from tiny import tiny_model
+
+    from autopeft.backbone.blocks import describe
 
     with pytest.raises(AutopeftError, match="bert encoder and multiple choice by likelihood is for decoders"):
         describe(tiny_model("bert"), "my-bert", "choice")
