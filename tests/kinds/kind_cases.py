@@ -16,11 +16,12 @@ SEARCH = dict(
     full_steps=4,
     cohort=2,
     batch_size=4,
-    seeds=2,
+    seeds=1,
     finalists=1,
     trials=2,
     precision="fp32",
     workers=1,
+    packing=False,
     ceiling=False,
 )
 

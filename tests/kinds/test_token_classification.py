@@ -10,6 +10,7 @@ from autopeft.importance import score_layers
 from autopeft.procedures import REGISTRY as PROCEDURES
 from autopeft.tasks import load_task
 from autopeft.tasks.batches import collate
+from autopeft.tasks.builtin import SOURCES, read_builtin
 from autopeft.tasks.kind import get_kind
 
 KIND = get_kind("token-classification")
@@ -79,10 +80,11 @@ def test_tags_are_read_from_text_columns_too(tmp_path):
     assert all(words[:3] == ("Ann", "met", "Bob") for words in task.train.texts)
 
 
-def test_parts_of_speech_have_plain_tags_and_texts_stay_whole():
-    task = load_task("brown-pos", train_rows=50, validation_rows=50, test_rows=50)
-    assert task.metric == "accuracy" and len(task.label_names) == 92
-    assert not any("-tl" in tag or "+" in tag or tag.startswith("fw-") for tag in task.label_names)
+def test_parts_of_speech_have_plain_tags():
+    frame = read_builtin("brown-pos")["train"]
+    tags = {tag for row in frame["tags"] for tag in row}
+    assert {"nn", "nn$", "*", "--", "(", "."} <= tags and len(tags) == SOURCES["brown-pos"].classes
+    assert not any(tag[2:].strip("-") != tag[2:] or "+" in tag or tag.startswith("fw-") for tag in tags)
 
 
 def test_the_engine_holds(tweets, checkpoint, tmp_path, monkeypatch):

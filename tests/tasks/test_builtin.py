@@ -6,7 +6,8 @@ from autopeft.errors import AutopeftError
 from autopeft.tasks import load_task
 from autopeft.tasks.builtin import SOURCES, describe, read_builtin
 
-LARGE = ("commonsenseqa", "piqa", "social-iqa", "winogrande", "hellaswag-val", "arc-easy")
+
+LARGE = ("commonsenseqa", "piqa", "social-iqa", "winogrande", "hellaswag-val", "arc-easy", "brown-pos")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in SOURCES])
