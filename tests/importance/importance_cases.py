@@ -24,5 +24,5 @@ def random_rows(count: int = 60, labels: int = LABELS, seed: int = 0) -> Tokenis
     for row, label in zip(ids, y):
         row[1] = 4 + label
     split = TokenisedSplit(tuple(ids), None, y.astype(np.int64), lengths.astype(np.int64))
-    task = SimpleNamespace(label_names=tuple("abcdefg"[:labels]), metric="accuracy")
+    task = SimpleNamespace(label_names=tuple("abcdefg"[:labels]), metric="accuracy", kind="classification")
     return TokenisedTask(split, split, split, PAD, task)
