@@ -15,7 +15,8 @@ from tiny import tiny_batch
 from transformers import AutoModelForSequenceClassification
 
 from autopeft.export import export
-from autopeft.export.adapters import ADAPTER, FAMILIES
+from autopeft.export.adapters import FAMILIES
+from autopeft.export.adapters_scripts import ADAPTER
 from autopeft.export.plan import canonical
 from autopeft.methods.attach import attached, trainable_parameters
 

@@ -1,7 +1,8 @@
 """Prints what each toolkit can express of each kind of configuration: python tests/toolkits/verdicts.py [TOOLKIT ...]
 
 lossless, lossy or unsupported is what `autopeft export` says. Then what the toolkit's own code trained on a tiny model:
-= the parameters of autopeft's plan by name and shape, ≠ others, ? was not asked (no environment, or it needs a GPU).
+= the parameters of autopeft's plan by name and shape, ≠ others, ? was not asked (no environment, a GPU is needed, or
+TRL's script instead of its YAML). That swift is lossy on a classifier is the head's learning rate, of which it has none.
 """
 
 import sys
