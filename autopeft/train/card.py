@@ -98,18 +98,33 @@ def in_parts(scores: dict) -> str:
 
 
 def usage(plan: Plan) -> str:
-    model, classes = plan.spec.model, len(plan.result.data.task["classes"])
-    quantised = (
-        f", quantization_config=BitsAndBytesConfig(load_in_{plan.recipe.quantize}=True)" if plan.recipe.quantize else ""
-    )
-    imported = "AutoModelForSequenceClassification, AutoTokenizer" + (", BitsAndBytesConfig" if quantised else "")
-    return f"""import autopeft  # registers the methods that peft does not have
-from peft import PeftModel
-from transformers import {imported}
+    """The lines that load the adapter."""
+    from autopeft.backbone.resolve import BUILTIN
 
-tokenizer = AutoTokenizer.from_pretrained({model!r})
-base = AutoModelForSequenceClassification.from_pretrained({model!r}, num_labels={classes}{quantised})
-model = PeftModel.from_pretrained(base, ".").eval()"""
+    result, name = plan.result.data, plan.spec.model
+    model = f"resolve({name!r})" if name in BUILTIN else repr(name)
+    bits = plan.recipe.quantize
+    imports = [
+        "import autopeft  # registers the methods that peft does not have",
+        "from autopeft.backbone.resolve import resolve  # a built-in model's folder" if name in BUILTIN else None,
+        "from peft import PeftModel",
+        f"from transformers import AutoModelForSequenceClassification, AutoTokenizer{', BitsAndBytesConfig' * bool(bits)}",
+    ]
+    lines = [
+        f"tokenizer = AutoTokenizer.from_pretrained({model})",
+        f"rounded = BitsAndBytesConfig({QUANTISED[bits]}, llm_int8_skip_modules={list(result.shapes.head_modules)})"
+        if bits
+        else None,
+        f"base = AutoModelForSequenceClassification.from_pretrained({model}, num_labels={len(result.task['classes'])}"
+        + (", quantization_config=rounded)" if bits else ")"),
+        "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token" if result.shapes.is_decoder else None,
+        "base.config.pad_token_id = tokenizer.pad_token_id" if result.shapes.is_decoder else None,
+        'model = PeftModel.from_pretrained(base, ".").eval()',
+    ]
+    return "\n\n".join("\n".join(line for line in part if line) for part in (imports, lines))
+
+
+QUANTISED = {"4bit": 'load_in_4bit=True, bnb_4bit_quant_type="nf4"', "8bit": "load_in_8bit=True"}
 
 
 def note(plan: Plan) -> str:
