@@ -1,7 +1,6 @@
 """The command that trains a study's configuration in full."""
 
 import json
-import os
 
 import click
 
@@ -35,7 +34,7 @@ def train(study, trial, out, overwrite, dry_run, json_, quiet, **options) -> Non
     done = autopeft.train(
         study, trial, out, progress=Progress(quiet=quiet), dry_run=dry_run, overwrite=overwrite, **options
     )
-    if int(os.environ.get("RANK", 0)):
+    if not done:  # another process of this training prints
         return None
     if json_:
         return click.echo(json.dumps(done, indent=1))

@@ -102,21 +102,36 @@ def in_parts(scores: dict) -> str:
 
 
 def usage(plan: Plan) -> str:
-    model, task = plan.spec.model, plan.result.data.task
-    outputs = task.get("outputs", len(task["classes"]))
-    quantised = (
-        f", quantization_config=BitsAndBytesConfig(load_in_{plan.recipe.quantize}=True)" if plan.recipe.quantize else ""
-    )
-    kind = kind_of(plan)
-    imported = f"{kind.auto_model}, {kind.auto_processor}" + (", BitsAndBytesConfig" if quantised else "")
-    labels = f", num_labels={outputs}" if kind.new_head else ""
-    return f"""import autopeft  # registers the methods that peft does not have
-from peft import PeftModel
-from transformers import {imported}
+    """The lines that load the adapter."""
+    from autopeft.backbone.resolve import BUILTIN
 
-processor = {kind.auto_processor}.from_pretrained({model!r})
-base = {kind.auto_model}.from_pretrained({model!r}{labels}{quantised})
-model = PeftModel.from_pretrained(base, ".").eval()"""
+    result, name, kind = plan.result.data, plan.spec.model, kind_of(plan)
+    labels = f", num_labels={result.task.get('outputs', len(result.task['classes']))}" if kind.new_head else ""
+    reader = "tokenizer" if kind.modality == "text" else "processor"
+    padded = result.shapes.is_decoder and kind.modality == "text"
+    model = f"resolve({name!r})" if name in BUILTIN else repr(name)
+    bits = plan.recipe.quantize
+    imports = [
+        "import autopeft  # registers the methods that peft does not have",
+        "from autopeft.backbone.resolve import resolve  # a built-in model's folder" if name in BUILTIN else None,
+        "from peft import PeftModel",
+        f"from transformers import {kind.auto_model}, {kind.auto_processor}{', BitsAndBytesConfig' * bool(bits)}",
+    ]
+    lines = [
+        f"{reader} = {kind.auto_processor}.from_pretrained({model})",
+        f"rounded = BitsAndBytesConfig({QUANTISED[bits]}, llm_int8_skip_modules={list(result.shapes.head_modules)})"
+        if bits
+        else None,
+        f"base = {kind.auto_model}.from_pretrained({model}{labels}"
+        + (", quantization_config=rounded)" if bits else ")"),
+        "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token" if padded else None,
+        "base.config.pad_token_id = tokenizer.pad_token_id" if padded else None,
+        'model = PeftModel.from_pretrained(base, ".").eval()',
+    ]
+    return "\n\n".join("\n".join(line for line in part if line) for part in (imports, lines))
+
+
+QUANTISED = {"4bit": 'load_in_4bit=True, bnb_4bit_quant_type="nf4"', "8bit": "load_in_8bit=True"}
 
 
 def kind_of(plan: Plan) -> TaskKind:

@@ -1,5 +1,6 @@
 """A saved adapter -> the model that was trained: loaded anew, scored, merged into its backbone."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -35,7 +36,12 @@ def loaded(
     start = start_of(configuration, backbone, seed, statistics) if procedure.changes_model else {}
     resident = Resident(backbone.model, values=True)
     try:
-        model = PeftModel.from_pretrained(backbone.model, str(folder), is_trainable=bool(start)).to(device()).eval()
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", message=".*is_gradient_checkpointing", category=FutureWarning
+            )  # peft asks
+            model = PeftModel.from_pretrained(backbone.model, str(folder), is_trainable=bool(start))
+        model.to(device()).eval()
         with around(model, start, procedure, configuration, backbone.shapes) if start else nullcontext():
             yield model
     finally:

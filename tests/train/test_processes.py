@@ -16,7 +16,8 @@ from autopeft.train.plan import Plan
 from autopeft.train.processes import Processes
 
 TESTS = Path(__file__).parents[1]
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 EACH = """
 import sys
 import torch
@@ -50,9 +51,9 @@ def test_the_parts_of_all_processes_are_the_batch():
     assert not Processes(2, 3).parts(rows[:2], 1) and Processes().parts(rows, 1)[0][1] == 1
 
 
-def launched(*arguments):
+def launched(launch, *arguments):
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*LAUNCH, *map(str, arguments)], capture_output=True, text=True, env=environment)
+    done = subprocess.run([*launch, *map(str, arguments)], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -61,7 +62,7 @@ def launched(*arguments):
 def test_two_processes_end_with_the_weights_of_one(tmp_path):
     study = made_study(tmp_path / "study", trained_as("lora"))
     (tmp_path / "each.py").write_text(EACH)
-    launched(tmp_path / "each.py", study, tmp_path / "both")
+    launched(TORCHRUN, tmp_path / "each.py", study, tmp_path / "both")
     first, second = (torch.load(tmp_path / f"both-rank-{rank}.pt") for rank in range(2))
     assert first.keys() == second.keys() and all(torch.equal(second[n], p) for n, p in first.items())
     _, alone = complete(Plan.of(study, 0, tmp_path / "alone"))
@@ -74,9 +75,11 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
 
 
 @pytest.mark.cluster
-def test_the_command_under_a_launcher_writes_and_prints_once(tmp_path):
+def test_the_command_under_accelerate_launch_writes_and_prints_once(tmp_path):
     study, out = made_study(tmp_path / "study", trained_as("lora")), tmp_path / "adapter"
     arguments = ["--steps", 4, "--eval-every", 2, "--patience", 3, "--json", "--out", out]
-    printed = json.loads(launched("-m", "autopeft", "train", study, *arguments))
+    printed = json.loads(
+        launched([*ACCELERATE, "--main_process_port", "0"], "-m", "autopeft", "train", study, *arguments)
+    )
     assert printed["processes"] == 2 and printed == json.loads((out / "scores.json").read_text())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["adapter", "study"]
