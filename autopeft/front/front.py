@@ -142,18 +142,25 @@ def verdict(result: StudyResult) -> Verdict:
     gap = difference(outcomes[best.name].test_scores, uniform.test_scores)
     word = judgement(gap)
     says = {"better": "beats", "worse": "does not beat", "within noise": "is within noise of"}[word]
-    sentence += f": it {says} uniform LoRA with {uniform.trainable:,} ({points(gap)})"
-    if ceiling := next((o for o in result.outcomes if o.role == "ceiling"), None):
-        short = difference(outcomes[best.name].test_scores, ceiling.test_scores)
-        top = over_seeds(ceiling.test_scores).mean
-        sentence += f", and {100 * short.mean:+.1f} points from {ceiling.name} ({top:.4f})"
+    share = 0 <= best.score.mean <= 1
+    sentence += f": it {says} uniform LoRA with {uniform.trainable:,} ({points(gap, share)})"
+    for other in (o for o in result.outcomes if o.role == "ceiling" or o.name == "doing nothing"):
+        apart = difference(outcomes[best.name].test_scores, other.test_scores)
+        mean = over_seeds(other.test_scores).mean
+        sentence += f", and {in_points(apart.mean, share)} from {other.name} ({mean:.4f})"
     if (chosen := front_of(result).best()).name != best.name:
         kind = "a baseline, " if chosen.role == "baseline" else ""
         sentence += f". The front's own best is {kind}{chosen.name} ({chosen.score.mean:.4f})"
     return Verdict(sentence + ".", best, "uniform LoRA", gap, word)
 
 
-def points(gap: Interval) -> str:
-    """A difference of scores in points, with its interval if there is one."""
-    interval = f"95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
-    return f"{100 * gap.mean:+.1f} points, " + (interval if gap.half == gap.half else "one seed: no interval")
+def points(gap: Interval, share: bool = True) -> str:
+    """A difference of scores with its interval if there is one; in points where the score is a share."""
+    low, high = (f"{100 * x:+.1f}" if share else f"{x:+.4f}" for x in (gap.low, gap.high))
+    interval = f"95 % interval {low} to {high}" if gap.half == gap.half else "one seed: no interval"
+    return f"{in_points(gap.mean, share)}, {interval}"
+
+
+def in_points(difference: float, share: bool) -> str:
+    """+0.012 -> "+1.2 points" of a share, "+0.0120" of a log-likelihood."""
+    return f"{100 * difference:+.1f} points" if share else f"{difference:+.4f}"

@@ -84,3 +84,16 @@ def test_the_verdict_names_what_is_exported_when_that_is_another_finalist():
     result = replace(WHOLE, outcomes=(OUTCOMES[0], scored("trial 1", 4, 0.80, 0.82), scored("trial 2", 16, 0.84, 0.80)))
     assert verdict(result).best.name == "trial 2" and front_of(result).best().name == "trial 1"
     assert "front's own best is trial 1" in verdict(result).sentence
+
+
+def test_a_log_likelihood_is_compared_in_its_own_unit_and_with_doing_nothing():
+    scores = {"uniform LoRA": (-2.5, -2.5, -2.5), "trial 1": (-2.25, -2.25, -2.25), "doing nothing": (-4.0,)}
+    roles = {"trial 1": "finalist"}
+    outcomes = tuple(outcome(name, roles.get(name, "baseline"), 4, s) for name, s in scores.items())
+    task = {**WHOLE.task, "metric": "log-likelihood"}
+    said = verdict(replace(WHOLE, outcomes=outcomes, task=task)).sentence
+    assert (
+        "(+0.2500, 95 % interval" in said
+        and "and +1.7500 from doing nothing (-4.0100)" in said
+        and "points" not in said
+    )
