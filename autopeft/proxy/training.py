@@ -19,15 +19,14 @@ from autopeft.methods import get_method
 from autopeft.methods.attach import attached, is_head, trainable_parameters
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
+from autopeft.proxy.generation import GENERATED, device_of, generate, number_format
 from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
-from autopeft.tasks.batches import batches, collate, unit_batches, width_of
+from autopeft.tasks.batches import collate, unit_batches, width_of
 from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
-GENERATED = 100  # units of a split that metrics of generated texts are measured on: writing takes many passes
-GENERATION_BATCH = 25
 TIMED = 2  # steps that are timed to decide whether packing pays, after one that warms up
 
 
@@ -289,39 +288,6 @@ def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None)
     return kind.logits(out)
 
 
-def number_format(model):
-    """The context that a model runs in: autocast where its frozen weights are in bf16."""
-    device, dtype = next((p.device, p.dtype) for p in frozen_parameters(model))
-    return torch.autocast(device.type, torch.bfloat16) if dtype == torch.bfloat16 else nullcontext()
-
-
-@torch.no_grad()
-def generate(model, tokenised: TokenisedTask, part: str, units: np.ndarray) -> list[str]:
-    """What the model writes after the prompts of these units, greedily, at most as long as their longest reference."""
-    split, tokenizer, pad = getattr(tokenised, part), tokenised.tokenizer, tokenised.pad_token_id
-    prompts, said = tokenised.kind.prompts(split, units), tokenised.kind.references(split, units)
-    most = max(map(len, tokenizer(list(said), add_special_tokens=False)["input_ids"])) + 1
-    written = [""] * len(units)
-    for places in batches(np.array([len(p) for p in prompts]), GENERATION_BATCH):
-        width = max(len(prompts[i]) for i in places)
-        ids = np.full((len(places), width), pad, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, i in enumerate(places):  # padded on the left: the text goes on at the right
-            ids[row, width - len(prompts[i]) :], mask[row, width - len(prompts[i]) :] = prompts[i], 1
-        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        inputs = {k: v.to(device_of(model)) for k, v in inputs.items()}
-        with number_format(model):
-            out = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=most, pad_token_id=pad)
-        for i, text in zip(places, tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)):
-            written[i] = text.strip()
-    return written
-
-
-def frozen_parameters(model):
-    """The resident weights (modules that peft copied keep their original, frozen, beside the copy)."""
-    return (p for p in model.parameters() if not p.requires_grad)
-
-
 @torch.no_grad()
 def judged(
     tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, write: Callable, device: torch.device
@@ -369,10 +335,6 @@ def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[fl
 
     (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, write, device_of(model))
     return scores
-
-
-def device_of(model) -> torch.device:
-    return next(model.parameters()).device
 
 
 def cuda_devices(model) -> list:

@@ -36,7 +36,9 @@ class StudySpec(BaseModel):
         description="Data: a CSV, TSV, JSONL or Parquet file, a datasets folder, a built-in or a hub name.",
     )
     text: str | None = Field(None, description="Column with the text (found if not given).")
-    text_pair: str | None = Field(None, description="Column with the second text of a pair.")
+    text_pair: str | None = Field(
+        None, description="Column with the second text of a pair, or the columns of the options, joined by commas."
+    )
     label: str | None = Field(None, description="Column with the label (found if not given).")
     group: str | None = Field(
         None, description="Column whose values must not be split over train, validation and test."

@@ -169,3 +169,10 @@ def test_trace_prints_a_table_and_json():
     assert "would freeze the lowest" in run(*arguments)
     printed = json.loads(run(*arguments, "--json"))
     assert len(printed["scores"]) == 6 and len(printed["details"]["deviation"]) == 7 and 0 <= printed["cut"] < 6
+
+
+def test_the_kinds_of_tasks_are_listed_with_what_they_need():
+    kinds = {row["task"]: row for row in json.loads(run("data", "tasks", "--json"))}
+    assert kinds["instruction"]["metrics"][0] == "log-likelihood" and kinds["choice"]["models"] == "decoders"
+    assert all(row["columns"] and row["metrics"] and row["example"] for row in kinds.values())
+    assert "choice" in run("data", "tasks")

@@ -38,6 +38,7 @@ class ConformerConfig(WrappingConfig):
 
 
 class ConformerLayer(BlockLayer):
+    reads_tokens = True  # those before a token, anew in every pass
     adapter_layer_names = tuple(
         f"conformer_{name}"
         for name in (

@@ -37,13 +37,14 @@ class Choice(LanguageModelling):
         return split_of(self.name, rows, truncated, groups=groups, references=split.labels)
 
     def collate(self, split, rows, pad_token_id):
-        """Targets (B, 2 + K): the row's question, whether its option is the right one, its tokens."""
+        """Targets (B, 2 + K): the number of the row's question, whether its option is the right one, its tokens."""
         import torch
 
         inputs, tokens = super().collate(split, rows, pad_token_id)
         unit = split.groups[rows]
         right = rows - np.searchsorted(split.groups, unit) == np.asarray(split.references)[unit]
-        heads = np.stack([np.unique(unit, return_inverse=True)[1], right], axis=1)
+        number = np.cumsum(np.r_[False, unit[1:] != unit[:-1]])  # in the order of the batch
+        heads = np.stack([number, right], axis=1)
         return inputs, torch.cat([torch.from_numpy(heads), tokens], dim=1)
 
     def losses(self, logits, targets):
