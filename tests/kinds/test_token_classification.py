@@ -80,6 +80,18 @@ def test_tags_are_read_from_text_columns_too(tmp_path):
     assert all(words[:3] == ("Ann", "met", "Bob") for words in task.train.texts)
 
 
+def test_tags_that_a_data_set_numbers_have_their_names(tmp_path):
+    import datasets
+
+    names = datasets.List(datasets.ClassLabel(names=["O", "B-place"]))
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), "ner_tags": names})
+    rows = {"tokens": [["in", f"town {n}"] for n in range(30)], "ner_tags": [[0, 1]] * 30}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "data"))
+    task = load_task(str(tmp_path / "data"), task="token-classification")
+    assert task.label_names == ("B-place", "O") and task.train.labels[0] == (1, 0)
+    assert all(words[1].startswith("town_") for words in task.train.texts)  # no blank inside a word
+
+
 def test_parts_of_speech_have_plain_tags():
     frame = read_builtin("brown-pos")["train"]
     tags = {tag for row in frame["tags"] for tag in row}

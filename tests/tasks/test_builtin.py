@@ -6,7 +6,6 @@ from autopeft.errors import AutopeftError
 from autopeft.tasks import load_task
 from autopeft.tasks.builtin import SOURCES, describe, read_builtin
 
-
 LARGE = ("commonsenseqa", "piqa", "social-iqa", "winogrande", "hellaswag-val", "arc-easy", "brown-pos")
 
 

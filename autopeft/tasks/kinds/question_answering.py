@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from autopeft.errors import AutopeftError
+from autopeft.tasks.answer_metrics import answer_f1, exact_answer
 from autopeft.tasks.kind import Asked, Read, TaskKind
-from autopeft.tasks.metrics import answer_f1, exact_answer
 
 QUESTIONS = ("question", "query", "text")
 CONTEXTS = ("context", "passage", "document", "paragraph", "text2")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from autopeft.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
-from autopeft.tasks.metrics import mrr_at_10, ndcg_at_10
+from autopeft.tasks.ranking_metrics import mrr_at_10, ndcg_at_10
 
 QUERIES = ("query", "question", "text", "sentence1")
 PASSAGES = ("passage", "document", "doc", "answer", "text2", "sentence2", "context")

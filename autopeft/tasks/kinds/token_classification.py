@@ -7,7 +7,7 @@ import numpy as np
 
 from autopeft.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
-from autopeft.tasks.metrics import entity_f1, is_bio, tag_accuracy, tag_macro_f1
+from autopeft.tasks.tag_metrics import entity_f1, is_bio, tag_accuracy, tag_macro_f1
 
 WORDS = ("tokens", "words", "text", "sentence")
 TAGS = ("tags", "ner_tags", "pos_tags", "labels", "label", "upos", "pos", "ner")
