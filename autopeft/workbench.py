@@ -135,7 +135,7 @@ def load_workers(prepared: Prepared, backbone: Backbone, tokenised: TokenisedTas
         + (f" ({timings} per step)" if timings else "")
         + (
             f"; up to {prefix.bytes / 1e6:,.0f} MB of hidden states are kept at layers {prefix.boundaries}."
-            if prefix
+            if prefix and prefix.boundaries
             else "."
         )
     )
