@@ -11,6 +11,7 @@ import pytest
 import torch
 from contract_cases import (
     CASES,
+    COUNTED,
     EVERY,
     METHODS,
     OF_MEDIA,
