@@ -157,7 +157,7 @@ def load_workers(
         + (f" ({timings} per step)" if timings else "")
         + (
             f"; up to {prefix.bytes / 1e6:,.0f} MB of hidden states are kept at layers {prefix.boundaries}."
-            if prefix
+            if prefix and prefix.boundaries
             else "."
         )
     )

@@ -11,6 +11,7 @@ import pytest
 import torch
 from contract_cases import (
     CASES,
+    COUNTED,
     EVERY,
     METHODS,
     OF_MEDIA,
@@ -29,7 +30,7 @@ from autopeft.methods import REGISTRY, count, refusal
 from autopeft.methods.attach import count_built, trainable_parameters
 
 LAYERS = 3
-on_every_backbone = pytest.mark.parametrize("method, model_type", CASES)  # all on pictures, some on sounds
+on_every_backbone = pytest.mark.parametrize("method, model_type", CASES)
 every_method = pytest.mark.parametrize("method", EVERY)
 SOME = ("bert", "gpt2", "llama")  # absolute positions, transposed weights, rotary with grouped heads
 
@@ -74,7 +75,7 @@ def test_states_its_facts(method):
     assert stated.layers in ("any", "suffix", "one", "all", "none")
 
 
-@on_every_backbone
+@pytest.mark.parametrize("method, model_type", COUNTED)
 def test_declared_count_is_the_built_count(method, model_type):
     found = fitting(method, model_type)
     for configuration in configurations(method, LAYERS):

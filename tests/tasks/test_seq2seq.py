@@ -37,7 +37,7 @@ def loaded(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     rows = [(f"{a} {b} {c}", a) for a in WORDS for b in WORDS for c in WORDS]
     (folder / "echo.csv").write_text("prompt,response\n" + "".join(f"{p},{r}\n" for p, r in rows))
-    model = save_tiny_seq2seq(request.param, folder / "model")
+    model = save_tiny_seq2seq(request.param, folder / "model", [text for row in rows for text in row])
     task = load_task(str(folder / "echo.csv"), task="seq2seq")
     backbone = load_backbone(model, task.outputs, task=task.kind)
     return backbone, tokenise(task, backbone.tokenizer, 16)
