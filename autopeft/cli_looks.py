@@ -232,7 +232,7 @@ def data_tasks(json_) -> None:
             "title": kind.title,
             "columns": kind.columns,
             "metrics": list(kind.metrics),
-            "models": "decoders" if kind.decoders_only else "all",
+            "models": "decoders" if kind.decoders_only else "encoder-decoders" if kind.two_stacks else kind.modality,
             "example": kind.example,
         }
         for kind in REGISTRY.values()

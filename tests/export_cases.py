@@ -11,20 +11,22 @@ from autopeft.configuration import Configuration
 from autopeft.counting import configuration_of
 from autopeft.export import Case
 from autopeft.study.spec import StudySpec
+from autopeft.tasks.kind import get_kind
 
 LABELS = ("bad", "good", "odd")
 WORDS = [f"w{number}" for number in range(4, VOCABULARY)]
 
 
 @cache
-def tiny_shapes(model_type: str) -> BackboneShapes:
+def tiny_shapes(model_type: str, task: str = "classification") -> BackboneShapes:
     import torch
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
     from autopeft.backbone.blocks import describe
 
     with torch.device("meta"):
-        return describe(AutoModelForSequenceClassification.from_config(tiny_config(model_type)), model_type)
+        model = getattr(transformers, get_kind(task).auto_model).from_config(tiny_config(model_type))
+    return describe(model, model_type, task)
 
 
 def case_of(configuration: Configuration, model_type: str = "llama", **spec) -> Case:
@@ -32,7 +34,8 @@ def case_of(configuration: Configuration, model_type: str = "llama", **spec) -> 
     given = StudySpec(**{"model": model_type, "data": "rows.csv", "full_steps": 20, "batch_size": 4, **spec})
     task = {"name": "rows.csv", "classes": list(LABELS), "metric": "accuracy", "train": 24, "validation": 6, "test": 6}
     precision = {"precision": {"format": "fp32", "attention": "eager", "seconds_per_step": {}}}
-    return Case("trial 3", configuration, tiny_shapes(model_type), given.model_dump(), task, precision, "runs/x")
+    shapes = tiny_shapes(model_type, given.task or "classification")
+    return Case("trial 3", configuration, shapes, given.model_dump(), task, precision, "runs/x")
 
 
 def case(method: str, settings: dict | None = None, model_type: str = "llama", **spec) -> Case:

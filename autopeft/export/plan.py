@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from autopeft.configuration import Configuration
+from autopeft.tasks.kind import get_kind
 
 # Segments of peft's names that say how a parameter is held, not what it is.
 HOLDERS = {"default", "modules_to_save", "ln_tuning_layers"}
@@ -13,31 +14,29 @@ def plan(configuration: Configuration, config, kind: str = "classification") -> 
     """Name -> shape of every trainable parameter, named as in the model without adapters around it.
 
     config: the model's transformers config. Built as a search builds it, on the meta device, or with random weights
-    where the method reads them. kind: of task; only a classifier's head is trained. One of a LoRA's factors is
+    where the method reads them. kind: of task, whose head is trained if it is a new one. One of a LoRA's factors is
     "model.layers.0.self_attn.q_proj.lora_A.weight". Raises AutopeftError for methods that read the task's data.
     """
     try:
-        found, head = built_on("meta", configuration, config)
+        return built_on("meta", configuration, config, kind)
     except RuntimeError:  # it decomposes, clusters or sorts the weights
-        found, head = built_on("cpu", configuration, config)
-    return {n: s for n, s in found.items() if kind == "classification" or not n.startswith(head)}
+        return built_on("cpu", configuration, config, kind)
 
 
-def built_on(device: str, configuration: Configuration, config) -> tuple[dict, tuple[str, ...]]:
-    """(name -> shape of the trainable parameters, beginnings of the head's names)."""
+def built_on(device: str, configuration: Configuration, config, kind: str) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the trainable parameters."""
     import torch
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
     from autopeft.backbone.blocks import describe
     from autopeft.methods.attach import attached, trainable_parameters
 
     with torch.device(device), torch.random.fork_rng(devices=[]):
-        model = AutoModelForSequenceClassification.from_config(config).requires_grad_(False)
-    shapes = describe(model, config.model_type)
+        model = getattr(transformers, get_kind(kind).auto_model).from_config(config).requires_grad_(False)
+    shapes = describe(model, config.model_type, kind)
     backbone = SimpleNamespace(model=model, shapes=shapes, new_parameters=())
     with torch.device(device), attached(configuration, backbone, seed=0) as built:
-        found = {canonical(name): tuple(p.shape) for name, p in trainable_parameters(built)}
-    return found, tuple(f"{path}." for path in shapes.head_modules)
+        return {canonical(name): tuple(p.shape) for name, p in trainable_parameters(built)}
 
 
 def canonical(name: str) -> str:

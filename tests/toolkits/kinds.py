@@ -40,9 +40,7 @@ KINDS = {  # what it is called in the table -> method and settings
 
 def asked(kind: str, model_type: str, toy: dict, causal: bool = False) -> Case:
     """The case of a kind; causal: of a study that trains a language model, which has no task head."""
-    one = case(*KINDS[kind], model_type=model_type, **toy)
-    given = {**vars(one), "spec": {**one.spec, "task": "causal-lm"}} if causal else vars(one)
-    return Case(**{k: v for k, v in given.items() if k in Case.__dataclass_fields__})
+    return case(*KINDS[kind], model_type=model_type, **toy, **({"task": "causal-lm"} if causal else {}))
 
 
 def written(toolkit: str, cases: dict[str, Case], folder: Path) -> dict:
