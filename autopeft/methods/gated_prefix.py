@@ -1,6 +1,7 @@
 """A prefix behind a gate, as one of UniPELT's three parts. Imports no torch."""
 
 from autopeft.methods.prefix_tuning import PrefixTuning
+from autopeft.tasks.kind import get_kind
 
 
 class GatedPrefix(PrefixTuning):
@@ -9,6 +10,11 @@ class GatedPrefix(PrefixTuning):
     name = "gated_prefix"
     title = "gated prefix (UniPELT)"
     paper = "Mao et al. 2021, arXiv 2110.07577"
+
+    def refuses(self, shapes):
+        if not get_kind(shapes.task).new_head:
+            return "its gate reads the whole text, the tokens to predict included"
+        return super().refuses(shapes)
 
     def count(self, settings, layers, shapes):
         counts = super().count(settings, layers, shapes)
