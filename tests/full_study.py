@@ -20,7 +20,15 @@ from autopeft.train.processes import Processes
 from autopeft.train.work import WorkFolder
 
 SPEC = StudySpec(
-    train_rows=200, validation_rows=32, test_rows=32, max_length=12, batch_size=16, full_steps=12, prefix_cache="0"
+    task="classification",
+    metric="accuracy",
+    train_rows=200,
+    validation_rows=32,
+    test_rows=32,
+    max_length=12,
+    batch_size=16,
+    full_steps=12,
+    prefix_cache="0",
 )
 RATES = {"lora": 2e-3, "ia3": 1e-2, "full": 2e-4}
 

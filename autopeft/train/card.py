@@ -68,6 +68,7 @@ def text(plan: Plan, record: Record, scores: dict) -> str:
         f"of step {record.kept['step']:,}",
         "seed": plan.seed,
         "longest text": f"{spec.max_length} tokens" + (f", ended by `{spec.pattern}`" if spec.pattern else ""),
+        **{name: f"{value:.6g}" for name, value in task.get("facts", {}).items()},
         "frozen backbone": "evaluation mode: its dropout is off"
         + (f"; its linears are rounded to {plan.recipe.quantize}" if plan.recipe.quantize else ""),
     }

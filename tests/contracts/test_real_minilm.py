@@ -1,4 +1,4 @@
-"""Every method learns on a real checkpoint: MiniLM-L6 and 16 short texts."""
+"""Every method learns on a real checkpoint: MiniLM-L6 and 8 short texts."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from autopeft.backbone.blocks import describe
 from autopeft.methods import REGISTRY, count, refusal
 from autopeft.methods.attach import count_built, trainable_parameters
 
-SUBJECTS = ("The film", "Her new book", "This meal", "Our guide")
+SUBJECTS = ("The film", "Our guide")
 VERDICTS = (
     ("was a joy from start to finish", 1),
     ("bored me to tears", 0),

@@ -22,6 +22,8 @@ WORDS = ("cat", "dog", "sun", "sea", "tree")
 REFUSED = {
     "aside",
     "conformer_adapter",
+    "context_pruning",
+    "gated_prefix",
     "head_only",
     "p_tuning",
     "prefix_tuning",

@@ -192,7 +192,7 @@ def test_it_trains_merges_and_tells_how_to_load(study, tmp_path, monkeypatch):
     whole = AutoModelForSequenceClassification.from_pretrained(out / "merged").eval()
     inputs, _ = collate(tokenised.test, torch.arange(12).numpy(), tokenised.pad_token_id)
     with torch.no_grad(), loaded(backbone, out, trained_as("lora"), 0) as model:
-        adapted, own = forward(model, inputs), whole(**inputs).logits
+        adapted, own = forward(model, inputs, tokenised.kind), whole(**inputs).logits
         assert torch.allclose(adapted, own, atol=1e-5)
         assert torch.allclose(adapted, told["model"](**inputs).logits, atol=1e-6)
         with model.disable_adapter():
