@@ -196,7 +196,7 @@ def test_it_trains_merges_and_tells_how_to_load(study, tmp_path, monkeypatch):
         assert torch.allclose(adapted, own, atol=1e-5)
         assert torch.allclose(adapted, told["model"](**inputs).logits, atol=1e-6)
         with model.disable_adapter():
-            assert not torch.allclose(forward(model, inputs), own, atol=1e-2)
+            assert not torch.allclose(forward(model, inputs, tokenised.kind), own, atol=1e-2)
     assert list(whole.config.id2label.values()) == list(tokenised.task.label_names)
 
 
