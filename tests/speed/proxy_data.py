@@ -65,7 +65,8 @@ def spread(table: TruthTable, number: int) -> tuple[list[Configuration], np.ndar
     runs = runs_of(table)
     order = np.argsort(runs.truths["score"])
     chosen = order[np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int)]
-    return [table.configurations[runs.keys[i]] for i in chosen], runs.truths["score"][chosen]
+    known = table.configurations()
+    return [known[runs.keys[i]] for i in chosen], runs.truths["score"][chosen]
 
 
 def measured(choice, seed, arguments, configurations, prepared, backbone, tokenised) -> list[float]:
