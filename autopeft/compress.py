@@ -98,7 +98,7 @@ def tuned(saved, density: float | None, alpha: float | None, tokenised, progress
     """The (density, alpha) of the grid with the best validation score; ties go to the lower density, then loss."""
     from peft.utils import set_peft_model_state_dict
 
-    from autopeft.proxy.training import evaluate
+    from autopeft.proxy.scoring import evaluate
     from autopeft.train.saved import loaded
 
     densities, alphas = [density] if density else DENSITIES, [alpha] if alpha else ALPHAS
@@ -114,7 +114,7 @@ def tuned(saved, density: float | None, alpha: float | None, tokenised, progress
 
 def scores(backbone, folder: Path, tokenised, origin: dict | None) -> dict | None:
     """Score and loss of a saved adapter on the validation and the test split, in fp32; None without a study."""
-    from autopeft.proxy.training import evaluate
+    from autopeft.proxy.scoring import evaluate
     from autopeft.train.saved import loaded
 
     if tokenised is None:

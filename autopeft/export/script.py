@@ -56,7 +56,7 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, ge
 import autopeft
 from autopeft.backbone.loading import load_backbone{imports}
 from autopeft.methods.attach import attach, is_head, trainable_parameters
-from autopeft.proxy.training import evaluate
+from autopeft.proxy.scoring import evaluate
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 

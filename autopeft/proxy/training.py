@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import psutil
 import torch
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from autopeft.backbone.loading import Backbone
 from autopeft.backbone.prefix import PrefixCache
@@ -20,14 +20,13 @@ from autopeft.methods import get_method
 from autopeft.methods.attach import attached, is_head, trainable_parameters
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.generation import GENERATED, device_of, generate, number_format
+from autopeft.proxy.generation import device_of, generate
 from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
+from autopeft.proxy.scoring import forward, judged
 from autopeft.tasks.batches import collate, unit_batches, width_of
-from autopeft.tasks.kind import TaskKind
-from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
+from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
-EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
 TIMED = 2  # steps that are timed to decide whether packing pays, after one that warms up
 
 
@@ -286,68 +285,6 @@ def endless(split: TokenisedSplit, batch_size: int, seed: int, rows: np.ndarray 
     generator = np.random.default_rng(seed)
     while True:
         yield from unit_batches(split, batch_size, generator, rows)
-
-
-def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
-    """Logits (B, ...) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
-
-    parameters: tensors to take the place of the model's own of these names.
-    """
-    device = device_of(model)
-    if device.type == "cuda":
-        inputs = {k: v.pin_memory().to(device, non_blocking=True) for k, v in inputs.items()}
-    with number_format(model):
-        out = model(**inputs) if parameters is None else functional_call(model, parameters, (), inputs)
-    return kind.logits(out)
-
-
-@torch.no_grad()
-def judged(
-    tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, write: Callable, device: torch.device
-) -> list[tuple[float, float]]:
-    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets.
-
-    write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED units.
-    """
-    kind, split = tokenised.kind, getattr(tokenised, part)
-    size, seen, found = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"]), [], []
-    size, metric = min(size, kind.evaluation_rows or size), tokenised.task.metric
-    for chosen in unit_batches(split, size, rows=rows):
-        logits, targets = logits_of(chosen)
-        found.append([(*kind.losses(one, targets), kind.predictions(one, targets)) for one in logits])
-        seen.append(split.units(chosen))
-    units, order = np.concatenate(seen), np.argsort(np.concatenate(seen))
-    texts = None
-    if kind.generates(metric):
-        units = np.sort(np.random.default_rng(0).permutation(units)[:GENERATED])
-        order, texts = np.arange(len(units)), write(units)
-    references = kind.references(split, units[order])
-    scores = []
-    for one in zip(*found):
-        values = torch.cat([v for v, _, _ in one]).double()
-        weights = torch.ones_like(values) if one[0][1] is None else torch.cat([w for _, w, _ in one]).double()
-        predictions = texts or [p for _, _, batch in one for p in batch]
-        predictions = [predictions[i] for i in order]
-        predictions = predictions if texts else kind.decode(predictions, split, units[order])
-        score = kind.score(metric, references, predictions)
-        scores.append((((values * weights).sum() / weights.sum()).item(), score))
-    return scores
-
-
-def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[float, float]:
-    """(mean loss, the task's metric) of a model on a split."""
-    part = next(p for p in PARTS if getattr(tokenised, p) is split)
-
-    def logits_of(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs, targets = collate(split, rows, tokenised.pad_token_id)
-        logits = forward(model, inputs, tokenised.kind)
-        return logits[None], targets.to(logits.device)
-
-    def write(units: np.ndarray) -> list[str]:
-        return generate(model, tokenised, part, units)
-
-    (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, write, device_of(model))
-    return scores
 
 
 def cuda_devices(model) -> list:

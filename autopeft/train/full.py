@@ -17,8 +17,8 @@ from autopeft.study.folder import StudyFolder
 from autopeft.train.plan import Plan
 from autopeft.train.processes import Processes
 from autopeft.train.quantised import load_quantised, pass_gradients
-from autopeft.train.record import Record
 from autopeft.train.recompute import recomputed
+from autopeft.train.record import Record
 from autopeft.train.saved import save
 from autopeft.train.work import Checkpoint, WorkFolder
 from autopeft.workbench import load_resident, stored_study

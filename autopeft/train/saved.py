@@ -76,7 +76,7 @@ def fill(parameters: dict, values: dict) -> None:
 def score_saved(folder: Path, plan, tokenised) -> dict:
     """The test split's loss and score of the saved adapter, on an fp32 (or the quantised) backbone."""
     from autopeft.importance.statistics import Statistics
-    from autopeft.proxy.training import evaluate
+    from autopeft.proxy.scoring import evaluate
 
     backbone = fresh(plan, tokenised)
     statistics = Statistics(backbone, tokenised)

@@ -163,7 +163,7 @@ def test_a_trained_adapter_gives_the_same_predictions_in_a_new_process(study, tm
 import autopeft, json
 from peft import PeftModel
 from autopeft.backbone.loading import load_backbone
-from autopeft.proxy.training import evaluate
+from autopeft.proxy.scoring import evaluate
 from autopeft.study.spec import StudySpec
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise

@@ -18,7 +18,8 @@ from autopeft.methods import count
 from autopeft.methods.attach import attached, count_built
 from autopeft.proxy.generation import generate
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer, evaluate
+from autopeft.proxy.scoring import evaluate
+from autopeft.proxy.training import Trainer
 from autopeft.study.full_length import DOING_NOTHING, baselines
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import Asked, get_kind

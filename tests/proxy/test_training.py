@@ -12,7 +12,8 @@ from autopeft.methods import get_method
 from autopeft.methods.attach import attached, trainable_parameters
 from autopeft.proxy.precision import FORMATS, choose_precision, resident
 from autopeft.proxy.run import learning_rate_factor
-from autopeft.proxy.training import Diverged, evaluate, parameter_groups, train
+from autopeft.proxy.scoring import evaluate
+from autopeft.proxy.training import Diverged, parameter_groups, train
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 

@@ -33,7 +33,8 @@ from autopeft.methods import peft_fields
 from autopeft.methods.attach import trainable_parameters
 from autopeft.prepare import Prepared
 from autopeft.proxy.run import CLIP, learning_rate_factor
-from autopeft.proxy.training import evaluate, parameter_groups
+from autopeft.proxy.scoring import evaluate
+from autopeft.proxy.training import parameter_groups
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import get_kind
 from autopeft.tasks.task import Split

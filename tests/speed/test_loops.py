@@ -65,3 +65,18 @@ def test_the_sample_is_the_beginning_of_a_study(prepared):
     found = sample(prepared, 2 * len(methods), seed=3)
     assert [c.method for c in found[: len(methods)]] == methods and len(set(found)) == len(found)
     assert found == sample(prepared, 2 * len(methods), seed=3) != sample(prepared, 2 * len(methods), seed=4)
+
+
+def test_the_lever_of_length_buckets_takes_them_away():
+    """It had patched a name that nothing read any more."""
+    import numpy as np
+    from search_against_loops import unbucketed
+
+    from autopeft.tasks.batches import unit_batches
+    from autopeft.tasks.tokens import TokenisedSplit
+
+    lengths = np.array([9, 1, 8, 2, 7, 3])
+    split = TokenisedSplit((), None, np.zeros(6, dtype=int), lengths)
+    with unbucketed(True):
+        assert [b.tolist() for b in unit_batches(split, 2)] == [[0, 1], [2, 3], [4, 5]]
+    assert [b.tolist() for b in unit_batches(split, 2)] == [[1, 3], [5, 4], [2, 0]]

@@ -17,7 +17,8 @@ import autopeft
 from autopeft.errors import AutopeftError
 from autopeft.proxy.job import Job
 from autopeft.proxy.run import learning_rate_factor
-from autopeft.proxy.training import Trainer, forward
+from autopeft.proxy.scoring import forward
+from autopeft.proxy.training import Trainer
 from autopeft.tasks.batches import collate
 from autopeft.train.full import schedule
 from autopeft.train.plan import Plan
@@ -148,7 +149,7 @@ def test_patience_stops_and_keeps_the_best_weights(study, tmp_path):
 
 
 def validation(model):
-    from autopeft.proxy.training import evaluate
+    from autopeft.proxy.scoring import evaluate
 
     tokenised = resident()[1]
     return evaluate(model, tokenised.validation, tokenised)

@@ -1,6 +1,6 @@
 """How much faster is the engine than the loop a user would write, at the same front?
 
-    python tests/speed/engine.py [--data NAME] [--trials 27] [--fair-trials 27] [--slow-trials 3] [--levers 7] [--equation]
+    python tests/speed/search_against_loops.py [--data NAME] [--trials 27] [--fair-trials 27] [--slow-trials 3] [--levers 7] [--equation]
 
 Every system is given the same configurations, in the same order, one system after the other in this one call:
 engine (as `autopeft search` runs its trials), full length (the engine with --rungs none), fair (one process, dynamic
@@ -45,6 +45,7 @@ from autopeft.study.full_length import uniform_lora
 from autopeft.study.race import Entrant, race
 from autopeft.study.rungs import ladder
 from autopeft.study.spec import load_spec
+from autopeft.tasks import batches as bucketing
 from autopeft.tasks.batches import batches
 from autopeft.tasks.tokens import tokenise
 from autopeft.workbench import load_resident, load_workers
@@ -132,14 +133,10 @@ class unbucketed:
 
     def __enter__(self):
         if self.asked:
-            from autopeft.proxy import training
-
-            training.batches = in_order
+            bucketing.batches = in_order
 
     def __exit__(self, *_):
-        from autopeft.proxy import training
-
-        training.batches = batches
+        bucketing.batches = batches
 
 
 def in_order(lengths: np.ndarray, batch_size: int, generator: np.random.Generator | None = None) -> list[np.ndarray]:
