@@ -1,8 +1,7 @@
 """The scripts for AdapterHub's adapters: one writes the rows, the other trains on them. Imports no torch."""
 
 from autopeft.export.rows import FILES, arguments
-from autopeft.export.script import WARMUP
-from autopeft.export.toolkit import Case
+from autopeft.export.toolkit import WARMUP, Case
 
 ADAPTER = "autopeft"
 

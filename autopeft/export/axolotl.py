@@ -4,42 +4,31 @@ from collections.abc import Iterable
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES, rows_script
-from autopeft.export.script import WARMUP
-from autopeft.export.toolkit import Case, Toolkit, Written
-from autopeft.export.trl import as_yaml
+from autopeft.export.rows import FILES
+from autopeft.export.toolkit import Case
+from autopeft.export.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 
 
-class Axolotl(Toolkit):
+class Axolotl(YamlToolkit):
     name = "axolotl"
     title = "Axolotl"
     what = "axolotl.yaml for `axolotl train`: LoRA with a rank per module, rsLoRA, DoRA, PiSSA; any whole layers, norms, biases"
     needs = "axolotl 0.19.0"
 
-    def write(self, case: Case) -> Written:
+    file = "axolotl.yaml"
+    command = "axolotl train axolotl.yaml"
+
+    def tuning(self, case: Case) -> Tuned:
         """Axolotl drops a key that it does not know without a word, so tests hold every key against its schema."""
-        reason, losses = self.generates(case)
-        keys = tuning(case)
-        if not reason and not keys:
-            titles = " + ".join(m.title for m in case.methods)
-            reason = (
-                f"Axolotl has no keys for {titles}."
-                if case.trainable
-                else f"{titles} trains no part of a language model."
-            )
-        if reason:
-            return Written(reason=reason)
-        losses += case.beyond
-        files = {"axolotl.yaml": as_yaml({**training(case), **keys})}
-        files |= {"data.py": rows_script(case)} if case.classifies else {}
-        prepare = "python data.py && " if case.classifies else ""
-        nearest = f"{case.configuration.method} with the same parameters, on the language model" if losses else ""
-        return Written(files, f"{prepare}axolotl train axolotl.yaml", losses, nearest)
+        return trained(case), (), "" if case.trainable else "no part of a language model is trained"
+
+    def keys(self, case: Case, tuned: dict) -> dict:
+        return {**training(case), **tuned}
 
 
-def tuning(case: Case) -> dict:
+def trained(case: Case) -> dict:
     """The keys that say what is trained; none if Axolotl cannot."""
     shapes, layers, method = case.shapes, case.configuration.layers, case.configuration.method
     if low_rank := LowRank.of(case):
@@ -106,7 +95,7 @@ def training(case: Case) -> dict:
     spec = case.spec
     rows = {"ds_type": "json", "type": prompt_and_completion()}
     files = FILES if case.classifies else {"train": case.data}
-    keys = {
+    return {
         "base_model": case.model,
         "trust_remote_code": bool(spec.get("trust_remote_code")),
         "datasets": [{"path": files["train"], **rows}],
@@ -116,7 +105,7 @@ def training(case: Case) -> dict:
         "learning_rate": case.learning_rate,
         "optimizer": "adamw_torch",
         "lr_scheduler": "linear",
-        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "warmup_steps": case.warmup_steps,
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
         "max_steps": case.steps,
@@ -126,7 +115,6 @@ def training(case: Case) -> dict:
         "bf16": case.precision == "bf16",
         "output_dir": "adapter",
     }
-    return keys
 
 
 def prompt_and_completion() -> dict:

@@ -4,15 +4,14 @@ import json
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES, rows_script
-from autopeft.export.script import WARMUP
-from autopeft.export.toolkit import Case, Toolkit, Written
-from autopeft.export.trl import as_yaml
+from autopeft.export.rows import FILES
+from autopeft.export.toolkit import Case
+from autopeft.export.yaml_file import Tuned, YamlToolkit
 
 DATA = "study"  # the name of the rows in dataset_info.json
 
 
-class LlamaFactory(Toolkit):
+class LlamaFactory(YamlToolkit):
     name = "llamafactory"
     title = "LLaMA-Factory"
     what = (
@@ -20,61 +19,46 @@ class LlamaFactory(Toolkit):
     )
     needs = "llamafactory 0.9.5"
 
-    def write(self, case: Case) -> Written:
-        reason, losses = self.generates(case)
-        keys, lost, nearest = tuning(case)
-        if not reason and not keys:
-            title = " + ".join(m.title for m in case.methods)
-            reason = f"LLaMA-Factory has no keys for {title} here{f': {nearest}' if nearest else ''}."
-        if reason:
-            return Written(reason=reason)
-        losses += lost + case.beyond
-        nearest = nearest or f"{case.instead}, on the language model"
-        files = {"train.yaml": as_yaml({**training(case), **keys}), "dataset_info.json": rows_description(case)}
-        files |= {"data.py": rows_script(case)} if case.classifies else {}
-        prepare = "python data.py && " if case.classifies else ""
-        return Written(files, f"{prepare}llamafactory-cli train train.yaml", losses, nearest if losses else "")
+    file = "train.yaml"
+    command = "llamafactory-cli train train.yaml"
 
+    def tuning(self, case: Case) -> Tuned:
+        kind = case.fields["peft_type"]
+        if kind == "LORA":
+            return self.lora(case)
+        if kind == "OFT":
+            return oft(case)
+        if case.configuration.method in ("full", "full_layers"):
+            return whole_layers(case)
+        return norms(case) if kind == "LN_TUNING" else ({}, (), "")
 
-def tuning(case: Case) -> tuple[dict, tuple[str, ...], str]:
-    """(keys that say what is trained, losses, what is trained instead); without keys the last says why not."""
-    kind = case.fields["peft_type"]
-    if kind == "LORA":
-        return lora(case)
-    if kind == "OFT":
-        return oft(case)
-    if case.configuration.method in ("full", "full_layers"):
-        return whole_layers(case)
-    if kind == "LN_TUNING":
-        return norms(case)
-    return {}, (), ""
+    def keys(self, case: Case, tuned: dict) -> dict:
+        return {**training(case), **tuned}
 
+    def other_files(self, case: Case) -> dict[str, str]:
+        return {"dataset_info.json": rows_description(case)}
 
-def lora(case: Case) -> tuple[dict, tuple[str, ...], str]:
-    """One rank for all modules, which it matches by full names; PiSSA's exact decomposition is pissa_iter -1."""
-    low_rank = LowRank.of(case)
-    if low_rank is None or low_rank.init not in (True, "pissa"):
-        return {}, (), ""
-    losses, nearest, rank = (), "", low_rank.rank
-    if not low_rank.uniform:
-        if low_rank.init is not True:
+    def lora(self, case: Case) -> Tuned:
+        """One rank for all modules, which it matches by full names; PiSSA's exact decomposition is pissa_iter -1."""
+        low_rank = LowRank.of(case)
+        if low_rank is None or low_rank.init not in (True, "pissa"):
+            return {}, (), ""
+        if low_rank.init == "pissa" and not low_rank.uniform:
             return {}, (), "a module is too small for the rank, and each would need its own"
-        rank = low_rank.nearest_rank(case)
-        losses = (f"The modules' own ranks are lost: LLaMA-Factory gives all of them rank {rank}.",)
-        nearest = f"LoRA of rank {rank} in the same modules"
-    keys = {
-        "finetuning_type": "lora",
-        "lora_rank": rank,
-        "lora_alpha": low_rank.alpha,
-        "lora_dropout": 0.0,
-        "lora_target": ",".join(low_rank.targets),
-        "use_rslora": low_rank.rslora,
-        "use_dora": low_rank.dora,
-    }
-    return keys | ({"pissa_init": True, "pissa_iter": -1} if low_rank.init == "pissa" else {}), losses, nearest
+        rank, losses, nearest = self.one_rank(low_rank, case)
+        keys = {
+            "finetuning_type": "lora",
+            "lora_rank": rank,
+            "lora_alpha": low_rank.alpha,
+            "lora_dropout": 0.0,
+            "lora_target": ",".join(low_rank.targets),
+            "use_rslora": low_rank.rslora,
+            "use_dora": low_rank.dora,
+        }
+        return keys | ({"pissa_init": True, "pissa_iter": -1} if low_rank.init == "pissa" else {}), losses, nearest
 
 
-def oft(case: Case) -> tuple[dict, tuple[str, ...], str]:
+def oft(case: Case) -> Tuned:
     """Its OFT reads lora_target and not oft_target, and wants a rank of 0 beside a block size."""
     target = ",".join(case.fields["target_modules"])
     keys = {
@@ -89,7 +73,7 @@ def oft(case: Case) -> tuple[dict, tuple[str, ...], str]:
     return keys, (series,), "OFT with the Cayley-Neumann series, of the same block size in the same modules"
 
 
-def whole_layers(case: Case) -> tuple[dict, tuple[str, ...], str]:
+def whole_layers(case: Case) -> Tuned:
     """The first or the last n layers, or everything."""
     layers, shapes = case.configuration.layers, case.shapes
     if case.configuration.method == "full" and 0 in layers:
@@ -100,7 +84,7 @@ def whole_layers(case: Case) -> tuple[dict, tuple[str, ...], str]:
     return {"finetuning_type": "freeze", "freeze_trainable_layers": end, "freeze_trainable_modules": "all"}, (), ""
 
 
-def norms(case: Case) -> tuple[dict, tuple[str, ...], str]:
+def norms(case: Case) -> Tuned:
     """Norms that lie directly in a block, by their names."""
     shapes, end = case.shapes, at_an_end(case.configuration.layers, case.shapes)
     names = {x.path.removeprefix(f"{shapes.blocks_path}.{x.layer}.") for x in shapes.norms}
@@ -135,7 +119,7 @@ def training(case: Case) -> dict:
         "output_dir": "adapter",
         "learning_rate": case.learning_rate,
         "lr_scheduler_type": "linear",
-        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "warmup_steps": case.warmup_steps,
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
         "max_steps": case.steps,

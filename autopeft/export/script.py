@@ -5,9 +5,7 @@ import pprint
 from autopeft.export.beyond import does, losses_between_steps, procedure_losses
 from autopeft.export.peft import adapter_config, in_peft
 from autopeft.export.rows import arguments, rows_script, source, words
-from autopeft.export.toolkit import Case, Toolkit, Written
-
-WARMUP = 0.06  # as in a search
+from autopeft.export.toolkit import WARMUP, Case, Toolkit, Written
 
 
 class Script(Toolkit):

@@ -3,69 +3,63 @@
 from collections.abc import Iterable
 
 from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES, rows_script
-from autopeft.export.script import WARMUP
-from autopeft.export.toolkit import Case, Toolkit, Written
-from autopeft.export.trl import as_yaml
+from autopeft.export.rows import FILES
+from autopeft.export.toolkit import Case
+from autopeft.export.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
 LABELLED = '{"messages": [{"role": "user", "content": text}], "label": label}'
 
 
-class Swift(Toolkit):
+class Swift(YamlToolkit):
     name = "swift"
     title = "ms-swift"
     what = "sft.yaml for `swift sft`, on the study's own classifier: LoRA's family of one rank; any whole layers, norms, biases"
     needs = "ms-swift 4.6.0"
 
-    def write(self, case: Case) -> Written:
-        reason, losses = ("", ()) if case.classifies else self.generates(case)
-        keys, lost, nearest = tuning(case)
-        if not reason and not keys:
-            reason = f"ms-swift has no keys for {' + '.join(m.title for m in case.methods)}."
-        if reason:
-            return Written(reason=reason)
-        losses += lost + head_losses(case) + case.beyond
-        nearest = nearest or f"{case.configuration.method} with the same parameters"
-        files = {"sft.yaml": as_yaml({**training(case), **keys})}
-        files |= {"data.py": rows_script(case, LABELLED)} if case.classifies else {}
-        prepare = "python data.py && " if case.classifies else ""
-        return Written(files, f"{prepare}swift sft sft.yaml", losses, nearest if losses else "")
+    file = "sft.yaml"
+    command = "swift sft sft.yaml"
+    row = LABELLED
+    beside = ""
 
+    def generates(self, case: Case) -> tuple[str, tuple[str, ...]]:
+        """It trains classifiers too, encoders included."""
+        return ("", ()) if case.classifies else super().generates(case)
 
-def tuning(case: Case) -> tuple[dict, tuple[str, ...], str]:
-    """(keys that say what is trained, losses, what is trained instead)."""
-    if low_rank := LowRank.of(case):
-        return lora(case, low_rank) if low_rank.init in INITS else ({}, (), "")
-    if (prefixes := whole(case)) is None:
-        return {}, (), ""
-    head = [f"{path}." for path in case.shapes.head_modules] if case.classifies else []
-    trained = [*prefixes, *head]
-    # Everything is frozen first; what is named is then unfrozen.
-    return {"tuner_type": "full", "freeze_parameters_ratio": 1.0, "trainable_parameters": trained}, (), ""
-
-
-def lora(case: Case, low_rank: LowRank) -> tuple[dict, tuple[str, ...], str]:
-    """One rank for all modules, which are named in full."""
-    losses, nearest, rank = (), "", low_rank.rank
-    if not low_rank.uniform:
-        if low_rank.init is not True:
+    def tuning(self, case: Case) -> Tuned:
+        if low_rank := LowRank.of(case):
+            return self.lora(case, low_rank) if low_rank.init in INITS else ({}, (), "")
+        if (prefixes := whole(case)) is None:
             return {}, (), ""
-        rank = low_rank.nearest_rank(case)
-        losses = (f"The modules' own ranks are lost: ms-swift gives all of them rank {rank}.",)
-        nearest = f"LoRA of rank {rank} in the same modules"
-    keys = {
-        "tuner_type": "lora",
-        "lora_rank": rank,
-        "lora_alpha": low_rank.alpha,
-        "lora_dropout": 0.0,
-        "target_modules": list(low_rank.targets),
-        "use_rslora": low_rank.rslora,
-        "use_dora": low_rank.dora,
-        "init_weights": "true" if low_rank.init is True else low_rank.init,
-    }
-    return keys | ({"modules_to_save": list(case.shapes.head_modules)} if case.classifies else {}), losses, nearest
+        head = [f"{path}." for path in case.shapes.head_modules] if case.classifies else []
+        trained = [*prefixes, *head]
+        # Everything is frozen first; what is named is then unfrozen.
+        return {"tuner_type": "full", "freeze_parameters_ratio": 1.0, "trainable_parameters": trained}, (), ""
+
+    def keys(self, case: Case, tuned: dict) -> dict:
+        return {**training(case), **tuned}
+
+    def also_lost(self, case: Case) -> tuple[str, ...]:
+        return head_losses(case)
+
+    def lora(self, case: Case, low_rank: LowRank) -> Tuned:
+        """One rank for all modules, which are named in full."""
+        if not low_rank.uniform and low_rank.init is not True:
+            return {}, (), ""
+        rank, losses, nearest = self.one_rank(low_rank, case)
+        keys = {
+            "tuner_type": "lora",
+            "lora_rank": rank,
+            "lora_alpha": low_rank.alpha,
+            "lora_dropout": 0.0,
+            "target_modules": list(low_rank.targets),
+            "use_rslora": low_rank.rslora,
+            "use_dora": low_rank.dora,
+            "init_weights": "true" if low_rank.init is True else low_rank.init,
+        }
+        head = {"modules_to_save": list(case.shapes.head_modules)} if case.classifies else {}
+        return keys | head, losses, nearest
 
 
 def whole(case: Case) -> list[str] | None:
@@ -121,7 +115,7 @@ def training(case: Case) -> dict:
         "truncation_strategy": "right",
         "learning_rate": case.learning_rate,
         "lr_scheduler_type": "linear",
-        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "warmup_steps": case.warmup_steps,
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
         "max_steps": case.steps,

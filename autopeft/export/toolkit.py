@@ -15,6 +15,7 @@ from autopeft.study.records import StudyResult
 from autopeft.tasks.kind import get_kind
 
 REGISTRY: dict[str, "Toolkit"] = {}
+WARMUP = 0.06  # of the steps, as in a search
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,10 @@ class Case:
         """ "fp32" or "bf16": what the frozen backbone was in when the study trained, else what was asked for."""
         measured = self.environment.get("precision", {}).get("format")
         return measured or ("fp32" if self.spec["precision"] == "auto" else self.spec["precision"])
+
+    @property
+    def warmup_steps(self) -> int:
+        return max(1, round(WARMUP * self.steps))
 
     @property
     def precision(self) -> str:

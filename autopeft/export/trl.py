@@ -2,12 +2,11 @@
 
 import re
 
-import yaml
-
 from autopeft.export.low_rank import LowRank
 from autopeft.export.rows import rows_script, source
-from autopeft.export.script import WARMUP, sft_files
+from autopeft.export.script import sft_files
 from autopeft.export.toolkit import Case, Toolkit, Written
+from autopeft.export.yaml_file import as_yaml
 
 
 class Trl(Toolkit):
@@ -50,7 +49,7 @@ def sft(case: Case, low_rank: LowRank) -> dict:
         "use_dora": low_rank.dora,
         "learning_rate": case.learning_rate,
         "lr_scheduler_type": "linear",
-        "warmup_steps": max(1, round(WARMUP * case.steps)),
+        "warmup_steps": case.warmup_steps,
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
         "max_steps": case.steps,
@@ -66,7 +65,3 @@ def sft(case: Case, low_rank: LowRank) -> dict:
 def targets(paths: tuple[str, ...]) -> list[str]:
     """Full module names. `trl` unwraps a list of one, which peft then takes for a regular expression: it is one."""
     return [re.escape(paths[0])] if len(paths) == 1 else list(paths)
-
-
-def as_yaml(keys: dict) -> str:
-    return yaml.safe_dump(keys, sort_keys=False, width=110)
