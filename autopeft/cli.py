@@ -45,7 +45,7 @@ class Commands(click.Group):
     """The commands that only look at things are in a file of their own; it is loaded with the first look at the group."""
 
     def list_commands(self, ctx):
-        from autopeft import cli_looks, cli_tables, cli_train  # noqa: F401  (add their commands to this group)
+        from autopeft import cli_data, cli_looks, cli_tables, cli_train  # noqa: F401  (add their commands to this group)
 
         return super().list_commands(ctx)
 

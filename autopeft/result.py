@@ -9,6 +9,7 @@ from autopeft.configuration import Configuration
 from autopeft.errors import AutopeftError
 from autopeft.front import Front, FrontPoint, Verdict, front_of, verdict
 from autopeft.space import parse_budget
+from autopeft.space.space_file import validated
 from autopeft.study.folder import StudyFolder
 from autopeft.study.records import StudyResult
 from autopeft.study.spec import StudySpec
@@ -31,7 +32,7 @@ class Result:
 
         files = StudyFolder(folder)
         stored = files.read()
-        spec = StudySpec(**stored["spec"])
+        spec = validated(StudySpec, stored["spec"], f"the study in {folder}")
         return cls(
             StudyResult(
                 str(folder),

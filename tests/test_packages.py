@@ -13,7 +13,8 @@ import pytest
 
 from autopeft import packages
 from autopeft.errors import AutopeftError
-from autopeft.packages import PACKAGES, Package, fetch
+from autopeft.packages import fetch
+from autopeft.pins import PACKAGES, Package
 
 
 @pytest.fixture

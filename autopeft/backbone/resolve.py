@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autopeft.errors import AutopeftError, did_you_mean
-from autopeft.packages import PACKAGES, cache_folder, fetch
+from autopeft.packages import cache_folder, fetch
+from autopeft.pins import PACKAGES
 
 Progress = Callable[[str], None] | None
 

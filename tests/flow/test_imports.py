@@ -29,7 +29,7 @@ ABOVE = {
     "tables": {"prepare", "workbench"},
     "train": {"prepare", "result", "workbench"},
 }  # what stands above the stations and prepares a run for one
-SHARED = {"configuration", "errors", "packages", "progress"}
+SHARED = {"configuration", "errors", "packages", "pins", "progress"}
 
 
 def imported(path: Path) -> set[str]:

@@ -45,3 +45,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(AutopeftError, match="No space left on device.*free some space"):
         write_whole(path, "new")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["study.json"]
+
+
+def test_a_study_of_another_version_is_one_sentence(tmp_path):
+    """It ended in a traceback."""
+    from autopeft.result import Result
+    from autopeft.study.spec import StudySpec
+
+    folder = StudyFolder(tmp_path / "study")
+    folder.create()
+    folder.write({"spec": {**StudySpec().model_dump(), "proxy_steps": 3}})
+    with pytest.raises(AutopeftError, match="Unknown key 'proxy_steps' in the study in"):
+        Result.open(folder.path)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from autopeft.errors import AutopeftError
-from autopeft.packages import PACKAGES, fetch
+from autopeft.packages import fetch
+from autopeft.pins import PACKAGES
 from autopeft.tasks.batches import WIDTH_STEP, WINDOW, batches, collate
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import tokenise
