@@ -6,7 +6,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.low_rank import LowRank
 from autopeft.export.rows import FILES
 from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit
+from autopeft.export.yaml_file import Tuned, YamlToolkit, trainer_arguments
 
 DATA = "study"  # the name of the rows in dataset_info.json
 
@@ -106,27 +106,16 @@ def at_an_end(layers: tuple[int, ...], shapes: BackboneShapes) -> int | None:
 
 def training(case: Case) -> dict:
     """The keys that say how. Numbers stay numbers: a rank in quotes passes its parser and fails in peft."""
-    spec = case.spec
     return {
         "model_name_or_path": case.model,
-        "trust_remote_code": bool(spec.get("trust_remote_code")),
+        "trust_remote_code": bool(case.spec.get("trust_remote_code")),
         "stage": "sft",
         "do_train": True,
         "dataset_dir": ".",
         "dataset": DATA,
         "template": "empty",
-        "cutoff_len": spec["max_length"],
-        "output_dir": "adapter",
-        "learning_rate": case.learning_rate,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": case.warmup_steps,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "max_steps": case.steps,
-        "per_device_train_batch_size": spec["batch_size"],
-        "gradient_accumulation_steps": 1,
-        "seed": spec["seed"],
-        "bf16": case.precision == "bf16",
+        "cutoff_len": case.spec["max_length"],
+        **trainer_arguments(case),
         "report_to": "none",
     }
 

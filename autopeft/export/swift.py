@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from autopeft.export.low_rank import LowRank
 from autopeft.export.rows import FILES
 from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit
+from autopeft.export.yaml_file import Tuned, YamlToolkit, trainer_arguments
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
@@ -95,7 +95,6 @@ def head_losses(case: Case) -> tuple[str, ...]:
 
 def training(case: Case) -> dict:
     """The keys that say how."""
-    spec = case.spec
     classifier = {
         "task_type": "seq_cls",
         "num_labels": len(case.labels),
@@ -108,20 +107,10 @@ def training(case: Case) -> dict:
         **(classifier if case.classifies else {}),
         "torch_dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
         "fp16": False,  # it would take it for fp32 weights
-        "bf16": case.precision == "bf16",
         "dataset": [FILES["train"] if case.classifies else case.data],
         "split_dataset_ratio": 0.0,
-        "max_length": spec["max_length"],
+        "max_length": case.spec["max_length"],
         "truncation_strategy": "right",
-        "learning_rate": case.learning_rate,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": case.warmup_steps,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "max_steps": case.steps,
-        "per_device_train_batch_size": spec["batch_size"],
-        "gradient_accumulation_steps": 1,
-        "seed": spec["seed"],
-        "output_dir": "adapter",
+        **trainer_arguments(case),
         "report_to": ["none"],
     }

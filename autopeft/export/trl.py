@@ -6,7 +6,7 @@ from autopeft.export.low_rank import LowRank
 from autopeft.export.rows import rows_script, source
 from autopeft.export.script import sft_files
 from autopeft.export.toolkit import Case, Toolkit, Written
-from autopeft.export.yaml_file import as_yaml
+from autopeft.export.yaml_file import as_yaml, trainer_arguments
 
 
 class Trl(Toolkit):
@@ -35,7 +35,6 @@ class Trl(Toolkit):
 
 def sft(case: Case, low_rank: LowRank) -> dict:
     """The keys of `trl sft --config`. Its parser is strict: a key that it does not know is an error."""
-    spec = case.spec
     return {
         "model_name_or_path": case.model,
         "dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
@@ -47,17 +46,8 @@ def sft(case: Case, low_rank: LowRank) -> dict:
         "lora_target_modules": targets(low_rank.targets),
         "use_rslora": low_rank.rslora,
         "use_dora": low_rank.dora,
-        "learning_rate": case.learning_rate,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": case.warmup_steps,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "max_steps": case.steps,
-        "per_device_train_batch_size": spec["batch_size"],
-        "max_length": spec["max_length"],
-        "seed": spec["seed"],
-        "bf16": case.precision == "bf16",
-        "output_dir": "adapter",
+        "max_length": case.spec["max_length"],
+        **trainer_arguments(case),
         "report_to": "none",
     }
 

@@ -61,3 +61,20 @@ class YamlToolkit(Toolkit):
 
 def as_yaml(keys: dict) -> str:
     return yaml.safe_dump(keys, sort_keys=False, width=110)
+
+
+def trainer_arguments(case: Case) -> dict:
+    """The keys of transformers' TrainingArguments, which the toolkits that are built on its Trainer take as they are."""
+    return {
+        "learning_rate": case.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": case.warmup_steps,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "max_steps": case.steps,
+        "per_device_train_batch_size": case.spec["batch_size"],
+        "gradient_accumulation_steps": 1,
+        "seed": case.spec["seed"],
+        "bf16": case.precision == "bf16",
+        "output_dir": "adapter",
+    }

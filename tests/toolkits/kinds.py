@@ -37,6 +37,23 @@ KINDS = {  # what it is called in the table -> method and settings
     "head only": ("head_only", {}),
 }
 
+THROUGH_PEFT = [  # what a toolkit expresses that hands LoRA to peft and unfreezes parameters by name
+    "LoRA",
+    "LoRA, some layers",
+    "LoRA, one module",
+    "rsLoRA, every linear",
+    "DoRA, some layers",
+    "PiSSA",
+    "OLoRA",
+    "MiCA",
+    "LoRA, orthogonal start",
+    "full fine-tuning",
+    "full, upper layers",
+    "full, other layers",
+    "norms",
+    "biases",
+]
+
 
 def asked(kind: str, model_type: str, toy: dict, causal: bool = False) -> Case:
     """The case of a kind; causal: of a study that trains a language model, which has no task head."""

@@ -2,26 +2,10 @@
 
 import pytest
 from export_cases import save_toy
-from kinds import KINDS, asked, number, planned, shapes_of, written
+from kinds import KINDS, THROUGH_PEFT, asked, number, planned, shapes_of, written
 
 pytestmark = pytest.mark.toolkits
-EXPRESSED = [  # of the kinds; the others it has to refuse
-    "LoRA",
-    "LoRA, some layers",
-    "LoRA, one module",
-    "rsLoRA, every linear",
-    "LoRA, a rank per module",
-    "DoRA, some layers",
-    "PiSSA",
-    "OLoRA",
-    "MiCA",
-    "LoRA, orthogonal start",
-    "full fine-tuning",
-    "full, upper layers",
-    "full, other layers",
-    "norms",
-    "biases",
-]
+EXPRESSED = [*THROUGH_PEFT, "LoRA, a rank per module"]  # of the kinds; the others it has to refuse
 
 
 @pytest.fixture(scope="module")

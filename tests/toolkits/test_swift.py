@@ -5,28 +5,12 @@ import sys
 
 import pytest
 from export_cases import save_toy
-from kinds import KINDS, asked, number, planned, shapes_of, written
+from kinds import KINDS, THROUGH_PEFT, asked, number, planned, shapes_of, written
 
 from autopeft.export import get_toolkit
 
 pytestmark = pytest.mark.toolkits
-EXPRESSED = [  # of the kinds; the others it has to refuse
-    "LoRA",
-    "LoRA, some layers",
-    "LoRA, one module",
-    "rsLoRA, every linear",
-    "DoRA, some layers",
-    "PiSSA",
-    "OLoRA",
-    "MiCA",
-    "LoRA, orthogonal start",
-    "full fine-tuning",
-    "full, upper layers",
-    "full, other layers",
-    "norms",
-    "biases",
-    "head only",
-]
+EXPRESSED = [*THROUGH_PEFT, "head only"]  # of the kinds; the others it has to refuse
 FAMILIES = {"bert": EXPRESSED, "llama": [kind for kind in EXPRESSED if kind != "biases"]}
 BOTH = [(family, kind) for family, kinds in FAMILIES.items() for kind in kinds]
 
