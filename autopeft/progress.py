@@ -36,6 +36,12 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task(title, total=total, completed=done, left="")
 
+    def more(self, pieces: int) -> None:
+        """The stage has turned out longer."""
+        self._total += pieces
+        if self._bar:
+            self._bar.update(self._task, total=self._total)
+
     def step(self, text: str) -> None:
         """One piece of work is done."""
         self._done += 1

@@ -115,4 +115,4 @@ def run_full_length(bench) -> None:
         test = f", test {curve.test_score:.3f}" if curve.test_score is not None else ""
         bench.progress.step(f"{name}: validation {curve.validation_score[-1]:.3f}{test} in {curve.seconds:.0f} s")
 
-    train_contenders(contenders, bench.folder, bench.spec, bench.shapes, bench.workers.run, report)
+    train_contenders(contenders, bench.folder, bench.spec, bench.shapes, bench.workers.run, report, bench.progress.more)

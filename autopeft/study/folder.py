@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import mean
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
@@ -158,10 +159,18 @@ class StudyFolder:
         return [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
     def outcomes(self) -> tuple[Outcome, ...]:
-        """The runs grouped by name, in the order in which they were first made."""
-        groups: dict[str, list[dict]] = {}
+        """The runs grouped by name, in the order in which they were first made.
+
+        Of a baseline whose seeds were trained at several learning rates, those of the lowest mean validation loss.
+        """
+        groups: dict[str, dict[str, list[dict]]] = {}
         for run in (r for r in self.runs() if r["role"] != "tuning"):
-            groups.setdefault(run["name"], []).append(run)
+            key = Configuration.from_json(run["configuration"]).key
+            groups.setdefault(run["name"], {}).setdefault(key, []).append(run)
+        best = {
+            name: min(rates.values(), key=lambda runs: mean(r["curve"]["validation_loss"][-1] for r in runs))
+            for name, rates in groups.items()
+        }
         return tuple(
             Outcome(
                 name,
@@ -170,5 +179,5 @@ class StudyFolder:
                 runs[0]["trainable"],
                 tuple(Curve.from_json(r["curve"]) for r in runs),
             )
-            for name, runs in groups.items()
+            for name, runs in best.items()
         )

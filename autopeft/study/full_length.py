@@ -1,7 +1,9 @@
 """Finalists and baselines: full-length training with several seeds, each run stored as it ends. Imports no torch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
@@ -96,10 +98,13 @@ def train_contenders(
     shapes: BackboneShapes,
     train: Train,
     report: Callable[[str, Curve | None], None],
+    more: Callable[[int], None],
 ) -> None:
     """Tune the learning rates that are to be tuned, then train every contender with every seed that is not done yet.
 
-    Both at full length; a rate is chosen with the study's seed, and no contender is scored with that one.
+    Both at full length; a rate is chosen with the study's seed, and no contender is scored with that one. Where no seed
+    gets as far as the next best rate did when it was tuned, the rate was luck: the seeds are trained at that one too
+    (`more` is told how many trainings that adds), and the better of the two counts.
     """
     rates = _rates_left(contenders, folder)
     jobs = [Job(c, spec.seed, spec.full_steps, spec.full_steps) for _, c in rates]
@@ -107,18 +112,17 @@ def train_contenders(
         contender, configuration = rates[number]
         name = f"{contender.name}, learning rate {configuration.learning_rate:.1g}"
         keep_run(done, name, contender, "tuning", configuration, folder, shapes, report)
-    left = [
-        (c, c.configuration if not c.tuned else tuned(c, folder), seed)
-        for c in contenders
-        for seed in _seeds_left(c, folder, spec)
-    ]
+    left, tried = [(c, *x) for c in contenders for x in _seeds_left(c, folder, spec)], set()
     half = (max(1, spec.full_steps // 2),)
-    jobs = [Job(c, seed, spec.full_steps, spec.full_steps, half, test=True) for _, c, seed in left]
-    for number, done in train(jobs):
-        contender, configuration, seed = left[number]
-        keep_run(
-            done, f"{contender.name}, seed {seed}", contender, contender.role, configuration, folder, shapes, report
-        )
+    while left:
+        jobs = [Job(c, seed, spec.full_steps, spec.full_steps, half, test=True) for _, c, seed in left]
+        for number, done in train(jobs):
+            contender, configuration, seed = left[number]
+            name = f"{contender.name}, seed {seed}"
+            keep_run(done, name, contender, contender.role, configuration, folder, shapes, report)
+        tried |= set(left)
+        left = [x for c in contenders for s in _seeds_left(c, folder, spec) if (x := (c, *s)) not in tried]
+        more(len(left))
 
 
 def keep_run(done: Done, name, contender, role, configuration, folder, shapes, report) -> None:
@@ -130,11 +134,11 @@ def keep_run(done: Done, name, contender, role, configuration, folder, shapes, r
     report(name, done.curve)
 
 
-def tuned(contender: Contender, folder: StudyFolder) -> Configuration:
-    """The contender at the learning rate with the lowest validation loss."""
+def rates_by_loss(contender: Contender, folder: StudyFolder) -> list[tuple[float, Configuration]]:
+    """(validation loss, configuration) of the rates tuned so far, best first; of the contender itself if none is."""
     runs = [r for r in folder.runs() if r["name"] == contender.name and r["role"] == "tuning"]
-    losses = [(r["curve"]["validation_loss"][-1], i) for i, r in enumerate(runs)]
-    return Configuration.from_json(runs[min(losses)[1]]["configuration"]) if runs else contender.configuration
+    found = [(r["curve"]["validation_loss"][-1], Configuration.from_json(r["configuration"])) for r in runs]
+    return sorted(found, key=lambda x: x[0]) or [(math.inf, contender.configuration)]
 
 
 def _rates_left(contenders: list[Contender], folder: StudyFolder) -> list[tuple[Contender, Configuration]]:
@@ -142,8 +146,16 @@ def _rates_left(contenders: list[Contender], folder: StudyFolder) -> list[tuple[
     return [(c, x) for c in contenders if c.tuned for x in c.rates() if (c.name, x.learning_rate) not in done]
 
 
-def _seeds_left(contender: Contender, folder: StudyFolder, spec: StudySpec) -> list[int]:
+def _seeds_left(contender: Contender, folder: StudyFolder, spec: StudySpec) -> list[tuple[Configuration, int]]:
     """Seeds after the study's own, which the trials were chosen with; one where nothing is drawn or trained."""
     seeds = 1 if contender.name == DOING_NOTHING else spec.seeds
-    done = {r["curve"]["seed"] for r in folder.runs() if (r["name"], r["role"]) == (contender.name, contender.role)}
-    return [s for s in range(spec.seed + 1, spec.seed + 1 + seeds) if s not in done]
+    runs = [r for r in folder.runs() if (r["name"], r["role"]) == (contender.name, contender.role)]
+    rates = rates_by_loss(contender, folder)
+    for (_, configuration), (next_loss, _) in pairwise([*rates, (math.inf, None)]):
+        rate = configuration.learning_rate
+        curves = [r["curve"] for r in runs if r["configuration"]["learning_rate"] == rate]
+        done = {curve["seed"]: curve["validation_loss"][-1] for curve in curves}
+        left = [s for s in range(spec.seed + 1, spec.seed + 1 + seeds) if s not in done]
+        if left or min(done.values()) <= next_loss:
+            return [(configuration, seed) for seed in left]
+    return []
