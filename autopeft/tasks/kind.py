@@ -110,6 +110,10 @@ class TaskKind:
         values, weights = self.losses(logits, targets)
         return values.mean() if weights is None else (values * weights).sum() / weights.sum()
 
+    def weight(self, split: "TokenisedSplit", rows: np.ndarray) -> float:
+        """The sum of the weights of `losses` on these rows."""
+        return float(len(split.units(rows)))
+
     def predictions(self, logits, targets) -> list:
         """What each unit of a batch is predicted to be."""
         raise NotImplementedError

@@ -49,6 +49,9 @@ class LanguageModelling(TaskKind):
         sums, counts = self.log_likelihoods(logits, targets)
         return -sums / counts, counts
 
+    def weight(self, split, rows):
+        return float(sum((split.labels[row][1:] != IGNORED).sum() for row in rows))
+
     def log_likelihoods(self, logits, targets) -> tuple:
         """Logits (B, K, V), tokens (B, K) -> their summed log-likelihood (B,) and their number (B,)."""
         from torch.nn.functional import cross_entropy

@@ -35,7 +35,10 @@ class Parts(Session):
             return super().gradients(rows)
         parameters = self.run.parameters
         loss, total = torch.zeros(1, device=next(iter(parameters.values())).device), {}
-        for part, share in self.processes.parts(rows, self.passes):
+        split, kind = self.trainer.tokenised.train, self.trainer.tokenised.kind
+        for units in self.processes.parts(split.units(rows), self.passes):
+            part = split.expand(units)
+            share = kind.weight(split, part) / kind.weight(split, rows)
             loss += share * super().gradients(part).detach()
             for name, parameter in parameters.items():
                 if parameter.grad is not None:

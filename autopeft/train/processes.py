@@ -31,12 +31,11 @@ class Processes:
 
         return PartialState().main_process_first()
 
-    def parts(self, rows: np.ndarray, passes: int) -> list[tuple[np.ndarray, float]]:
-        """(rows, share) of the passes that this process takes of a step; rows are sorted by length, so every n-th."""
+    def parts(self, units: np.ndarray, passes: int) -> list[np.ndarray]:
+        """The passes that this process takes of a step; units are sorted by length, so every n-th."""
         every = self.number * passes
-        cut = [rows[start::every] for start in range(every)]
-        mine = cut[self.rank * passes : (self.rank + 1) * passes]
-        return [(part, len(part) / len(rows)) for part in mine if len(part)]
+        cut = [units[start::every] for start in range(every)]
+        return [part for part in cut[self.rank * passes : (self.rank + 1) * passes] if len(part)]
 
     def summed(self, loss: torch.Tensor, gradients: dict[str, torch.Tensor], parameters: dict) -> torch.Tensor:
         """Every process's gradients are replaced by their sum, in one message; the summed loss (1,).

@@ -3,7 +3,7 @@
 import numpy as np
 
 from autopeft.tasks.choices import read_choices
-from autopeft.tasks.kind import Asked, Read
+from autopeft.tasks.kind import Asked, Read, TaskKind
 from autopeft.tasks.language import IGNORED, LanguageModelling, split_of, window
 from autopeft.tasks.metrics import accuracy
 
@@ -59,6 +59,9 @@ class Choice(LanguageModelling):
         return torch.stack(
             [torch.logsumexp(means[units == u], 0) - means[(units == u) & right][0] for u in units.unique()]
         ), None
+
+    def weight(self, split, rows):
+        return TaskKind.weight(self, split, rows)
 
     def scores(self, logits, targets) -> tuple:
         """Mean log-likelihood per token, its sum, the question and whether it is right, of each row (B,)."""

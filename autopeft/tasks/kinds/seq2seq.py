@@ -49,6 +49,9 @@ class Seq2Seq(LanguageModelling):
         labels = torch.from_numpy(padded(split.labels, rows, width, IGNORED))
         return {**padded_inputs(split, rows, pad_token_id), "labels": labels}, labels
 
+    def weight(self, split, rows):
+        return float(sum(len(split.labels[row]) for row in rows))
+
     def generates(self, metric):
         return metric in ("exact-match", "rouge-l") or ":" in metric
 

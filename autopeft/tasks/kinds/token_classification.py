@@ -112,6 +112,9 @@ class TokenClassification(TaskKind):
         counts = (targets != IGNORED).sum(1).clamp(min=1)
         return values.sum(1) / counts, counts
 
+    def weight(self, split, rows):
+        return float(sum(max(1, (split.labels[row] != IGNORED).sum()) for row in rows))
+
     def predictions(self, logits, targets) -> list:
         best, tagged = logits[:, -targets.shape[1] :].argmax(-1).cpu().numpy(), (targets != IGNORED).cpu().numpy()
         return [row[here].tolist() for row, here in zip(best, tagged)]
