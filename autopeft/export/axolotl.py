@@ -94,11 +94,10 @@ def training(case: Case) -> dict:
     """The keys that say how."""
     spec = case.spec
     rows = {"ds_type": "json", "type": prompt_and_completion()}
-    files = FILES if case.classifies else {"train": case.data}
     return {
         "base_model": case.model,
         "trust_remote_code": bool(spec.get("trust_remote_code")),
-        "datasets": [{"path": files["train"], **rows}],
+        "datasets": [{"path": FILES["train"], **rows}],
         "sequence_len": spec["max_length"],
         "sample_packing": False,
         "train_on_inputs": False,

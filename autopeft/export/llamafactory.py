@@ -10,6 +10,8 @@ from autopeft.export.yaml_file import Tuned, YamlToolkit, trainer_arguments
 
 DATA = "study"  # the name of the rows in dataset_info.json
 
+ENCLOSED = '{"prompt": begin + prompt, "completion": completion + end}'  # the empty template adds no token
+
 
 class LlamaFactory(YamlToolkit):
     name = "llamafactory"
@@ -21,6 +23,9 @@ class LlamaFactory(YamlToolkit):
 
     file = "train.yaml"
     command = "llamafactory-cli train train.yaml"
+
+    def row(self, case: Case) -> str:
+        return ENCLOSED
 
     def tuning(self, case: Case) -> Tuned:
         kind = case.fields["peft_type"]
@@ -122,6 +127,5 @@ def training(case: Case) -> dict:
 
 def rows_description(case: Case) -> str:
     """dataset_info.json: where the rows are and what their columns are called."""
-    name = FILES["train"] if case.classifies else case.data
-    rows = {"file_name": name, "columns": {"prompt": "prompt", "response": "completion"}}
+    rows = {"file_name": FILES["train"], "columns": {"prompt": "prompt", "response": "completion"}}
     return json.dumps({DATA: rows}, indent=2) + "\n"

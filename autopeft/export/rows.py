@@ -1,39 +1,53 @@
-"""The rows of a classification study as texts that a language model learns to go on from. Imports no torch."""
+"""The rows of a study as texts that a language model learns to go on from. Imports no torch."""
 
 from autopeft.export.toolkit import Case
 
 FILES = {"train": "train.jsonl", "validation": "validation.jsonl"}
+SOURCE = {"path": "json", "data_files": FILES["train"]}  # the arguments of datasets' load_dataset
 
+# A row as data.py writes it: Python that reads prompt, completion, the classes' label, and begin and end, the texts of
+# the tokens that belong around a row.
+PROMPTED = '{"prompt": prompt, "completion": completion}'
 
-PROMPTED = '{"prompt": text, "completion": " " + word}'
+CLASSES = """for text, label in zip(split.texts, split.labels):
+            prompt = (text if isinstance(text, str) else "\\n".join(text)) + {pattern!r}
+            label, completion = int(label), " " + words[label]"""
+PAIRS = "for prompt, completion in get_kind(task.kind).pairs(split, tokenizer):"
 
 
 def rows_script(case: Case, row: str = PROMPTED) -> str:
-    """data.py: writes train.jsonl and validation.jsonl beside itself, a row for each text, its class's word and label.
+    """data.py: writes train.jsonl and validation.jsonl beside itself; the test split stays untouched.
 
-    The word is the class's verbaliser where the study has them, else its name; the test split stays untouched.
+    A row for each text of a classification study, which the word of its class follows: the class's verbaliser where
+    the study has them, else its name. A row for each response of other studies, behind what the tokenizer's chat
+    template makes of all before it.
     """
+    loop = CLASSES.format(pattern=case.spec.get("pattern") or "") if case.classifies else PAIRS
+    words = f"words = {words_of_classes(case)!r}\n" if case.classifies else ""
+    imports = "" if case.classifies else "from autopeft.tasks.kind import get_kind\n"
     return f'''"""Writes the study's rows as {" and ".join(FILES.values())}."""
 
 import json
 from pathlib import Path
 
+from transformers import AutoTokenizer
+
 from autopeft.tasks import load_task
+{imports}from autopeft.tasks.language import ends
 
 task = load_task({arguments(case)})
-words = {words(case)!r}
-here = Path(__file__).parent
+tokenizer = AutoTokenizer.from_pretrained({case.model!r})
+begin, end = ends(tokenizer)
+{words}here = Path(__file__).parent
 for part, name in {FILES!r}.items():
     split = getattr(task, part)
     with open(here / name, "w", encoding="utf-8") as file:
-        for text, label in zip(split.texts, split.labels):
-            text = (text if isinstance(text, str) else "\\n".join(text)) + {(case.spec.get("pattern") or "")!r}
-            label, word = int(label), words[label]
+        {loop}
             file.write(json.dumps({row}) + "\\n")
 '''
 
 
-def words(case: Case) -> tuple[str, ...]:
+def words_of_classes(case: Case) -> tuple[str, ...]:
     """What the model is to write for each class."""
     from autopeft.backbone.verbalisers import words_of
 
@@ -47,12 +61,3 @@ def arguments(case: Case) -> str:
 
     given = {**StudySpec(**case.spec).task_arguments(), "data": case.data}
     return ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
-
-
-def source(case: Case) -> dict:
-    """The arguments of datasets' load_dataset: the rows that data.py writes, or the study's own file or hub name."""
-    if case.classifies:
-        return {"path": "json", "data_files": FILES["train"]}
-    kinds = {"jsonl": "json", "json": "json", "csv": "csv", "parquet": "parquet"}
-    kind = kinds.get(case.data.rpartition(".")[2].lower())
-    return {"path": kind, "data_files": case.data} if kind else {"path": case.data}

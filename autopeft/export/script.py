@@ -4,7 +4,7 @@ import pprint
 
 from autopeft.export.beyond import does, losses_between_steps, procedure_losses
 from autopeft.export.peft import adapter_config, in_peft
-from autopeft.export.rows import arguments, rows_script, source, words
+from autopeft.export.rows import SOURCE, arguments, rows_script, words_of_classes
 from autopeft.export.toolkit import WARMUP, Case, Toolkit, Written
 
 
@@ -21,7 +21,8 @@ class Script(Toolkit):
             return Written(reason=f"There is no script for {case.kind}: `autopeft train` trains it.")
         if not case.trainable:
             return Written(reason=f"{case.methods[0].title} trains no parameter of the language model.")
-        return Written(sft_files(case), "python train.py", case.beyond, case.instead if case.beyond else "")
+        losses = self.generates(case)[1] + case.beyond
+        return Written(sft_files(case), "python data.py && python train.py", losses, case.instead if losses else "")
 
 
 def classifier(case: Case) -> Written:
@@ -38,7 +39,7 @@ def classifier(case: Case) -> Written:
 def classifier_script(case: Case, statistics: bool, regularised: bool) -> str:
     """train.py of a classification study."""
     spec = case.spec
-    start = f", words={words(case)!r}" if spec.get("verbalisers") else ""
+    start = f", words={words_of_classes(case)!r}" if spec.get("verbalisers") else ""
     code = ", trust_remote_code=True" if spec.get("trust_remote_code") else ""
     low = case.format == "bf16"
     pattern = f", pattern={spec['pattern']!r}" if spec.get("pattern") else ""
@@ -170,7 +171,7 @@ trainer = SFTTrainer(
         save_strategy="no",
         report_to="none",
     ),
-    train_dataset=load_dataset(**{source(case)!r}, split="train"),
+    train_dataset=load_dataset(**{SOURCE!r}, split="train"),
     peft_config=PeftConfig.from_pretrained(str(Path(__file__).parent)),
 )
 trainer.train()
@@ -181,8 +182,11 @@ trainer.save_model(arguments.out)
 def sft_files(case: Case) -> dict[str, str]:
     """What `python data.py && python train.py` trains the adapters on a language model from."""
     fields = {"task_type": "CAUSAL_LM", **case.adapter_fields}
-    files = {"train.py": sft_script(case), "adapter_config.json": adapter_config(case, fields)}
-    return {**files, "data.py": rows_script(case)} if case.classifies else files
+    return {
+        "train.py": sft_script(case),
+        "adapter_config.json": adapter_config(case, fields),
+        "data.py": rows_script(case),
+    }
 
 
 def indented(value) -> str:

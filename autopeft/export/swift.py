@@ -9,7 +9,8 @@ from autopeft.export.yaml_file import Tuned, YamlToolkit, trainer_arguments
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
-LABELLED = '{"messages": [{"role": "user", "content": text}], "label": label}'
+LABELLED = '{"messages": [{"role": "user", "content": prompt}], "label": label}'
+ANSWERED = '{"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]}'
 
 
 class Swift(YamlToolkit):
@@ -20,7 +21,6 @@ class Swift(YamlToolkit):
 
     file = "sft.yaml"
     command = "swift sft sft.yaml"
-    row = LABELLED
     beside = ""
 
     def generates(self, case: Case) -> tuple[str, tuple[str, ...]]:
@@ -39,6 +39,9 @@ class Swift(YamlToolkit):
 
     def keys(self, case: Case, tuned: dict) -> dict:
         return {**training(case), **tuned}
+
+    def row(self, case: Case) -> str:
+        return LABELLED if case.classifies else ANSWERED
 
     def also_lost(self, case: Case) -> tuple[str, ...]:
         return head_losses(case)
@@ -107,7 +110,7 @@ def training(case: Case) -> dict:
         **(classifier if case.classifies else {}),
         "torch_dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
         "fp16": False,  # it would take it for fp32 weights
-        "dataset": [FILES["train"] if case.classifies else case.data],
+        "dataset": [FILES["train"]],
         "split_dataset_ratio": 0.0,
         "max_length": case.spec["max_length"],
         "truncation_strategy": "right",

@@ -164,6 +164,10 @@ class Toolkit:
         if not case.shapes.is_decoder:
             encoder = f"{case.spec['model']} is a {case.shapes.model_type} encoder"
             return f"{self.title} trains language models that generate, and {encoder}.", ()
+        if case.kind == "choice":
+            return "", (
+                f"The options are not compared: {self.title} trains the likelihood of the right one alone, and of the end after it.",
+            )
         if case.generates:
             return "", ()
         if not case.classifies:

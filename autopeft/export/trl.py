@@ -3,7 +3,7 @@
 import re
 
 from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import rows_script, source
+from autopeft.export.rows import SOURCE, rows_script
 from autopeft.export.script import sft_files
 from autopeft.export.toolkit import Case, Toolkit, Written
 from autopeft.export.yaml_file import as_yaml, trainer_arguments
@@ -23,14 +23,12 @@ class Trl(Toolkit):
         if reason:
             return Written(reason=reason)
         losses += case.beyond
-        prepare = "python data.py && " if case.classifies else ""
         nearest = f"{case.instead}, on the language model" if losses else ""
         low_rank = LowRank.of(case)
         if low_rank and low_rank.plain:
-            files = {"sft.yaml": as_yaml(sft(case, low_rank))}
-            files |= {"data.py": rows_script(case)} if case.classifies else {}
-            return Written(files, f"{prepare}trl sft --config sft.yaml", losses, nearest)
-        return Written(sft_files(case), f"{prepare}python train.py", losses, nearest)
+            files = {"sft.yaml": as_yaml(sft(case, low_rank)), "data.py": rows_script(case)}
+            return Written(files, "python data.py && trl sft --config sft.yaml", losses, nearest)
+        return Written(sft_files(case), "python data.py && python train.py", losses, nearest)
 
 
 def sft(case: Case, low_rank: LowRank) -> dict:
@@ -38,7 +36,7 @@ def sft(case: Case, low_rank: LowRank) -> dict:
     return {
         "model_name_or_path": case.model,
         "dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
-        "datasets": [source(case)],
+        "datasets": [SOURCE],
         "use_peft": True,
         "lora_r": low_rank.rank,
         "lora_alpha": low_rank.alpha,

@@ -5,7 +5,7 @@ from autopeft.export.rows import FILES
 from autopeft.export.toolkit import Case
 from autopeft.export.yaml_file import Tuned, YamlToolkit
 
-TEXT = '{"text": text + " " + word}'
+TEXT = '{"text": prompt + completion}'
 
 
 class Unsloth(YamlToolkit):
@@ -16,7 +16,6 @@ class Unsloth(YamlToolkit):
 
     file = "unsloth.yaml"
     command = "unsloth train -c unsloth.yaml"
-    row = TEXT
 
     def tuning(self, case: Case) -> Tuned:
         """training_type and the lora section."""
@@ -45,8 +44,12 @@ class Unsloth(YamlToolkit):
     def keys(self, case: Case, tuned: dict) -> dict:
         return sections(case, tuned)
 
+    def row(self, case: Case) -> str:
+        return TEXT
+
     def also_lost(self, case: Case) -> tuple[str, ...]:
-        return ("The loss is over the whole text and not over the class's word alone.",) if case.classifies else ()
+        answer = "the class's word" if case.classifies else "the response"
+        return () if case.kind == "causal-lm" else (f"The loss is over the whole text and not over {answer} alone.",)
 
 
 def sections(case: Case, tuned: dict) -> dict:
@@ -56,8 +59,8 @@ def sections(case: Case, tuned: dict) -> dict:
     return {
         "model": case.model,
         "data": {
-            "local_dataset": [FILES["train"] if case.classifies else case.data],
-            "format_type": "auto" if case.kind == "instruction" else "raw",  # no chat template around a text
+            "local_dataset": [FILES["train"]],
+            "format_type": "raw",  # the chat template is in the text already
         },
         "training": {
             "training_type": tuned["training_type"],

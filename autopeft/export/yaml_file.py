@@ -1,4 +1,4 @@
-"""Toolkits that are told everything in one YAML file, with the rows of a classification study beside it. No torch."""
+"""Toolkits that are told everything in one YAML file, with the rows of the study beside it. No torch."""
 
 from typing import ClassVar
 
@@ -16,7 +16,6 @@ class YamlToolkit(Toolkit):
 
     file: ClassVar[str]  # "train.yaml"
     command: ClassVar[str]  # runs it
-    row: ClassVar[str] = PROMPTED  # how data.py writes a row of a classification study
     beside: ClassVar[str] = ", on the language model"  # where the nearest configuration is trained
 
     def tuning(self, case: Case) -> Tuned:
@@ -26,6 +25,10 @@ class YamlToolkit(Toolkit):
     def keys(self, case: Case, tuned: dict) -> dict:
         """The whole file."""
         raise NotImplementedError
+
+    def row(self, case: Case) -> str:
+        """How data.py writes a row (rows.py)."""
+        return PROMPTED
 
     def also_lost(self, case: Case) -> tuple[str, ...]:
         """Losses whatever is trained, a sentence each."""
@@ -41,10 +44,9 @@ class YamlToolkit(Toolkit):
             return Written(reason=reason)
         losses += lost + self.also_lost(case) + case.beyond
         files = {self.file: as_yaml(self.keys(case, tuned)), **self.other_files(case)}
-        files |= {"data.py": rows_script(case, self.row)} if case.classifies else {}
-        prepare = "python data.py && " if case.classifies else ""
+        files["data.py"] = rows_script(case, self.row(case))
         nearest = nearest or f"{case.instead}{self.beside}"
-        return Written(files, f"{prepare}{self.command}", losses, nearest if losses else "")
+        return Written(files, f"python data.py && {self.command}", losses, nearest if losses else "")
 
     def other_files(self, case: Case) -> dict[str, str]:
         """What the YAML file refers to, besides the rows."""

@@ -5,10 +5,15 @@ label go through the LM head (`logits_to_keep`, of transformers), which is most 
 """
 
 import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autopeft.tasks.kind import TaskKind
+
+if TYPE_CHECKING:
+    from autopeft.tasks.task import Split
 
 IGNORED = -100  # torch's cross-entropy leaves these out
 
@@ -44,6 +49,13 @@ class LanguageModelling(TaskKind):
         inputs["logits_to_keep"] = torch.from_numpy(keep - width)
         return inputs, torch.from_numpy(following[:, keep])
 
+    def pairs(self, split: "Split", tokenizer) -> Iterator[tuple[str, str]]:
+        """(what is given, what is learnt) of each response as texts: for whoever trains without autopeft.
+
+        Without the tokens that the tokenizer itself puts before a text and that end it.
+        """
+        raise NotImplementedError
+
     def losses(self, logits, targets):
         """Mean negative log-likelihood of each row's labels (B,), weighted by how many they are."""
         sums, counts = self.log_likelihoods(logits, targets)
@@ -75,6 +87,12 @@ def log_likelihood(references, predictions) -> float:
     """(log-likelihood, tokens) of each row -> its mean per token; exp(-it) is the perplexity."""
     sums, counts = zip(*predictions)
     return math.fsum(sums) / math.fsum(counts)
+
+
+def ends(tokenizer) -> tuple[str, str]:
+    """The texts of the token that the tokenizer puts before a text (it may be none), and of the one that ends it."""
+    begins = bool(tokenizer.bos_token) and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+    return tokenizer.bos_token if begins else "", tokenizer.eos_token or ""
 
 
 def window(context: list[int], target: list[int], max_length: int, longest: int | None = None) -> tuple:

@@ -23,6 +23,9 @@ class CausalLM(LanguageModelling):
         splits = {part: Split(tuple(frame["text"]), ("",) * len(frame)) for part, frame in capped.items()}
         return Read((), splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
 
+    def pairs(self, split, tokenizer):
+        yield from (("", text) for text in split.texts)
+
     def encode(self, split, encoding):
         """A text longer than max_length becomes several rows, so that nothing is lost; each begins without context."""
         tokenizer, size = encoding.tokenizer, encoding.max_length

@@ -36,6 +36,11 @@ class Choice(LanguageModelling):
         groups = np.repeat(np.arange(len(sizes)), sizes)
         return split_of(self.name, rows, truncated, groups=groups, references=split.labels)
 
+    def pairs(self, split, tokenizer):
+        """The right options, which are not compared with the others."""
+        for (question, options), right in zip(split.texts, split.labels):
+            yield PROMPT.format(question), OPTION.format(options[int(right)])
+
     def collate(self, split, rows, pad_token_id):
         """Targets (B, 2 + K): the number of the row's question, whether its option is the right one, its tokens."""
         import torch

@@ -1,12 +1,13 @@
 """Instruction tuning: a response to a prompt or a chat; the loss is on what the assistant says alone."""
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
 from autopeft.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read
-from autopeft.tasks.language import IGNORED, LanguageModelling, log_likelihood, split_of
+from autopeft.tasks.language import IGNORED, LanguageModelling, ends, log_likelihood, split_of
 from autopeft.tasks.metrics import exact_match, rouge_l
 
 PLAIN = {"system": "{}\n\n", "user": "User: {}\n", "assistant": "Assistant: {}"}  # without a chat template
@@ -30,6 +31,12 @@ class Instruction(LanguageModelling):
         truncated = sum(len(ids) > encoding.max_length for ids, _ in made)
         return split_of(self.name, rows, truncated, references=split.labels)
 
+    def pairs(self, split, tokenizer):
+        begin, end = ends(tokenizer)
+        for messages in split.texts:
+            for asked, said in turns(messages, tokenizer):
+                yield asked.removeprefix(begin), said.rpartition(end)[0] if end and end in said else said
+
     def generates(self, metric):
         return metric in ("exact-match", "rouge-l") or ":" in metric
 
@@ -43,23 +50,28 @@ def tokens_of(messages, tokenizer) -> tuple[list[int], list[int]]:
     By the tokenizer's chat template if it has one; a turn begins where the template's prompt for it ends.
     """
     ids, labels, before = [], [], ""
-    for turn, (role, _) in enumerate(messages):
-        if role != "assistant":
-            continue
-        prompt, whole = written(messages[:turn], tokenizer, True), written(messages[: turn + 1], tokenizer, False)
-        start = len(os.path.commonprefix([prompt, whole]))
-        if not whole.startswith(before) or start < len(before):
+    for prompt, response in turns(messages, tokenizer):
+        if not prompt.startswith(before):
             raise AutopeftError(
                 "The tokenizer's chat template writes earlier turns anew when a later one is added: give one response "
                 "a row (prompt and response columns)."
             )
-        asked = encoded(tokenizer, whole[len(before) : start], first=not ids)
-        said = encoded(tokenizer, whole[start:], first=False)
+        asked = encoded(tokenizer, prompt[len(before) :], first=not ids)
+        said = encoded(tokenizer, response, first=False)
         spoken = up_to_end(said, tokenizer.eos_token_id)
         ids += asked + said
         labels += [IGNORED] * len(asked) + said[:spoken] + [IGNORED] * (len(said) - spoken)
-        before = whole
+        before = prompt + response
     return ids, labels
+
+
+def turns(messages, tokenizer) -> Iterator[tuple[str, str]]:
+    """(all before it, what it says) of each of the assistant's turns, as the chat is written."""
+    for turn, (role, _) in enumerate(messages):
+        if role == "assistant":
+            prompt, whole = written(messages[:turn], tokenizer, True), written(messages[: turn + 1], tokenizer, False)
+            start = len(os.path.commonprefix([prompt, whole]))
+            yield whole[:start], whole[start:]
 
 
 def written(messages, tokenizer, answer: bool) -> str:

@@ -1,6 +1,10 @@
-"""Axolotl's own parser, loader and freezing on axolotl.yaml: FOLDER ... -> folder's name -> {name: shape} of what is trained."""
+"""Axolotl's own parser, loader and freezing on axolotl.yaml: FOLDER ... -> folder's name -> {name: shape} of what is trained.
+
+rows FOLDER: the tokens and labels that it makes of the rows.
+"""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -33,4 +37,16 @@ def trained(folder: Path) -> dict:
     return {name: list(p.shape) for name, p in model.named_parameters() if p.requires_grad}
 
 
-print(json.dumps({Path(folder).name: trained(Path(folder)) for folder in sys.argv[1:]}))
+def rows(folder: Path) -> list[dict]:
+    from axolotl.cli.config import load_cfg
+    from axolotl.common.datasets import load_datasets
+
+    os.chdir(folder)
+    made = load_datasets(cfg=load_cfg("axolotl.yaml")).train_dataset
+    return [{name: list(row[name]) for name in ("input_ids", "labels")} for row in made]
+
+
+if __name__ == "__main__":  # its processes import this file again
+    what = sys.argv[1]
+    found = rows(Path(sys.argv[2])) if what == "rows" else {Path(x).name: trained(Path(x)) for x in sys.argv[1:]}
+    print(json.dumps(found))

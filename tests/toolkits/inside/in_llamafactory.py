@@ -1,6 +1,7 @@
 """In LLaMA-Factory's environment: what its own code trains, as JSON of names and shapes.
 
 adapter FOLDER: its parser and its adapters, on the model. run FOLDER: its whole training of two steps; what it saved.
+rows FOLDER: the tokens and labels that it makes of the rows.
 """
 
 import importlib.util
@@ -28,9 +29,20 @@ if what == "adapter":
 else:
     # Its data module imports torchaudio whatever the data are, and PyPI's does not load beside a CPU build of torch.
     sys.modules["torchaudio"] = importlib.util.module_from_spec(ModuleSpec("torchaudio", None))
-    from llamafactory.train.tuner import run_exp
-    from safetensors.torch import load_file
+    if what == "rows":
+        from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+        from llamafactory.hparams import get_train_args
+        from llamafactory.model import load_tokenizer
 
-    run_exp(keys)
-    found = {n: list(t.shape) for n, t in load_file("adapter/adapter_model.safetensors").items()}
+        model, data, training, _, _ = get_train_args(keys)
+        tokenizer = load_tokenizer(model)
+        template = get_template_and_fix_tokenizer(tokenizer["tokenizer"], data)
+        rows = get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]
+        found = [{name: row[name] for name in ("input_ids", "labels")} for row in rows]
+    else:
+        from llamafactory.train.tuner import run_exp
+        from safetensors.torch import load_file
+
+        run_exp(keys)
+        found = {n: list(t.shape) for n, t in load_file("adapter/adapter_model.safetensors").items()}
 print(json.dumps(found))
