@@ -1,6 +1,6 @@
 """Task + tokenizer -> TokenisedTask: every text becomes token ids once. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,17 +107,24 @@ def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: str
     return _encode(split, encoding, labels, kind)[0]
 
 
-def encode_with_places(split: Split, encoding: Encoding, kind: str) -> tuple[TokenisedSplit, list[list[tuple]]]:
+def encode_with_places(
+    split: Split, encoding: Encoding, kind: str, overlap: int | None = None
+) -> tuple[TokenisedSplit, list[list[tuple]]]:
     """As encode_texts, without labels; and of each row for each token (which text, begin, end), None for its own tokens.
 
-    Raises AutopeftError for a tokenizer that does not know where its tokens stand.
+    overlap: the second texts are not cut but go on in further rows, groups of one row and more, which share so many
+    tokens; the first must leave them room. Raises AutopeftError for a tokenizer that does not know where its tokens stand.
     """
     if not encoding.tokenizer.is_fast:
         raise AutopeftError(
             f"The tokenizer {type(encoding.tokenizer).__name__} does not say where its tokens stand in a text, which "
             f"{get_kind(kind).title} needs: choose a model with a tokenizer.json."
         )
-    encoded_split, encoded = _encode(split, encoding, np.zeros(0), kind, return_offsets_mapping=True)
+    windows = {"truncation": "only_second", "stride": overlap, "return_overflowing_tokens": True}
+    options = {"return_offsets_mapping": True, **(windows if overlap is not None else {})}
+    encoded_split, encoded = _encode(split, encoding, np.zeros(0), kind, **options)
+    if overlap is not None:
+        encoded_split = replace(encoded_split, truncated=0, groups=np.array(encoded["overflow_to_sample_mapping"]))
     places = []
     for row, offsets in enumerate(encoded["offset_mapping"]):
         texts = encoded.sequence_ids(row)
@@ -130,9 +137,8 @@ def _encode(split: Split, encoding: Encoding, labels: np.ndarray, kind: str, **o
     max_length = encoding.max_length - len(end)
     pairs = bool(split.texts) and isinstance(split.texts[0], tuple)
     texts = [list(column) for column in zip(*split.texts)] if pairs else [list(split.texts)]
-    encoded = tokenizer(
-        *texts, truncation=True, max_length=max_length, padding=False, return_attention_mask=False, **options
-    )
+    options = {"truncation": True, "padding": False, "return_attention_mask": False, **options}
+    encoded = tokenizer(*texts, max_length=max_length, **options)
     ids = _arrays([row + end for row in encoded["input_ids"]])
     types = (
         _arrays([row + row[-1:] * len(end) for row in encoded["token_type_ids"]])

@@ -32,7 +32,8 @@ def tokens_of(kind: str):
         marks = tuple(np.array([2, 3, 2, *[1] * (n - 1)]) for n in split.lengths)
         places = tuple((n - 1) * "x" for n in split.lengths)
         legend = tuple((text, (None, *((i, i + 1) for i in range(len(text))))) for text in places)
-        split = replace(split, labels=marks, references=(("xx",),) * len(split), legend=legend)
+        each = np.arange(len(split))
+        split = replace(split, labels=marks, references=(("xx",),) * len(split), legend=legend, groups=each)
     task = replace(made.task, kind=kind, metric=next(iter(get_kind(kind).metrics)))
     return replace(made, train=split, validation=split, test=split, pad_token_id=PAD, task=task)
 

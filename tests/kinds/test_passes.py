@@ -16,6 +16,7 @@ KINDS = [
     ("twitter-ner", "token-classification"),
     ("openbookqa", "multiple-choice"),
     ("sciq-passages", "reranking"),
+    ("sciq-spans", "question-answering"),
     ("openbookqa-answers", "instruction"),
     ("openbookqa-answers", "seq2seq"),
     ("arc-easy", "choice"),

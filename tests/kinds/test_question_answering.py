@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -41,31 +42,68 @@ def test_values(texts, found, exact, f1):
 def test_the_target_is_the_answer_and_decodes_to_it(science, checkpoint):
     split = trainer_of(checkpoint, science, max_length=128).tokenised.train
     whole = [row for row in range(len(split)) if split.labels[row][1] > 0]
-    spans = [tuple(split.labels[row][:2]) for row in whole]
+    starts = np.searchsorted(split.groups, split.groups[whole])
+    spans = [(row - start, *split.labels[row][:2]) for row, start in zip(whole, starts)]
+    whole = split.groups[whole]
     assert len(whole) > 30
     assert KIND.score("exact-match", KIND.references(split, whole), KIND.decode(spans, split, whole)) == 1
 
 
-def test_an_answer_that_was_cut_is_the_first_token_and_is_answered_wrongly(science, checkpoint):
-    split = trainer_of(checkpoint, science, max_length=24).tokenised.train
-    cut = [row for row in range(len(split)) if split.labels[row][1] == 0]
-    assert cut and split.truncated >= len(cut) and all(split.labels[row][2] == 2 for row in cut)
+def test_a_long_context_is_read_in_windows_and_the_answer_found_in_the_best(science, checkpoint):
+    """They were cut, and whatever stood behind was answered wrongly."""
+    split = trainer_of(checkpoint, science, max_length=40).tokenised.train
+    assert len(split) > split.number_of_units == 40 and max(split.lengths) <= 40
+    for unit in range(40):
+        rows = split.expand(np.array([unit]))
+        whole = [n for n, row in enumerate(rows) if split.labels[row][1] > 0]
+        assert whole and all(split.labels[row][2] == 2 for row in rows)
+        context, places = split.legend[rows[-1]]
+        assert len(context) - max(place[1] for place in places if place) <= 1  # the last window ends where it does
+        _, targets = KIND.collate(split, rows, 0)
+        logits = torch.zeros(len(rows), targets.shape[1] - 3, 2)
+        logits[:, 0] = 5.0  # nowhere
+        first, last = targets[whole[0], 1:3]
+        logits[whole[0], first, 0] = logits[whole[0], last, 1] = 6.0
+        (found,) = KIND.predictions(logits, targets)
+        assert found == (whole[0], first, last)
+        assert KIND.score("exact-match", KIND.references(split, [unit]), KIND.decode([found], split, [unit])) == 1
+
+
+def test_a_question_counts_once_however_many_windows_it_has(science, checkpoint):
+    split = trainer_of(checkpoint, science, max_length=40).tokenised.train
+    rows = split.expand(np.arange(6))
+    _, targets = KIND.collate(split, rows, 0)
+    logits = torch.randn(len(rows), targets.shape[1] - 3, 2)
+    losses, weights = KIND.losses(logits, targets)
+    assert losses.shape == (6,) and weights is None and len(rows) > 6 and len(KIND.predictions(logits, targets)) == 6
+    alone = targets[targets[:, 0] == 5].clone()
+    alone[:, 0] = 0
+    assert KIND.losses(logits[targets[:, 0] == 5], alone)[0].item() == pytest.approx(losses[5].item(), rel=1e-5)
+
+
+def test_a_question_that_is_too_long_leaves_room_for_the_context(checkpoint, tmp_path):
+    context = "The heart of a blue whale weighs 180 kg."
+    rows = pd.DataFrame({"question": [f"what {n} " * 40 for n in range(20)], "context": context, "answers": "180 kg"})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    task = load_task(str(tmp_path / "rows.csv"), task="question-answering")
+    split = trainer_of(checkpoint, task, max_length=24).tokenised.train
+    assert split.truncated == split.number_of_units and max(split.lengths) <= 24
 
 
 def test_the_best_span_is_ordered_short_and_in_the_context():
     marks = [2, 0, *[1] * 40, 0]
-    targets = torch.tensor([[2, 3, *marks]] * 3)
+    targets = torch.tensor([[n, 2, 3, *marks] for n in range(3)])
     logits = torch.zeros(3, len(marks), 2)
     logits[0, 1, 0] = logits[0, 42, 1] = 9.0  # the question and the end: not to be chosen
     logits[0, 5, 0] = logits[0, 7, 1] = 1.0
     logits[1, 9, 0], logits[1, 4, 1], logits[1, 11, 1] = 5.0, 5.0, 1.0  # an end before its beginning
     logits[2, 3, 0], logits[2, 33, 1], logits[2, 32, 1] = 5.0, 5.0, 4.0  # thirty-one tokens
-    assert KIND.predictions(logits, targets) == [(5, 7), (9, 11), (3, 32)]
+    assert KIND.predictions(logits, targets) == [(0, 5, 7), (0, 9, 11), (0, 3, 32)]
 
 
 def test_the_loss_does_not_see_padding_or_the_question():
     logits = torch.randn(1, 6, 2)
-    targets = torch.tensor([[3, 4, 2, 0, 1, 1, 1, 0]])
+    targets = torch.tensor([[0, 3, 4, 2, 0, 1, 1, 1, 0]])
     (loss,), _ = KIND.losses(logits, targets)
     changed = logits.clone()
     changed[0, [1, 5]] = 99.0

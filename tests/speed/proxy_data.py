@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--configurations", type=int, default=48)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--choices", nargs="*", default=CHOICES, choices=CHOICES, help="beside random rows")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     table = TruthTable.read(arguments.table)
@@ -50,7 +51,7 @@ def main() -> None:
         f"{len(configurations)} configurations, {arguments.rows} of {len(tokenised.train)} rows, {arguments.steps} steps"
     )
     costs = {}
-    for choice in CHOICES:
+    for choice in dict.fromkeys(("random", *arguments.choices)):
         costs[choice] = np.array(
             [
                 measured(choice, seed, arguments, configurations, prepared, backbone, tokenised)

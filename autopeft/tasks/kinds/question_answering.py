@@ -17,11 +17,15 @@ LONGEST = 30  # tokens of a predicted span, as in the reference implementation o
 CONTEXT, NOWHERE = (
     1,
     2,
-)  # marks of a row's tokens: one of the context, and the first, the target of an answer that was cut
+)  # marks of a row's tokens: one of the context, and the first, the target where the answer is not
 
 
 class QuestionAnswering(TaskKind):
-    """A context that is too long is cut at its end; a question whose answer is cut away counts as answered wrongly."""
+    """A context that is too long is read in windows that overlap, a row each; in those without the whole answer the
+    target is NOWHERE, and the answer is the most likely span of any (Devlin et al. 2019, arXiv 1810.04805, on SQuAD).
+
+    Shapes: U questions of a batch, B windows, S tokens.
+    """
 
     name = "question-answering"
     title = "question answering"
@@ -74,24 +78,33 @@ class QuestionAnswering(TaskKind):
         return 2
 
     def encode(self, split, encoding):
-        """Labels of a row of S tokens: its answer's first and last token, then a mark for each token (S + 2,)."""
+        """Labels of a row of S tokens: its answer's first and last token, then a mark for each token (S + 2,).
+
+        A question has at most half of max_length, and windows share a quarter of it, a few tokens less.
+        """
         from autopeft.tasks.tokens import encode_with_places
 
-        encoded, places = encode_with_places(split, encoding, self.name)
-        labels = tuple(marked(row, *label[0]) for row, label in zip(places, split.labels))
-        legend = tuple(
-            (context, tuple(place and place[1:] for place in row)) for (_, context), row in zip(split.texts, places)
-        )
-        return replace(encoded, labels=labels, references=tuple(texts for _, texts in split.labels), legend=legend)
+        size = encoding.max_length - len(encoding.end)
+        questions, cut = begun([question for question, _ in split.texts], encoding.tokenizer, size // 2)
+        pairs = replace(split, texts=tuple(zip(questions, (context for _, context in split.texts))))
+        encoded, places = encode_with_places(pairs, encoding, self.name, overlap=max(0, size // 4 - 4))
+        rows = list(zip(places, encoded.groups))
+        labels = tuple(marked(row, *split.labels[unit][0]) for row, unit in rows)
+        legend = tuple((split.texts[unit][1], tuple(place and place[1:] for place in row)) for row, unit in rows)
+        texts = tuple(texts for _, texts in split.labels)
+        return replace(encoded, labels=labels, references=texts, legend=legend, truncated=cut)
 
     def collate(self, split, rows, pad_token_id):
+        """Targets (B, 1 + 2 + S): the number of the window's question in the batch, then its labels."""
         import torch
 
         from autopeft.tasks.batches import padded, padded_inputs
 
         inputs = padded_inputs(split, rows, pad_token_id)
-        width = inputs["input_ids"].shape[1]
-        return inputs, torch.from_numpy(padded(split.labels, rows, width + 2, 0))
+        labels = padded(split.labels, rows, inputs["input_ids"].shape[1] + 2, 0)
+        unit = split.groups[rows]
+        number = np.cumsum(np.r_[False, unit[1:] != unit[:-1]])
+        return inputs, torch.from_numpy(np.column_stack([number, labels]))
 
     def logits(self, out):
         """(B, S, 2): how likely each token is the answer's first, its last."""
@@ -100,31 +113,35 @@ class QuestionAnswering(TaskKind):
         return torch.stack([out.start_logits, out.end_logits], dim=-1).float()
 
     def losses(self, logits, targets):
-        """The mean of the cross-entropies of the first and the last token, over the context's tokens and NOWHERE."""
-        from torch.nn.functional import cross_entropy
+        """The mean of the cross-entropies of the first and the last token, and of a question's windows (U,)."""
+        from torch.nn.functional import nll_loss
 
-        marks = targets[:, 2:]
-        logits = logits[:, -marks.shape[1] :].masked_fill((marks == 0)[..., None], float("-inf"))
-        first, last = (cross_entropy(logits[..., i], targets[:, i], reduction="none") for i in (0, 1))
-        return (first + last) / 2, None
+        likely = log_likelihoods(logits, targets)
+        first, last = (nll_loss(likely[..., i], targets[:, 1 + i], reduction="none") for i in (0, 1))
+        windows = targets[:, 0].bincount()
+        return first.new_zeros(len(windows)).index_add(0, targets[:, 0], (first + last) / 2) / windows, None
 
     def predictions(self, logits, targets) -> list:
-        """Of each row the span (first, last) of at most LONGEST tokens of the context with the highest sum."""
+        """Of each question (window, first, last): the most likely span of at most LONGEST tokens of the context."""
         import torch
 
-        marks = targets[:, 2:]
-        width = marks.shape[1]
-        logits = logits[:, -width:].masked_fill((marks != CONTEXT)[..., None], float("-inf"))
-        sums = logits[:, :, None, 0] + logits[:, None, :, 1]
-        allowed = torch.ones(width, width, dtype=torch.bool, device=sums.device).triu().tril(LONGEST - 1)
-        best = sums.masked_fill(~allowed, float("-inf")).flatten(1).argmax(1).tolist()
-        return [divmod(place, width) for place in best]
+        likely = log_likelihoods(logits, targets).masked_fill((targets[:, 3:] != CONTEXT)[..., None], float("-inf"))
+        width = likely.shape[1]
+        allowed = torch.ones(width, width, dtype=torch.bool, device=likely.device).triu().tril(LONGEST - 1)
+        sums = (likely[:, :, None, 0] + likely[:, None, :, 1]).masked_fill(~allowed, float("-inf"))
+        best, places = sums.flatten(1).max(1)
+        chosen = []
+        for question in range(int(targets[-1, 0]) + 1):
+            rows = (targets[:, 0] == question).nonzero()[:, 0]
+            window = int(best[rows].argmax())
+            chosen.append((window, *divmod(int(places[rows[window]]), width)))
+        return chosen
 
     def decode(self, predictions, split, units):
         """The text of each span."""
         texts = []
-        for unit, (first, last) in zip(units, predictions):
-            context, places = split.legend[unit]
+        for unit, (window, first, last) in zip(units, predictions):
+            context, places = split.legend[np.searchsorted(split.groups, unit) + window]
             texts.append(context[places[first][0] : places[last][1]] if places[first] and places[last] else "")
         return texts
 
@@ -141,8 +158,21 @@ class QuestionAnswering(TaskKind):
         return np.where(marks == CONTEXT, inside.astype(np.int64), -1)
 
 
+def log_likelihoods(logits, targets):
+    """(B, S, 2), over the context's tokens and NOWHERE; what a prompt put before the row is left out."""
+    marks = targets[:, 3:]
+    return logits[:, -marks.shape[1] :].masked_fill((marks == 0)[..., None], float("-inf")).log_softmax(1)
+
+
+def begun(texts: list[str], tokenizer, most: int) -> tuple[list[str], int]:
+    """The texts up to their first tokens, and how many were longer."""
+    offsets = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    cut = [text[: places[most - 1][1]] if len(places) > most else text for text, places in zip(texts, offsets)]
+    return cut, sum(len(places) > most for places in offsets)
+
+
 def marked(places: list, begin: int, end: int) -> np.ndarray:
-    """Tokens' places and the answer's in the context -> first, last and marks; 0 and 0 where the answer was cut."""
+    """Tokens' places and the answer's in the context -> first, last and marks; 0 and 0 where it is not there whole."""
     marks = np.array([CONTEXT if place and place[0] == 1 else 0 for place in places], dtype=np.int64)
     inside = [n for n, place in enumerate(places) if marks[n] and place[1] < end and place[2] > begin]
     whole = inside and places[inside[-1]][2] >= end
