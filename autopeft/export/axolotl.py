@@ -33,7 +33,9 @@ def trained(case: Case) -> dict:
     shapes, layers, method = case.shapes, case.configuration.layers, case.configuration.method
     if low_rank := LowRank.of(case):
         return lora(low_rank, shapes) if low_rank.init in INITS else {}
-    if method == "full" and 0 in layers:  # the language model's own head is not of the base model
+    if method == "full" and 0 in layers and case.generates:
+        return {"unfrozen_parameters": []}  # nothing is frozen
+    if method == "full" and 0 in layers:  # the language model's own head is not of the classifier's backbone
         return {"unfrozen_parameters": [f"^{shapes.blocks_path.partition('.')[0]}."]}
     if method in ("full", "full_layers"):
         return {"unfrozen_parameters": [f"^{shapes.blocks_path}.({alternatives(layers)})."]}

@@ -6,7 +6,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.low_rank import LowRank
 from autopeft.export.rows import FILES
 from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit, trainer_arguments
+from autopeft.export.yaml_file import Tuned, YamlToolkit, language_head, trainer_arguments
 
 DATA = "study"  # the name of the rows in dataset_info.json
 
@@ -82,8 +82,7 @@ def whole_layers(case: Case) -> Tuned:
     """The first or the last n layers, or everything."""
     layers, shapes = case.configuration.layers, case.shapes
     if case.configuration.method == "full" and 0 in layers:
-        head = ("The language model's own head is trained as well, where it is not the embedding.",)
-        return {"finetuning_type": "full"}, head, "full fine-tuning of the whole language model"
+        return {"finetuning_type": "full"}, language_head(case), "full fine-tuning of the whole language model"
     if (end := at_an_end(layers, shapes)) is None:
         return {}, (), "it trains the first or the last n layers, and these are others"
     return {"finetuning_type": "freeze", "freeze_trainable_layers": end, "freeze_trainable_modules": "all"}, (), ""

@@ -32,6 +32,8 @@ class Swift(YamlToolkit):
             return self.lora(case, low_rank) if low_rank.init in INITS else ({}, (), "")
         if (prefixes := whole(case)) is None:
             return {}, (), ""
+        if case.generates and case.configuration.method == "full" and 0 in case.configuration.layers:
+            return {"tuner_type": "full"}, (), ""
         head = [f"{path}." for path in case.shapes.head_modules] if case.classifies else []
         trained = [*prefixes, *head]
         # Everything is frozen first; what is named is then unfrozen.

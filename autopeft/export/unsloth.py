@@ -3,7 +3,7 @@
 from autopeft.export.low_rank import LowRank
 from autopeft.export.rows import FILES
 from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit
+from autopeft.export.yaml_file import Tuned, YamlToolkit, language_head
 
 TEXT = '{"text": prompt + completion}'
 
@@ -23,8 +23,7 @@ class Unsloth(YamlToolkit):
         if method == "full":
             if 0 not in layers:
                 return {}, (), "it trains all layers, and these are some"
-            head = ("The language model's own head is trained as well, where it is not the embedding.",)
-            return {"training_type": "full"}, head, "full fine-tuning of the whole language model"
+            return {"training_type": "full"}, language_head(case), "full fine-tuning of the whole language model"
         low_rank = LowRank.of(case)
         if low_rank is None or low_rank.init is not True:
             return {}, (), ""

@@ -65,6 +65,13 @@ def as_yaml(keys: dict) -> str:
     return yaml.safe_dump(keys, sort_keys=False, width=110)
 
 
+def language_head(case: Case) -> tuple[str, ...]:
+    """What full fine-tuning of the whole language model does besides, where a classifier was studied."""
+    return (
+        () if case.generates else ("The language model's own head is trained as well, where it is not the embedding.",)
+    )
+
+
 def trainer_arguments(case: Case) -> dict:
     """The keys of transformers' TrainingArguments, which the toolkits that are built on its Trainer take as they are."""
     return {

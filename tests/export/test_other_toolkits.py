@@ -50,7 +50,6 @@ def test_axolotl_gets_a_rank_for_every_module_that_has_its_own():
     [
         ("full_layers", {"layers": "0,2"}, "^model.layers.(0|2)."),
         ("full", {"layers": "1-2"}, "^model.layers.(1|2)."),
-        ("full", {}, "^model."),
         ("ln_tuning", {"layers": "1"}, "^model.layers.(1).(input_layernorm|post_attention_layernorm)."),
     ],
 )
@@ -60,6 +59,16 @@ def test_axolotl_unfreezes_by_prefixes(method, settings, form):
     assert keys["unfrozen_parameters"] == [form]
     assert not any("\\" in form or form.endswith("]") for form in keys["unfrozen_parameters"])
     assert not {k for k in keys if k.startswith(("adapter", "lora_", "peft_"))}
+
+
+def test_full_fine_tuning_takes_in_the_language_models_head_where_the_study_trained_it():
+    """Its weights were left frozen by Axolotl and ms-swift, and called a loss of the others."""
+    whole, classifier = generating("full"), case("full")
+    assert said("axolotl", whole)[1]["unfrozen_parameters"] == []
+    assert said("axolotl", classifier)[1]["unfrozen_parameters"] == ["^model."]
+    assert "trainable_parameters" not in said("swift", whole)[1]
+    assert said("llamafactory", whole)[0].verdict == "lossless"
+    assert any("own head" in loss for loss in said("llamafactory", classifier)[0].losses)
 
 
 def test_axolotl_unfreezes_biases_of_a_model_that_has_them():
