@@ -24,6 +24,7 @@ def rows_script(case: Case, row: str = PROMPTED) -> str:
     """
     loop = CLASSES.format(pattern=case.spec.get("pattern") or "") if case.classifies else PAIRS
     words = f"words = {words_of_classes(case)!r}\n" if case.classifies else ""
+    code = ", trust_remote_code=True" if case.spec.get("trust_remote_code") else ""
     imports = "" if case.classifies else "from autopeft.tasks.kind import get_kind\n"
     return f'''"""Writes the study's rows as {" and ".join(FILES.values())}."""
 
@@ -36,7 +37,7 @@ from autopeft.tasks import load_task
 {imports}from autopeft.tasks.language import ends
 
 task = load_task({arguments(case)})
-tokenizer = AutoTokenizer.from_pretrained({case.model!r})
+tokenizer = AutoTokenizer.from_pretrained({case.model!r}{code})
 begin, end = ends(tokenizer)
 {words}here = Path(__file__).parent
 for part, name in {FILES!r}.items():

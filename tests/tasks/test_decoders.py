@@ -1,5 +1,6 @@
 """Decoder tasks: what is read, which tokens are predicted, and how options are compared."""
 
+import copy
 import json
 
 import numpy as np
@@ -11,9 +12,10 @@ from tiny_lm import smollm2_tokenizer
 from autopeft.errors import AutopeftError
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import Asked, get_kind
+from autopeft.tasks.kinds.instruction import tokens_of
 from autopeft.tasks.language import IGNORED, window
 from autopeft.tasks.metrics import exact_match, rouge_l
-from autopeft.tasks.task import Task
+from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import tokenise
 
 PROMPTS = [f"Is {i} odd or even?" for i in range(20)]
@@ -161,3 +163,26 @@ def test_an_encoder_is_refused_for_a_decoders_task():
 
     with pytest.raises(AutopeftError, match="bert encoder and multiple choice by likelihood is for decoders"):
         describe(tiny_model("bert"), "my-bert", "choice")
+
+
+CHAT = (
+    ("system", "Be brief."),
+    ("user", "2 + 2?"),
+    ("assistant", "4"),
+    ("user", "and 3 + 3?"),
+    ("assistant", "6 it is"),
+)
+
+
+@pytest.mark.parametrize("template", [True, False])
+def test_pairs_are_the_same_tokens_as_texts(template):
+    """What another trainer reads: each response behind all before it, without the token that ends it."""
+    tokenizer = copy.deepcopy(smollm2_tokenizer())
+    tokenizer.chat_template = tokenizer.chat_template if template else None
+    pairs = list(get_kind("instruction").pairs(Split((CHAT,), ("6 it is",)), tokenizer))
+    assert [said.strip() for _, said in pairs] == ["4", "6 it is"] and pairs[0][0] in pairs[1][0]
+    ids, labels = tokens_of(CHAT, tokenizer)
+    prompt, said = (tokenizer(text)["input_ids"] for text in pairs[1])
+    end = tokenizer.eos_token_id
+    learnt = max(n for n, label in enumerate(labels, 1) if label != IGNORED)
+    assert [*prompt, *said, end] == ids[:learnt] and labels[len(prompt) : learnt] == [*said, end]
