@@ -15,29 +15,27 @@ class Script(Toolkit):
     needs = "autopeft, and trl 1.16 for language models"
 
     def write(self, case: Case) -> Written:
-        if case.classifies:
-            return classifier(case)
         if not case.generates:
-            return Written(reason=f"There is no script for {case.kind}: `autopeft train` trains it.")
+            return on_the_task(case)
         if not case.trainable:
             return Written(reason=f"{case.methods[0].title} trains no parameter of the language model.")
         losses = self.generates(case)[1] + case.beyond
         return Written(sft_files(case), "python data.py && python train.py", losses, case.instead if losses else "")
 
 
-def classifier(case: Case) -> Written:
+def on_the_task(case: Case) -> Written:
     """The search's own attachment and losses under transformers' Trainer; what acts between steps is lost."""
     parts = [(m, case.configuration.settings_of(m.name)) for m in case.methods]
     losses = [loss for method, settings in parts for loss in losses_between_steps(method, settings)]
     losses += procedure_losses(case.configuration)
     regularised = any(does(method, "extra_loss", settings) for method, settings in parts)
-    text = classifier_script(case, any(m.needs_statistics for m in case.methods), regularised)
+    text = task_script(case, any(m.needs_statistics for m in case.methods), regularised)
     nearest = f"the parameters of {case.configuration.method}, all of them at every step"
     return Written({"train.py": text}, "python train.py", tuple(losses), nearest if losses else "")
 
 
-def classifier_script(case: Case, statistics: bool, regularised: bool) -> str:
-    """train.py of a classification study."""
+def task_script(case: Case, statistics: bool, regularised: bool) -> str:
+    """train.py with the batches and the loss of the study's kind of task."""
     spec = case.spec
     start = f", words={words_of_classes(case)!r}" if spec.get("verbalisers") else ""
     code = ", trust_remote_code=True" if spec.get("trust_remote_code") else ""
@@ -49,14 +47,16 @@ def classifier_script(case: Case, statistics: bool, regularised: bool) -> str:
 
 import argparse
 
+import numpy as np
 import torch
-from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, get_linear_schedule_with_warmup
+from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup
 
 import autopeft
 from autopeft.backbone.loading import load_backbone{imports}
 from autopeft.methods.attach import attach, is_head, trainable_parameters
 from autopeft.proxy.scoring import evaluate
 from autopeft.tasks import load_task
+from autopeft.tasks.batches import collate
 from autopeft.tasks.tokens import tokenise
 
 CONFIGURATION = autopeft.Configuration.from_json(
@@ -70,7 +70,7 @@ arguments.add_argument("--out", default="adapter")
 arguments = arguments.parse_args()
 
 task = load_task({arguments(case)})
-backbone = load_backbone({case.model!r}, len(task.label_names){start}{code}{", dtype=torch.bfloat16" if low else ""})
+backbone = load_backbone({case.model!r}, task.outputs, task=task.kind{start}{code}{", dtype=torch.bfloat16" if low else ""})
 tokens = tokenise(task, backbone.tokenizer, {spec["max_length"]}{pattern})
 model = attach(CONFIGURATION, backbone, SEED{", Statistics(backbone, tokens)" if statistics else ""})
 model.train = lambda mode=True: model  # as in the search: the frozen backbone's dropout stays off
@@ -86,15 +86,21 @@ optimizer = torch.optim.AdamW(
 schedule = get_linear_schedule_with_warmup(optimizer, max(1, round({WARMUP} * arguments.steps)), arguments.steps)
 
 
-def rows(split) -> list[dict]:
-    found = []
-    for i, label in enumerate(split.labels.tolist()):
-        row = {{"input_ids": split.input_ids[i].tolist(), "labels": label}}
-        found.append(row if split.token_type_ids is None else row | {{"token_type_ids": split.token_type_ids[i].tolist()}})
-    return found
+def batch(units: list[int]) -> dict:
+    rows = tokens.train.expand(np.sort(units))  # of a question all options
+    inputs, targets = collate(tokens.train, rows, tokens.pad_token_id)
+    return {{**inputs, "targets": targets}}
 
-{regulariser() if regularised else ""}
-trainer = {"Regularised" if regularised else "Trainer"}(
+
+class TaskTrainer(Trainer):
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        targets = inputs.pop("targets")
+        outputs = model(**inputs)
+        loss = tokens.kind.loss(tokens.kind.logits(outputs), targets)
+{regulariser() if regularised else ""}        return (loss, outputs) if return_outputs else loss
+
+
+trainer = TaskTrainer(
     model=model,
     args=TrainingArguments(
         output_dir=arguments.out,
@@ -108,8 +114,8 @@ trainer = {"Regularised" if regularised else "Trainer"}(
         report_to="none",
         remove_unused_columns=False,
     ),
-    train_dataset=rows(tokens.train),
-    data_collator=DataCollatorWithPadding(backbone.tokenizer),
+    train_dataset=range(tokens.train.number_of_units),
+    data_collator=batch,
     optimizers=(optimizer, schedule),
 )
 trainer.train()
@@ -120,16 +126,11 @@ print(f"validation loss {{loss:.4f}}, {{task.metric}} {{score:.4f}}; adapter in 
 
 
 def regulariser() -> str:
-    """A Trainer that adds the methods' own losses."""
-    return """
-class Regularised(Trainer):
-    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
-        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+    """Adds the methods' own losses."""
+    return """\
         for name in CONFIGURATION.methods:
             extra = get_method(name).extra_loss(model, CONFIGURATION.settings_of(name))
             loss = loss if extra is None else loss + extra
-        return (loss, outputs) if return_outputs else loss
-
 """
 
 

@@ -69,7 +69,7 @@ def test_a_language_model_goes_over_whole(toolkit, file):
     assert "rows.jsonl" in written.files["data.py"] and written.command.startswith("python data.py && ")
 
 
-@pytest.mark.parametrize("toolkit", ["trl", "llamafactory", "script"])
+@pytest.mark.parametrize("toolkit", ["trl", "llamafactory"])
 def test_other_kinds_of_task_are_refused(toolkit):
     written = get_toolkit(toolkit).write(with_kind(case("lora"), "token-classification"))
     assert "token-classification" in written.reason

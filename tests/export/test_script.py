@@ -35,6 +35,27 @@ def test_the_script_trains_and_saves_what_the_search_would(method, precision, to
     assert before and all(p.grad is None for p in before.values())
 
 
+@pytest.mark.parametrize(
+    "data, kind",
+    [
+        ("vader-ratings", "regression"),
+        ("twitter-ner", "token-classification"),
+        ("sciq-spans", "question-answering"),
+        ("openbookqa", "multiple-choice"),
+    ],
+)
+def test_the_script_trains_every_kind_of_task(data, kind, toy, tmp_path, monkeypatch, capsys):
+    rows = {"train_rows": 12, "validation_rows": 6, "test_rows": 6, "max_length": 32}
+    one = case("dcft", {"layers": "1-2"}, "bert", model=toy["model"], data=data, task=kind, **rows)
+    one = replace(one, task={**one.task, "kind": kind, "classes": []})
+    assert export("script", one, tmp_path).verdict == "lossless"
+    monkeypatch.setattr(sys, "argv", ["train.py", "--steps", "2", "--out", str(tmp_path / "adapter")])
+    ran = runpy.run_path(str(tmp_path / "train.py"))
+    assert "adapter in" in capsys.readouterr().out and ran["trainer"].state.global_step == 2
+    loss = ran["trainer"].state.log_history[-1]["train_loss"]
+    assert 0 < loss < 20 and (tmp_path / "adapter" / "adapter_config.json").is_file()
+
+
 def test_the_rows_are_texts_with_the_word_of_their_class(toy, tmp_path):
     one = case("lora", **toy, pattern=" so it was", verbalisers="bad=poor,good=fine,odd=strange")
     (tmp_path / "data.py").write_text(rows_script(one))
