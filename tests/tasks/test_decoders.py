@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 from tiny_lm import smollm2_tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from autopeft.errors import AutopeftError
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import Asked, get_kind
 from autopeft.tasks.kinds.instruction import tokens_of
-from autopeft.tasks.language import IGNORED, window
+from autopeft.tasks.language import IGNORED, ends, window
 from autopeft.tasks.metrics import exact_match, rouge_l
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import tokenise
@@ -186,3 +187,18 @@ def test_pairs_are_the_same_tokens_as_texts(template):
     end = tokenizer.eos_token_id
     learnt = max(n for n, label in enumerate(labels, 1) if label != IGNORED)
     assert [*prompt, *said, end] == ids[:learnt] and labels[len(prompt) : learnt] == [*said, end]
+
+
+def test_a_token_that_the_tokenizer_puts_first_is_not_written_twice():
+    """As Llama's does, whose chat template writes it as well."""
+    tokenizer = copy.deepcopy(smollm2_tokenizer())
+    assert ends(tokenizer) == ("", tokenizer.eos_token)
+    first = tokenizer.bos_token
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{first} $A", special_tokens=[(first, tokenizer.bos_token_id)]
+    )
+    assert ends(tokenizer) == (first, tokenizer.eos_token)
+    ((prompt, said),) = get_kind("instruction").pairs(Split((CHAT[:3],), ("4",)), tokenizer)
+    assert not prompt.startswith(first)
+    ids, _ = tokens_of(CHAT[:3], tokenizer)
+    assert tokenizer(prompt + said)["input_ids"] == ids[: len(tokenizer(prompt + said)["input_ids"])]
