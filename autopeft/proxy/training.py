@@ -24,8 +24,8 @@ from autopeft.proxy.generation import device_of, generate
 from autopeft.proxy.job import Done, Job
 from autopeft.proxy.run import Run
 from autopeft.proxy.scoring import forward, judged
-from autopeft.tasks.batches import collate, unit_batches, width_of
-from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
+from autopeft.tasks.batches import collate, endless, width_of
+from autopeft.tasks.tokens import TokenisedTask
 
 TIMED = 2  # steps that are timed to decide whether packing pays, after one that warms up
 
@@ -275,16 +275,6 @@ def parameter_groups(named: dict, backbone: Backbone, configuration: Configurati
         ([n for n in named if not is_head(n, head)], rate),
         ([n for n in named if is_head(n, head)], rate if configuration.method == "head_only" else head_learning_rate),
     ]
-
-
-def endless(split: TokenisedSplit, batch_size: int, seed: int, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """Row numbers of length-bucketed batches, epoch after epoch, in an order that the seed alone decides.
-
-    rows: those to take (None: all).
-    """
-    generator = np.random.default_rng(seed)
-    while True:
-        yield from unit_batches(split, batch_size, generator, rows)
 
 
 def cuda_devices(model) -> list:

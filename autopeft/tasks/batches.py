@@ -1,5 +1,6 @@
 """Row lengths -> batches of similar length; a batch -> padded tensors. Imports torch when a batch is made."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,16 @@ def unit_batches(
     units = split.units(rows)
     lengths = split.lengths[rows] if split.groups is None else split.unit_lengths(units)
     return [split.expand(units[places]) for places in batches(lengths, batch_size, generator)]
+
+
+def endless(split: TokenisedSplit, batch_size: int, seed: int, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Row numbers of length-bucketed batches, epoch after epoch, in an order that the seed alone decides.
+
+    rows: those to take (None: all).
+    """
+    generator = np.random.default_rng(seed)
+    while True:
+        yield from unit_batches(split, batch_size, generator, rows)
 
 
 def collate(
