@@ -10,8 +10,9 @@ Everything is kept in studies/catalogue.jsonl, a line per measurement. "Full len
 At a budget a method is given its configuration with the most adapted layers, counted from the top, and among these the
 one with the most parameters; what no configuration of it meets is trained at its default instead, and marked. Its
 learning rate is the best of three (by validation loss, half the length, seed 0, on rotten-tomatoes, at the larger
-budget) and is used on both data sets and at both budgets; the scores are of seeds 1 to 3. A procedure trains LoRA, or
-where it refuses that the full backbone.
+budget) and is used on both data sets and at both budgets; the scores are of seeds 1 to 3. Where one of the seeds ends
+there with a higher validation loss than the linear probe's, the second-best rate is given the seeds too, and the lower
+mean stands. A procedure trains LoRA, or where it refuses that the full backbone.
 """
 
 import os
@@ -209,6 +210,7 @@ def train(kept: Kept, workers: int) -> None:
             pool = Workers(trainer, workers)
             if budget == BUDGETS[0] and data == DATA[0]:
                 run(kept, pool, "tuning", data, budget, tuning_jobs(kept, prepared, data))
+                run(kept, pool, "seed", data, budget, seed_jobs(kept, prepared, data, budget))  # shows who collapses
             run(kept, pool, "seed", data, budget, seed_jobs(kept, prepared, data, budget))
             pool.close()
 
@@ -230,23 +232,41 @@ def tuning_jobs(kept: Kept, prepared: Prepared, data: str) -> list[tuple[dict, J
 
 
 def seed_jobs(kept: Kept, prepared: Prepared, data: str, budget: str) -> list[tuple[dict, Job]]:
-    """What another budget already trained with the same configuration is not trained again."""
+    """What another budget already trained with the same configuration is not trained again.
+
+    Jobs score the validation split at their end. Only where rates are chosen is that wanted: else it is cut to 16 rows.
+    """
     steps, jobs = prepared.spec.full_steps, []
+    deciding = (data, budget) == (DATA[0], BUDGETS[0])
     for entry in entries(prepared.shapes):
-        at = best_rate(kept, entry.name)
-        own = chosen(entry, prepared.shapes, budget, at) if at else None
-        for seed in SEEDS if own else ():
-            if not kept.of("seed", name=entry.name, data=data, seed=seed, key=own.key):
-                jobs.append(
-                    ({"name": entry.name, "seed": seed, "key": own.key}, Job(own, seed, steps, steps, test=True))
-                )
+        for at in rates(kept, entry, prepared.shapes) if deciding else best_rate(kept, entry, prepared.shapes):
+            own = chosen(entry, prepared.shapes, budget, at)
+            for seed in SEEDS:
+                if not kept.of("seed", name=entry.name, data=data, seed=seed, key=own.key):
+                    job = Job(own, seed, steps, steps, rows=None if deciding else 16, test=True)
+                    jobs.append(({"name": entry.name, "seed": seed, "key": own.key}, job))
     return jobs
 
 
-def best_rate(kept: Kept, name: str) -> float | None:
-    """The place in the range with the lowest validation loss, None if every run failed."""
-    found = [(x["loss"], x["at"]) for x in kept.of("tuning", name=name) if x["loss"] is not None]
-    return min(found)[1] if found else None
+def rates(kept: Kept, entry: Entry, shapes: BackboneShapes) -> list[float]:
+    """The places in the range that are given seeds: that of the lowest validation loss; the next where it collapses."""
+    found = sorted((x["loss"], x["at"]) for x in kept.of("tuning", name=entry.name) if x["loss"] is not None)
+    probe = max((x["loss"] for x in kept.of("seed", name="head_only", data=DATA[0])), default=np.inf)
+    collapses = found and any(loss > probe for loss in deciding_losses(kept, entry, shapes, found[0][1]))
+    return [at for _, at in found[: 2 if collapses else 1]]
+
+
+def best_rate(kept: Kept, entry: Entry, shapes: BackboneShapes) -> list[float]:
+    """Of `rates` the one whose seeds have the lower mean validation loss, in a list; empty if every run failed."""
+    tried = rates(kept, entry, shapes)
+    losses = {at: deciding_losses(kept, entry, shapes, at) for at in tried}
+    return sorted(tried, key=lambda at: np.mean(losses[at]) if losses[at] else np.inf)[:1]
+
+
+def deciding_losses(kept: Kept, entry: Entry, shapes: BackboneShapes, at: float) -> list[float]:
+    """Validation losses of the seeds at a rate, where rates are chosen."""
+    runs = kept.of("seed", name=entry.name, data=DATA[0], key=chosen(entry, shapes, BUDGETS[0], at).key)
+    return [np.inf if x["failure"] else x["loss"] for x in runs if x["failure"] or x["loss"] is not None]
 
 
 def run(kept: Kept, pool: Workers, kind: str, data: str, budget: str, work: list[tuple[dict, Job]]) -> None:
@@ -262,8 +282,7 @@ def run(kept: Kept, pool: Workers, kind: str, data: str, budget: str, work: list
             configuration=job.configuration.to_json(),
             parameters=count(job.configuration, pool.trainer.backbone.shapes),
             failure=done.failure,
-            loss=curve and curve.validation_loss[-1],
-            score=curve and curve.validation_score[-1],
+            loss=curve and curve.validation_loss[-1] if job.rows is None else None,
             test=curve and curve.test_score,
         )
         left = (time.monotonic() - began) / number * (len(work) - number)
@@ -301,10 +320,10 @@ def row(kept: Kept, entry: Entry, shapes: BackboneShapes) -> list[str]:
 
 
 def accuracy(kept: Kept, entry: Entry, shapes: BackboneShapes, data: str, budget: str) -> str:
-    at = best_rate(kept, entry.name)
-    if at is None:
+    best = best_rate(kept, entry, shapes)
+    if not best:
         return "diverged" if kept.of("tuning", name=entry.name) else ""
-    own = chosen(entry, shapes, budget, at)
+    own = chosen(entry, shapes, budget, *best)
     runs = kept.of("seed", name=entry.name, data=data, key=own.key)
     scores = [100 * x["test"] for x in runs if x["test"] is not None]
     if len(scores) < len(SEEDS):
