@@ -295,7 +295,7 @@ def run(kept: Kept, pool: Workers, kind: str, data: str, budget: str, work: list
 def tables(kept: Kept) -> str:
     """Markdown: methods, then procedures; accuracy in per cent, mean and half the range of three seeds."""
     shapes = prepare(load_spec("truths", {})).shapes
-    head = ["", "parameters", "of peft", "s/step : LoRA", "peak MB", *(f"{d}, {b}" for b in BUDGETS for d in DATA)]
+    head = ["", "what it is", "parameters", "of peft", "s/step : LoRA", "peak MB", *(f"{d}, {b}" for b in BUDGETS for d in DATA)]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for entry in entries(shapes):
         lines.append("| " + " | ".join([entry.name, *row(kept, entry, shapes)]) + " |")
@@ -310,7 +310,9 @@ def row(kept: Kept, entry: Entry, shapes: BackboneShapes) -> list[str]:
     )
     kind = peft_fields(own, shapes)["peft_type"]
     cells = [accuracy(kept, entry, shapes, d, b) for b in BUDGETS for d in DATA]
+    what = METHODS[entry.method] if entry.procedure == "plain" else PROCEDURES[entry.procedure]
     return [
+        what.title,
         f"{count(own, shapes):,}",
         f"peft {kind}" if kind in {t.value for t in PeftType} else "ours",
         ratio,
