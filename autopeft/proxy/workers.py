@@ -15,6 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from autopeft.proxy.job import Done, Job, packs
 from autopeft.proxy.training import Trainer
@@ -89,11 +90,17 @@ def run_pack(trainer: Trainer, pack: list[Job]) -> list[Done]:
 
 
 def begin(trainer: Trainer, parent: int) -> None:
-    """In a worker: one thread (a forked OpenMP can have no more), Ctrl-C left to the parent, and not to outlive it."""
+    """In a worker: one thread (a forked OpenMP can have no more), Ctrl-C left to the parent, and not to outlive it.
+
+    Nor may scikit-learn, by which AdaMSS clusters, see more: it would wait forever for threads of torch's OpenMP in the
+    parent. Told to libraries that are loaded and, by the environment, to those that are not yet.
+    """
     global _trainer
     _trainer = trainer
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threadpool_limits(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
 
 

@@ -295,7 +295,15 @@ def run(kept: Kept, pool: Workers, kind: str, data: str, budget: str, work: list
 def tables(kept: Kept) -> str:
     """Markdown: methods, then procedures; accuracy in per cent, mean and half the range of three seeds."""
     shapes = prepare(load_spec("truths", {})).shapes
-    head = ["", "what it is", "parameters", "of peft", "s/step : LoRA", "peak MB", *(f"{d}, {b}" for b in BUDGETS for d in DATA)]
+    head = [
+        "",
+        "what it is",
+        "parameters",
+        "of peft",
+        "s/step : LoRA",
+        "peak MB",
+        *(f"{d}, {b}" for b in BUDGETS for d in DATA),
+    ]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for entry in entries(shapes):
         lines.append("| " + " | ".join([entry.name, *row(kept, entry, shapes)]) + " |")
