@@ -31,6 +31,7 @@ import numpy as np
 import psutil
 import torch
 from peft import PeftType
+from scipy.stats import spearmanr
 
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.backbone.shapes import BackboneShapes
@@ -330,16 +331,39 @@ def row(kept: Kept, entry: Entry, shapes: BackboneShapes) -> list[str]:
 
 
 def accuracy(kept: Kept, entry: Entry, shapes: BackboneShapes, data: str, budget: str) -> str:
-    best = best_rate(kept, entry, shapes)
-    if not best:
+    if not best_rate(kept, entry, shapes):
         return "diverged" if kept.of("tuning", name=entry.name) else ""
-    own = chosen(entry, shapes, budget, *best)
-    runs = kept.of("seed", name=entry.name, data=data, key=own.key)
+    own, runs = seed_runs(kept, entry, shapes, data, budget)
     scores = [100 * x["test"] for x in runs if x["test"] is not None]
     if len(scores) < len(SEEDS):
         return "diverged" if any(x["failure"] for x in runs) else ""
     over = "" if count(own, shapes) <= parse_budget(budget, shapes.backbone_parameters) else "*"
     return f"{np.mean(scores):.1f} ± {np.ptp(scores) / 2:.1f}{over}"
+
+
+def seed_runs(kept: Kept, entry: Entry, shapes: BackboneShapes, data: str, budget: str) -> tuple:
+    """What the entry trains at a budget, and the kept lines of its seeds."""
+    own = chosen(entry, shapes, budget, *best_rate(kept, entry, shapes))
+    return own, kept.of("seed", name=entry.name, data=data, key=own.key)
+
+
+def agreement(kept: Kept) -> str:
+    """How alike the two data sets rank the entries, and how far apart one entry's seeds and the entries are."""
+    shapes = prepare(load_spec("truths", {})).shapes
+    lines = []
+    for budget in BUDGETS:
+        columns = [
+            [[x["test"] for x in seed_runs(kept, e, shapes, d, budget)[1]] for e in entries(shapes)] for d in DATA
+        ]
+        whole = [all(None not in c[i] and len(c[i]) == len(SEEDS) for c in columns) for i in range(len(columns[0]))]
+        seeds = [np.array([x for x, ok in zip(c, whole) if ok]) for c in columns]
+        means = [x.mean(axis=1) for x in seeds]
+        within = [100 * float(np.median(x.std(axis=1, ddof=1))) for x in seeds]
+        lines.append(
+            f"{budget}: {sum(whole)} entries, Spearman between the data sets {spearmanr(*means).statistic:.2f}; "
+            f"median standard deviation over an entry's seeds {within[0]:.1f} and {within[1]:.1f} points"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -354,7 +378,7 @@ def main() -> None:
     elif arguments.part == "train":
         train(kept, arguments.workers)
     else:
-        print(tables(kept))
+        print(tables(kept), agreement(kept), sep="\n\n")
 
 
 if __name__ == "__main__":
