@@ -348,7 +348,7 @@ def seed_runs(kept: Kept, entry: Entry, shapes: BackboneShapes, data: str, budge
 
 
 def agreement(kept: Kept) -> str:
-    """How alike the two data sets rank the entries, and how far apart one entry's seeds and the entries are."""
+    """How alike the two data sets rank the entries, how far apart seeds are, and how many come close to full training."""
     shapes = prepare(load_spec("truths", {})).shapes
     lines = []
     for budget in BUDGETS:
@@ -359,8 +359,11 @@ def agreement(kept: Kept) -> str:
         seeds = [np.array([x for x, ok in zip(c, whole) if ok]) for c in columns]
         means = [x.mean(axis=1) for x in seeds]
         within = [100 * float(np.median(x.std(axis=1, ddof=1))) for x in seeds]
+        full = [e.name for e, ok in zip(entries(shapes), whole) if ok].index("full")
+        near = np.all([100 * (x[full] - x) <= 2 for x in means], axis=0).sum()
         lines.append(
-            f"{budget}: {sum(whole)} entries, Spearman between the data sets {spearmanr(*means).statistic:.2f}; "
+            f"{budget}: {sum(whole)} entries, {near} within two points of full fine-tuning on both data sets; "
+            f"Spearman between the data sets {spearmanr(*means).statistic:.2f}; "
             f"median standard deviation over an entry's seeds {within[0]:.1f} and {within[1]:.1f} points"
         )
     return "\n".join(lines)
