@@ -5,12 +5,12 @@ Importing it loads no torch; peft learns of autopeft's own methods as soon as bo
 
 from importlib.metadata import version as _version
 
+from autopeft.base.errors import AutopeftError
+from autopeft.base.progress import Progress
 from autopeft.compress import compress
 from autopeft.configuration import Configuration
 from autopeft.counting import count
-from autopeft.errors import AutopeftError
-from autopeft.methods.tuners import hook as _hook
-from autopeft.progress import Progress
+from autopeft.methods.mechanisms import peft_import as _peft_import
 from autopeft.search import plan, search
 from autopeft.trace import trace
 from autopeft.train import train
@@ -29,7 +29,7 @@ __all__ = [
 ]
 __version__ = _version("autopeft")
 
-_hook.install()
+_peft_import.install()
 
 
 def __getattr__(name: str):

@@ -7,9 +7,9 @@ import json
 from itertools import product
 from pathlib import Path
 
+from autopeft.base.errors import AutopeftError
+from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
-from autopeft.progress import Progress
 
 DENSITIES = (0.05, 0.1, 0.2, 0.3, 0.5)  # the paper's grid
 ALPHAS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -31,7 +31,7 @@ def compress(
     nothing is scored. tune: choose what is not given of (density, alpha) on the validation split; ties go to the lower
     density. Raises AutopeftError on bad input.
     """
-    from autopeft.export.compressed import Saved, write
+    from autopeft.export.mechanisms.compressed import Saved, write
 
     folder, progress = Path(adapter), progress or Progress(quiet=True)
     out = Path(out) if out else folder.with_name(f"{folder.name}-compressed")
@@ -154,7 +154,7 @@ def backbone_of(folder: Path):
     from safetensors.torch import load_file
 
     from autopeft.backbone.loading import load_backbone
-    from autopeft.export.compressed import own_name
+    from autopeft.export.mechanisms.compressed import own_name
 
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     if config.get("task_type") != "SEQ_CLS" or not config.get("base_model_name_or_path"):

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.methods import count_per_module, get_method, refusal
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.space import SearchSpace, build_space, load_space, parse_budget
 from autopeft.study.spec import StudySpec

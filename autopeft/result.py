@@ -5,11 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autopeft.base.errors import AutopeftError
+from autopeft.base.yaml_files import validated
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.front import Front, FrontPoint, Verdict, front_of, verdict
 from autopeft.space import parse_budget
-from autopeft.space.space_file import validated
 from autopeft.study.folder import StudyFolder
 from autopeft.study.records import StudyResult
 from autopeft.study.spec import StudySpec

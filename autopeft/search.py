@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from autopeft.progress import Progress
+from autopeft.base.progress import Progress
 from autopeft.study.spec import load_spec
 
 
@@ -101,7 +101,7 @@ def run_search(bench) -> None:
 
 def run_full_length(bench) -> None:
     """Baselines and the members of the front, trained in full with several seeds, each scored once on the test split."""
-    from autopeft.front import finalists
+    from autopeft.study.finalists import finalists
     from autopeft.study.full_length import baselines, finalist, runs_left, train_contenders
     from autopeft.study.trials import records
 

@@ -1,6 +1,6 @@
 """Layer importance of a backbone on a task, outside a search."""
 
-from autopeft.progress import Progress
+from autopeft.base.progress import Progress
 
 
 def trace(

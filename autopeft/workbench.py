@@ -14,11 +14,11 @@ from transformers.utils import logging as transformers_logging
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
+from autopeft.base.progress import Progress
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
-from autopeft.progress import Progress
 from autopeft.proxy.job import Job
 from autopeft.proxy.precision import Precision, choose_precision, resident
 from autopeft.proxy.subset import proxy_rows
@@ -27,12 +27,12 @@ from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.space import SearchSpace
 from autopeft.space.follow import follow
 from autopeft.study.folder import StudyFolder
-from autopeft.study.full_length import uniform_lora
 from autopeft.study.rungs import Rung, ladder
 from autopeft.study.spec import StudySpec, check_same
 from autopeft.study.trials import open_study
 from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import PARTS, TokenisedTask, tokenise
+from autopeft.uniform_lora import uniform_lora
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 

@@ -78,7 +78,7 @@ def resident():
 
 def complete(plan: Plan, progress=None):
     """(record, adapter's folder) of a plan that is trained up to where its adapter lies in the work folder."""
-    from autopeft.progress import Progress
+    from autopeft.base.progress import Progress
 
     trainer = FullTrainer(*resident(), plan.batch_size, plan.spec.head_learning_rate, packing=False)
     work = WorkFolder(plan.work)

@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 
 import autopeft
 from autopeft.backbone.loading import load_backbone
+from autopeft.base.errors import AutopeftError
+from autopeft.base.progress import Progress
 from autopeft.cli import commands
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
-from autopeft.export.compressed import FILE, Saved, expand, references
-from autopeft.export.signs import Signs, entropy
+from autopeft.export.mechanisms.compressed import FILE, Saved, expand, references
+from autopeft.export.mechanisms.signs import Signs, entropy
 from autopeft.methods import get_method
-from autopeft.progress import Progress
 from autopeft.proxy.training import train
 from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec

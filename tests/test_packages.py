@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from autopeft import packages
-from autopeft.errors import AutopeftError
-from autopeft.packages import fetch
-from autopeft.pins import PACKAGES, Package
+from autopeft.base import packages
+from autopeft.base.errors import AutopeftError
+from autopeft.base.packages import fetch
+from autopeft.base.pins import PACKAGES, Package
 
 
 @pytest.fixture
@@ -177,5 +177,5 @@ def test_every_pin_is_whole():
 
 
 def test_packages_import_no_torch():
-    code = "import sys, autopeft.packages, autopeft.tasks.load; sys.exit('torch' in sys.modules)"
+    code = "import sys, autopeft.base.packages, autopeft.tasks.load; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -182,7 +182,7 @@ def tiny_task(rows: int = 24, labels: int = LABELS, model_type: str = "bert"):
 
 def tiny_statistics(backbone):
     """Statistics of the tiny task, for the methods that are initialised from data."""
-    from autopeft.importance.statistics import Statistics
+    from autopeft.methods.mechanisms.statistics import Statistics
 
     config = backbone.model.config
     return Statistics(backbone, tiny_task(labels=config.num_labels, model_type=config.model_type))

@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import (
 
 from autopeft.backbone.roles import attention_path, block_linears, block_roles, sizes
 from autopeft.backbone.shapes import BackboneShapes, Bias, Linear, Norm
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import get_kind
 
 

@@ -13,7 +13,7 @@ from autopeft.backbone.blocks import describe
 from autopeft.backbone.resolve import Progress, resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.backbone.verbalisers import start_head
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.batches import moved
 from autopeft.tasks.kind import TaskKind, get_kind
 from autopeft.tasks.media import Reader

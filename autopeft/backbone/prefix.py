@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from autopeft.backbone.loading import Backbone
-from autopeft.packages import cache_folder
+from autopeft.base.packages import cache_folder
 from autopeft.tasks.batches import collate, moved
 from autopeft.tasks.tokens import TokenisedTask
 

@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from autopeft.errors import AutopeftError, did_you_mean
-from autopeft.packages import cache_folder, fetch
-from autopeft.pins import PACKAGES
+from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.packages import cache_folder, fetch
+from autopeft.base.pins import PACKAGES
 
 Progress = Callable[[str], None] | None
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 
 ROLES = ("query", "key", "value", "query_key_value", "attention_output", "ffn_gate", "ffn_in", "ffn_out")
 GROUPS = {

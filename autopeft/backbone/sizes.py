@@ -7,8 +7,8 @@ from pathlib import Path
 
 from autopeft.backbone.resolve import resolve
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.errors import AutopeftError
-from autopeft.packages import cache_folder
+from autopeft.base.errors import AutopeftError
+from autopeft.base.packages import cache_folder
 from autopeft.tasks.kind import get_kind
 
 FORMAT = 3  # of the cached sizes; raise it when `describe` changes

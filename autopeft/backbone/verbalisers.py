@@ -5,7 +5,7 @@ Pattern-based fine-tuning: Schick and Schuetze 2020, arXiv 2001.07676; of decode
 the language model's own for these words as the next token, restricted to them.
 """
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 
 
 def words_of(verbalisers: str, label_names: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ import pkgutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from autopeft.errors import AutopeftError
-from autopeft.export.toolkit import REGISTRY, Case, Toolkit, Written, get_toolkit
-from autopeft.study.folder import write_whole
+from autopeft.base.errors import AutopeftError
+from autopeft.base.files import write_whole
+from autopeft.export.mechanisms.toolkit import REGISTRY, Case, Toolkit, Written, get_toolkit
 
 __all__ = ["REGISTRY", "Case", "Exported", "Toolkit", "Written", "export", "get_toolkit", "verdicts"]
 
@@ -72,5 +72,5 @@ def exported(to: str, written: Written, folder: str = "", alternatives: tuple[st
 
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("compressed", "signs"):
+    if not _module.ispkg:
         importlib.import_module(f"{__name__}.{_module.name}")

@@ -4,9 +4,9 @@ import json
 import math
 
 from autopeft.backbone.shapes import expand_roles
-from autopeft.export.adapters_scripts import tokens_script, train_script
-from autopeft.export.low_rank import LowRank
-from autopeft.export.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.adapters_scripts import tokens_script, train_script
+from autopeft.export.mechanisms.low_rank import LowRank
+from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
 
 FAMILIES = ("bert", "roberta", "distilbert", "llama")  # those in which its modules were compared with autopeft's
 NORM_FIRST = ("llama",)  # the norm stands before attention and FFN

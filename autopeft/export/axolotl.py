@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES
-from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit
+from autopeft.export.mechanisms.low_rank import LowRank
+from autopeft.export.mechanisms.rows import FILES
+from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 

@@ -3,10 +3,10 @@
 import json
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES
-from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit, language_head, trainer_arguments
+from autopeft.export.mechanisms.low_rank import LowRank
+from autopeft.export.mechanisms.rows import FILES
+from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, language_head, trainer_arguments
 
 DATA = "study"  # the name of the rows in dataset_info.json
 

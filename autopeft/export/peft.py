@@ -4,8 +4,8 @@ import json
 from importlib.metadata import version
 
 from autopeft.configuration import called
-from autopeft.export.beyond import types_of_peft
-from autopeft.export.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.beyond import types_of_peft
+from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
 from autopeft.procedures import get_procedure
 from autopeft.study.records import StudyResult
 from autopeft.tasks.kind import get_kind

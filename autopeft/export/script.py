@@ -2,10 +2,11 @@
 
 import pprint
 
-from autopeft.export.beyond import does, losses_between_steps, procedure_losses
+from autopeft.base.recipe import WARMUP
+from autopeft.export.mechanisms.beyond import does, losses_between_steps, procedure_losses
+from autopeft.export.mechanisms.rows import SOURCE, arguments, rows_script, words_of_classes
+from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
 from autopeft.export.peft import adapter_config, in_peft
-from autopeft.export.rows import SOURCE, arguments, rows_script, words_of_classes
-from autopeft.export.toolkit import WARMUP, Case, Toolkit, Written
 
 
 class Script(Toolkit):
@@ -41,7 +42,7 @@ def task_script(case: Case, statistics: bool, regularised: bool) -> str:
     code = ", trust_remote_code=True" if spec.get("trust_remote_code") else ""
     low = case.format == "bf16"
     pattern = f", pattern={spec['pattern']!r}" if spec.get("pattern") else ""
-    imports = "\nfrom autopeft.importance.statistics import Statistics" if statistics else ""
+    imports = "\nfrom autopeft.methods.mechanisms.statistics import Statistics" if statistics else ""
     imports += "\nfrom autopeft.methods import get_method" if regularised else ""
     return f'''"""Trains {case.configuration} on {case.task["name"]} and saves the adapter."""
 
@@ -53,7 +54,7 @@ from transformers import Trainer, TrainingArguments, get_linear_schedule_with_wa
 
 import autopeft
 from autopeft.backbone.loading import load_backbone{imports}
-from autopeft.methods.attach import attach, is_head, trainable_parameters
+from autopeft.methods.mechanisms.attach import attach, is_head, trainable_parameters
 from autopeft.proxy.scoring import evaluate
 from autopeft.tasks import load_task
 from autopeft.tasks.batches import collate

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES
-from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit, trainer_arguments
+from autopeft.export.mechanisms.low_rank import LowRank
+from autopeft.export.mechanisms.rows import FILES
+from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, trainer_arguments
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture

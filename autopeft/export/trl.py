@@ -2,11 +2,11 @@
 
 import re
 
-from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import SOURCE, rows_script
+from autopeft.export.mechanisms.low_rank import LowRank
+from autopeft.export.mechanisms.rows import SOURCE, rows_script
+from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.yaml_file import as_yaml, trainer_arguments
 from autopeft.export.script import sft_files
-from autopeft.export.toolkit import Case, Toolkit, Written
-from autopeft.export.yaml_file import as_yaml, trainer_arguments
 
 
 class Trl(Toolkit):

@@ -1,9 +1,9 @@
 """Unsloth: a YAML file for `unsloth train`. Imports no torch."""
 
-from autopeft.export.low_rank import LowRank
-from autopeft.export.rows import FILES
-from autopeft.export.toolkit import Case
-from autopeft.export.yaml_file import Tuned, YamlToolkit, language_head
+from autopeft.export.mechanisms.low_rank import LowRank
+from autopeft.export.mechanisms.rows import FILES
+from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, language_head
 
 TEXT = '{"text": prompt + completion}'
 

@@ -1,12 +1,12 @@
 """StudyResult -> Front: the answer, its best and knee, and whether it beats uniform LoRA. Imports no torch."""
 
 from dataclasses import dataclass
-from math import isfinite, log10
+from math import log10
 
 import numpy as np
 
+from autopeft.base.pareto import knee, non_dominated
 from autopeft.configuration import Configuration
-from autopeft.front.dominance import contributions, knee, non_dominated
 from autopeft.front.intervals import Interval, difference, judgement, over_seeds
 from autopeft.study.records import Outcome, StudyResult, TrialRecord
 
@@ -102,24 +102,6 @@ def front_of(result: StudyResult) -> Front:
     members = sorted((p for p, kept in zip(points, keep) if kept), key=lambda p: p.trainable)
     measured = "test split, full length" if members[0].seeds else "validation split, proxy runs"
     return Front(tuple(members), measured)
-
-
-def finalists(trials, limit: int) -> list[TrialRecord]:
-    """The proxy front of (parameters, validation loss), at most `limit`.
-
-    The best and the smallest stay, then by hypervolume. A loss that is not finite is out: nothing dominates a NaN.
-    """
-    done = [t for t in trials if t.state == "complete" and isfinite(t.loss)]
-    if not done:
-        return []
-    points = np.array([[log10(max(1, t.trainable)), t.loss] for t in done])
-    front = np.flatnonzero(non_dominated(points))
-    if len(front) > limit:
-        reference = points[front].max(axis=0) + 0.1 * np.ptp(points[front], axis=0)
-        gains = contributions(points[front], reference)
-        gains[[points[front][:, 1].argmin(), points[front][:, 0].argmin()]] = np.inf, 1e300
-        front = front[np.argsort(-gains, kind="stable")[:limit]]
-    return sorted((done[i] for i in front), key=lambda t: t.trainable)
 
 
 def verdict(result: StudyResult) -> Verdict:

@@ -8,9 +8,9 @@ import click
 import numpy as np
 import pandas as pd
 
-from autopeft.errors import AutopeftError, did_you_mean
-from autopeft.front.dominance import non_dominated
-from autopeft.study.folder import write_whole
+from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.files import write_whole
+from autopeft.base.pareto import non_dominated
 
 WIDTH, HEIGHT = 72, 18  # characters of the text figure
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 
 
 def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.importance.hidden_states import layer_states, top_norm
 from autopeft.tasks.batches import batches, collate, padded
 from autopeft.tasks.language import IGNORED

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.importance.scores import LayerScores
 
 Scorer = Callable[..., LayerScores]

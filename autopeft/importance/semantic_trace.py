@@ -6,7 +6,7 @@ LM head, the three gains and the scores are ours.
 
 import numpy as np
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.importance import cut as cuts
 from autopeft.importance.calibration import calibration_rows, class_weights, refuse_without_classes
 from autopeft.importance.class_basis import BASES

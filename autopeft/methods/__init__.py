@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from itertools import permutations
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
-from autopeft.methods.method import REGISTRY, Method, get_method
+from autopeft.methods.mechanisms.method import REGISTRY, Method, get_method
 from autopeft.tasks.kind import get_kind
 
 __all__ = ["REGISTRY", "Method", "count", "count_per_module", "get_method", "peft_fields", "refusal"]
@@ -70,5 +70,5 @@ def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
 
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name not in ("attach", "dynamics", "method", "tuners"):
+    if not _module.ispkg:
         importlib.import_module(f"{__name__}.{_module.name}")

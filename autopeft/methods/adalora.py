@@ -1,8 +1,8 @@
 """AdaLoRA: LoRA in singular-value form whose ranks move, while it trains, to the matrices that need them. No torch."""
 
-from autopeft.methods.dynamics import Dynamics
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 WARM_UP = 0.1  # share of the steps at the full initial rank
 LAST = 0.3  # share of the steps with the final ranks

@@ -1,7 +1,7 @@
 """AdaMSS: the rows of a weight are clustered, and each cluster gets a small update of its own. Imports no torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Adamss(LinearsOnly):

@@ -1,6 +1,6 @@
 """Inside-and-aside: bottlenecks inside the blocks and a connected lane of them alongside. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 

@@ -1,6 +1,6 @@
 """BEFT: a trained bias is added to what the value projection gives, whether it has a bias or not. Imports no torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
 
 
 class Beft(LinearsOnly):

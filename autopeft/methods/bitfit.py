@@ -1,6 +1,6 @@
 """BitFit: only the biases of the chosen layers are trained. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class BitFit(Method):

@@ -1,7 +1,7 @@
 """BOFT: the inputs of a linear are rotated by sparse factors that together mix them widely. Imports no torch."""
 
-from autopeft.methods.block_size import admissible
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.block_size import admissible
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 
 class Boft(Method):

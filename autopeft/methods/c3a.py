@@ -1,8 +1,8 @@
 """C3A: a linear's update is made of circulant blocks, one trained kernel each. Imports no torch."""
 
-from autopeft.methods.block_size import admissible
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.block_size import admissible
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class C3a(LinearsOnly):

@@ -1,6 +1,6 @@
 """Conformer adapter: a bottleneck with a convolution along the tokens, beside each block. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class ConformerAdapter(Method):

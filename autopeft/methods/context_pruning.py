@@ -2,8 +2,8 @@
 
 import math
 
-from autopeft.methods.dynamics import Dynamics
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.method import Method
 
 SOFT = 0.5  # share of the run in which the gates are at their softest; they then harden as a cosine
 HARDEST = 8.0  # alpha at the end, as in the paper

@@ -1,6 +1,6 @@
 """CorDA: LoRA starts at the components of a weight that matter most, or least, to the task's inputs. No torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 
 class Corda(Method):

@@ -1,6 +1,6 @@
 """DCFT: a linear's update is a rank-k map between blocks of d features times one d x d kernel. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 
 class Dcft(Method):

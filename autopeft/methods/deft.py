@@ -1,6 +1,6 @@
 """DEFT: a subspace of a linear's outputs is taken out of the weight and trained anew. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 
 class Deft(Method):

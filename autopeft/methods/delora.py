@@ -1,7 +1,7 @@
 """DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size. No torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Delora(LinearsOnly):

@@ -1,7 +1,7 @@
 """DSEE: low-rank and sparse updates of the same linear, the sparse one where no low rank reaches. Imports no torch."""
 
 from autopeft.methods.lift import low_rank
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.mechanisms.sparse import Sparse
 
 ROUNDS = 3  # of the decomposition of the pre-trained weight into low rank and sparse
 
@@ -29,8 +29,8 @@ class Dsee(Sparse):
         return {**super().peft_fields(settings, layers, shapes), **own}
 
     def scores(self, path, weight, settings, statistics, generator):
-        from autopeft.methods.sparse import trained_entries
-        from autopeft.methods.tuners.sparse_product import dense, top
+        from autopeft.methods.mechanisms.sparse import trained_entries
+        from autopeft.methods.mechanisms.sparse_product import dense, top
 
         weight, number = weight.float(), trained_entries(settings["density"], weight.numel())
         sparse = weight * 0

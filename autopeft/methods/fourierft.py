@@ -1,6 +1,6 @@
 """FourierFT: a linear's update is the inverse Fourier transform of a few trained coefficients. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 SCALING = 150.0  # peft's default; the paper takes 100 to 200 on GLUE
 

@@ -4,7 +4,7 @@ Trained: the selected blocks; when layer 0 is among them also everything beside 
 relative positions), because then nothing below is frozen.
 """
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class Full(Method):

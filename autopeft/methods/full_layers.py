@@ -1,6 +1,6 @@
 """Full fine-tuning of any set of blocks, such as those that a layer score chose. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class FullLayers(Method):

@@ -1,7 +1,7 @@
 """LoRA behind a gate, as one of UniPELT's three parts. Imports no torch."""
 
 from autopeft.methods.lora import ALPHA, Lora
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class GatedLora(Lora):

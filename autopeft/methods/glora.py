@@ -1,7 +1,7 @@
 """GLoRA: weight and bias are both scaled and shifted by trained terms. Imports no torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Glora(LinearsOnly):

@@ -3,8 +3,8 @@
 import math
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.low_rank import LowRank
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.low_rank import LowRank
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Gralora(LowRank):

@@ -1,6 +1,6 @@
 """The linear probe: the task head alone is trained. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class HeadOnly(Method):

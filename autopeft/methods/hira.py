@@ -1,7 +1,7 @@
 """HiRA: a linear's weight is multiplied, entry by entry, by one plus a low-rank matrix. Imports no torch."""
 
-from autopeft.methods.low_rank import LowRank
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.low_rank import LowRank
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Hira(LowRank):

@@ -1,7 +1,7 @@
 """HRA: the inputs of a linear are reflected at trained hyperplanes before it. Imports no torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Hra(LinearsOnly):

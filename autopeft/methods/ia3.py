@@ -1,6 +1,6 @@
 """(IA)^3: trained vectors rescale keys, values and the hidden units of the feed-forward part. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class Ia3(Method):

@@ -1,7 +1,7 @@
 """ID3: entries are unmasked a few at a step, until at the last step the whole budget trains. Imports no torch."""
 
-from autopeft.methods.reselection import Reselection
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.mechanisms.reselection import Reselection
+from autopeft.methods.mechanisms.sparse import Sparse
 
 EPSILON = 1e-3
 

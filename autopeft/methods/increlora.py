@@ -8,9 +8,9 @@ rank whatever the data ask for, and when growth is over every component is in us
 
 from collections.abc import Iterable
 
-from autopeft.methods.dynamics import Dynamics
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 BETA = 0.85  # of both moving averages
 GROWTHS = 20  # times at which modules grow, between a tenth and two thirds of the steps

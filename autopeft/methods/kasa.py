@@ -1,8 +1,8 @@
 """KaSA: the smallest singular directions of a weight are dropped and learnt anew with their own values. No torch."""
 
-from autopeft.methods.decomposed import Decomposed
-from autopeft.methods.linears_only import LinearsOnly
 from autopeft.methods.lora import ALPHA
+from autopeft.methods.mechanisms.decomposed import Decomposed
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
 
 
 class Kasa(LinearsOnly, Decomposed):

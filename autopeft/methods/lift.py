@@ -1,7 +1,7 @@
 """LIFT: the principal weights, those that stay large when a matrix is reduced to a low rank. Imports no torch."""
 
-from autopeft.methods.reselection import Reselection
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.mechanisms.reselection import Reselection
+from autopeft.methods.mechanisms.sparse import Sparse
 
 OVERSAMPLING, ITERATIONS = 8, 4
 
@@ -30,7 +30,7 @@ class Refresh(Reselection):
     """Choose the principal weights anew; what stays chosen keeps its value, moments and age."""
 
     def before_forward(self, step):
-        from autopeft.methods.tuners.sparse_product import top
+        from autopeft.methods.mechanisms.sparse_product import top
 
         if step and step % self.settings["refresh"] == 0:
             for entries in self.entries:

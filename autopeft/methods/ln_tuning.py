@@ -1,6 +1,6 @@
 """LN tuning: only the norms of the chosen blocks are trained. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class LnTuning(Method):

@@ -1,6 +1,6 @@
 """LocFT: one linear of one layer, trained in full. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class Locft(Method):

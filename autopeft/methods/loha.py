@@ -1,8 +1,8 @@
 """LoHa: a linear's update is the elementwise product of two low-rank matrices. Imports no torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Loha(LinearsOnly):

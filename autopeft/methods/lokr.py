@@ -2,9 +2,9 @@
 
 import math
 
-from autopeft.methods.linears_only import LinearsOnly
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Lokr(LinearsOnly):

@@ -1,7 +1,7 @@
 """LoRA: a linear's update is a product of two thin matrices. Imports no torch."""
 
-from autopeft.methods.low_rank import LowRank
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.low_rank import LowRank
+from autopeft.methods.mechanisms.method import TARGETS
 
 # One alpha for every rank, as in the paper, which sets it once and does not tune it: a constant is what both scalings
 # (alpha / r, and rank-stabilised alpha / sqrt(r)) are defined over, and the searched learning rate absorbs its size.

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from autopeft.backbone.shapes import GROUPS
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import Method
-from autopeft.methods.rank_pattern import rank_pattern, share_out
+from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.rank_pattern import rank_pattern, share_out
 
 # The layer with the most gets four times what the one with the least gets, as in MoLA (2, 4, 6 and 8 experts).
 LEAST, MOST = 0.4, 1.6

@@ -1,6 +1,6 @@
 """LT-SFT: the entries that move furthest in a short full fine-tuning, which is then taken back. Imports no torch."""
 
-from autopeft.methods.sparse import Sparse, among_largest
+from autopeft.methods.mechanisms.sparse import Sparse, among_largest
 
 
 class LtSft(Sparse):

@@ -1,6 +1,6 @@
 """The entries of smallest (PaFI) or of largest magnitude: a choice without data. Imports no torch."""
 
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.mechanisms.sparse import Sparse
 
 
 class MagnitudeMask(Sparse):

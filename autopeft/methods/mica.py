@@ -1,6 +1,6 @@
 """MiCA: LoRA writes into the smallest singular directions of a weight, and only A is trained. Imports no torch."""
 
-from autopeft.methods.decomposed import Decomposed
+from autopeft.methods.mechanisms.decomposed import Decomposed
 
 
 class Mica(Decomposed):

@@ -1,7 +1,7 @@
 """MiSS: every block of a weight's columns gets the same trained matrix added. Imports no torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Miss(LinearsOnly):

@@ -1,8 +1,8 @@
 """OFT: the inputs of a linear are rotated, block by block, before it. Imports no torch."""
 
-from autopeft.methods.block_size import admissible
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.block_size import admissible
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Oft(LinearsOnly):

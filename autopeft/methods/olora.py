@@ -1,7 +1,7 @@
 """OLoRA: LoRA trains the first columns and rows of a weight's QR decomposition. Imports no torch."""
 
-from autopeft.methods.decomposed import Decomposed
-from autopeft.methods.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.decomposed import Decomposed
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
 
 
 class Olora(LinearsOnly, Decomposed):

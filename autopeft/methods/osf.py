@@ -2,8 +2,8 @@
 
 import re
 
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Osf(LinearsOnly):

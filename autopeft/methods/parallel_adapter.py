@@ -1,7 +1,7 @@
 """Parallel adapters: FFN(x) + s * (W_up relu(W_down x + b) + b'), a small MLP beside each FFN. Imports no torch."""
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 

@@ -1,7 +1,7 @@
 """PEANuT: a linear's update is a small nonlinear network applied to its own weight. Imports no torch."""
 
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Peanut(LinearsOnly):

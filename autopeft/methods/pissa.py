@@ -1,6 +1,6 @@
 """PiSSA: LoRA trains the largest singular directions of a weight, the rest stays frozen. Imports no torch."""
 
-from autopeft.methods.decomposed import Decomposed
+from autopeft.methods.mechanisms.decomposed import Decomposed
 
 
 class Pissa(Decomposed):

@@ -1,6 +1,6 @@
 """Polyhistor-Lite: adapters of all layers from one shared template, scaled by a small kernel each. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class Polyhistor(Method):

@@ -1,6 +1,6 @@
 """Prefix tuning: trained keys and values stand before those of the text in every attention. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class PrefixTuning(Method):

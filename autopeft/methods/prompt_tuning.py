@@ -1,6 +1,6 @@
 """Prompt tuning: trained vectors stand before the embedded words of every text. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 from autopeft.tasks.kind import get_kind
 
 OWN_WIDTH = ("electra", "convbert", "roformer", "mobilebert")  # may embed words in another width than the blocks'

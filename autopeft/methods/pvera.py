@@ -1,6 +1,6 @@
 """PVeRA: VeRA whose scaled projection is the mean and variance of a normal that is drawn from in training. No torch."""
 
-from autopeft.methods.dynamics import Dynamics
+from autopeft.methods.mechanisms.dynamics import Dynamics
 from autopeft.methods.vera import Vera
 
 

@@ -1,6 +1,6 @@
 """Q-Adapter: learned queries gather the text in a bottleneck and a gate lets it into every token. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 

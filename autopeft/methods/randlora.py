@@ -1,6 +1,6 @@
 """RandLoRA: a full-rank sum of frozen random products, scaled by trained diagonals. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 SCALE = 20  # alpha / r, as in the paper's code
 

@@ -1,6 +1,6 @@
 """Entries drawn at random: what a choice of entries has to beat. Imports no torch."""
 
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.mechanisms.sparse import Sparse
 
 
 class RandomMask(Sparse):

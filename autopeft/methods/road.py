@@ -1,8 +1,8 @@
 """RoAd: pairs of a linear's outputs are rotated and scaled by trained angles and factors. Imports no torch."""
 
-from autopeft.methods.block_size import admissible
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.block_size import admissible
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 GROUP = 64  # outputs in which the first half is paired with the second: peft's default
 NUMBERS = {"road_1": 1, "road_2": 2, "road_4": 4}  # angles and factors together, per output

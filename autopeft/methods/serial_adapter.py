@@ -1,7 +1,7 @@
 """Serial bottleneck adapters: a small MLP on the output of a block, or of its attention and its FFN. No torch."""
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 ACTIVATION = {"pfeiffer": "relu", "houlsby": "gelu"}  # as each paper's own code has it
 

@@ -1,6 +1,6 @@
 """SIFT: the entries with the largest gradients before training, fixed from then on. Imports no torch."""
 
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.mechanisms.sparse import Sparse
 
 
 class Sift(Sparse):

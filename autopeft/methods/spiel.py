@@ -1,7 +1,7 @@
 """SpIEL: entries are dropped and grown while they train. Imports no torch."""
 
-from autopeft.methods.reselection import Entries, Reselection
-from autopeft.methods.sparse import Sparse
+from autopeft.methods.mechanisms.reselection import Entries, Reselection
+from autopeft.methods.mechanisms.sparse import Sparse
 
 WINDOW = 5  # steps before a reselection over which the gradients of candidates are added up
 SHARE = 0.2  # replaced at a reselection at first, falling to none at the end; the very first one replaces all
@@ -81,7 +81,7 @@ class AccumulatedGradients(Growth):
             entries.seen = None
 
     def grow(self, entries, places):
-        from autopeft.methods.tuners.sparse_product import top
+        from autopeft.methods.mechanisms.sparse_product import top
 
         if not entries.gradients:
             return
@@ -128,7 +128,7 @@ class MomentumApproximation(Growth):
                 entries.columns.scatter_reduce_(0, column, nu, "amax")
 
     def grow(self, entries, places):
-        from autopeft.methods.tuners.sparse_product import top
+        from autopeft.methods.mechanisms.sparse_product import top
 
         scores = entries.rows.outer(entries.columns).flatten()
         entries.replace(places, top(scores.index_fill(0, entries.indices.long(), -1.0), len(places)))

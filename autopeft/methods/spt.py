@@ -7,10 +7,10 @@ equal i + o, of which a rank costs the same, so the mean rank is all that the nu
 """
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.low_rank import LowRank
-from autopeft.methods.method import TARGETS
-from autopeft.methods.rank_pattern import price_classes, rank_pattern, share_out
-from autopeft.methods.sparse import among_largest
+from autopeft.methods.mechanisms.low_rank import LowRank
+from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.rank_pattern import price_classes, rank_pattern, share_out
+from autopeft.methods.mechanisms.sparse import among_largest
 
 
 class Spt(LowRank):

@@ -4,9 +4,9 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.method import TARGETS
-from autopeft.methods.rank_pattern import rank_pattern, share_out
-from autopeft.methods.sparse import Sparse, among_largest
+from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.rank_pattern import rank_pattern, share_out
+from autopeft.methods.mechanisms.sparse import Sparse, among_largest
 
 BAR = (
     10  # a matrix gets a LoRA when the weights selected in it reach a tenth of what that costs (as the authors set it)

@@ -1,8 +1,8 @@
 """Super-Tuning: the largest or the smallest entries of each weight are trained. Imports no torch."""
 
-from autopeft.methods.hook_check import without_memory
-from autopeft.methods.linears_only import LinearsOnly
-from autopeft.methods.method import TARGETS
+from autopeft.methods.mechanisms.hook_check import without_memory
+from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import TARGETS
 
 
 class Supertuning(LinearsOnly):

@@ -1,6 +1,6 @@
 """TinyLoRA: a linear moves inside its two leading singular directions, by a handful of numbers. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 
 class Tinylora(Method):

@@ -1,6 +1,6 @@
 """Uni-LoRA: all LoRA matrices of a model are read off one trained vector. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 RANK = 4  # as in the paper; it costs nothing, and the vector's length says how many numbers are trained
 

@@ -2,7 +2,7 @@
 
 import math
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 LONGEST = 256  # vector length, as in the paper
 SHORTEST = 8  # below it the choice of vectors costs more than the vectors

@@ -1,6 +1,6 @@
 """VeRA: one frozen random pair of matrices shared by all modules, two trained vectors in each. Imports no torch."""
 
-from autopeft.methods.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method
 
 
 class Vera(Method):

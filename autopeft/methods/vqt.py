@@ -1,6 +1,6 @@
 """VQT: trained queries read each layer's keys and values, and only the head sees what they read. Imports no torch."""
 
-from autopeft.methods.method import Method
+from autopeft.methods.mechanisms.method import Method
 
 
 class Vqt(Method):

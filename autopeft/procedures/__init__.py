@@ -6,10 +6,10 @@ The files of this folder register themselves; nothing here lists them. Importing
 import importlib
 import pkgutil
 
-from autopeft.procedures.procedure import REGISTRY, Procedure, get_procedure
+from autopeft.procedures.mechanisms.procedure import REGISTRY, Procedure, get_procedure
 
 __all__ = ["REGISTRY", "Procedure", "get_procedure"]
 
 for _module in pkgutil.iter_modules(__path__):
-    if _module.name != "procedure":
+    if not _module.ispkg:
         importlib.import_module(f"{__name__}.{_module.name}")

@@ -2,10 +2,9 @@
 
 import math
 
-from autopeft.procedures.procedure import Procedure
-from autopeft.procedures.selection import Selection, unselectable
-
-WARMUP = 0.06  # share of the run in which rates rise, as in plain training
+from autopeft.base.recipe import warmup_steps
+from autopeft.procedures.mechanisms.procedure import Procedure
+from autopeft.procedures.mechanisms.selection import Selection, unselectable
 
 
 class FreezeOut(Procedure):
@@ -31,7 +30,7 @@ class FreezeOut(Procedure):
 
 class BottomUp(Selection):
     def __init__(self, session, settings):
-        from autopeft.methods.attach import is_head
+        from autopeft.methods.mechanisms.attach import is_head
 
         super().__init__(session, settings)
         first, above = 1 - 2 * settings["saving"], max(1, len(self.adapted) - 1)
@@ -57,7 +56,7 @@ class BottomUp(Selection):
         return self.of_layers({x for x, end in self.ends.items() if step < end * self.steps})
 
     def before_update(self, step):
-        rise = min(1.0, (step + 1) / max(1, round(WARMUP * self.steps)))
+        rise = min(1.0, (step + 1) / warmup_steps(self.steps))
         for layer, group in self.groups.items():
             end = self.ends[layer]
             share = min(1.0, step / (end * self.steps))

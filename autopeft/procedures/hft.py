@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from autopeft.procedures.draws import generator
-from autopeft.procedures.procedure import Procedure
-from autopeft.procedures.selection import Selection, unselectable
+from autopeft.procedures.mechanisms.draws import generator
+from autopeft.procedures.mechanisms.procedure import Procedure
+from autopeft.procedures.mechanisms.selection import Selection, unselectable
 
 
 class Hft(Procedure):

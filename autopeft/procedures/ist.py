@@ -2,10 +2,10 @@
 
 import math
 
-from autopeft.procedures.additions import changed_additions, not_additive
-from autopeft.procedures.draws import generator
-from autopeft.procedures.procedure import Procedure
-from autopeft.procedures.selection import Selection, unselectable
+from autopeft.procedures.mechanisms.additions import changed_additions, not_additive
+from autopeft.procedures.mechanisms.draws import generator
+from autopeft.procedures.mechanisms.procedure import Procedure
+from autopeft.procedures.mechanisms.selection import Selection, unselectable
 
 SUPPRESSED = 0.5  # share of the layers whose adapters a trial of the importance loop turns down
 BETA = 0.25  # to this share of what they add

@@ -1,8 +1,8 @@
 """LISA: a few of the adapted blocks train at a time, drawn anew every few steps. Imports no torch."""
 
-from autopeft.procedures.draws import generator
-from autopeft.procedures.procedure import Procedure
-from autopeft.procedures.selection import Selection, unselectable
+from autopeft.procedures.mechanisms.draws import generator
+from autopeft.procedures.mechanisms.procedure import Procedure
+from autopeft.procedures.mechanisms.selection import Selection, unselectable
 
 
 class Lisa(Procedure):

@@ -1,8 +1,8 @@
 """LOZO: forward passes only, along directions of low rank. Imports no torch."""
 
-from autopeft.procedures.draws import torch_generator
-from autopeft.procedures.forward_only import estimate_gradients, needs_gradients
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.mechanisms.draws import torch_generator
+from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
+from autopeft.procedures.mechanisms.procedure import Procedure
 
 LEFT, RIGHT = 0, 1  # what a generator is for
 

@@ -2,9 +2,9 @@
 
 from contextlib import contextmanager
 
-from autopeft.procedures.draws import generator
-from autopeft.procedures.guard import Guard, augmenting
-from autopeft.procedures.procedure import Procedure, only_classes
+from autopeft.procedures.mechanisms.draws import generator
+from autopeft.procedures.mechanisms.guard import Guard, augmenting
+from autopeft.procedures.mechanisms.procedure import Procedure, only_classes
 
 
 class Mixup(Procedure):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from autopeft.methods.dynamics import Dynamics
-from autopeft.procedures.additions import changed_additions, not_additive
-from autopeft.procedures.draws import torch_generator
-from autopeft.procedures.procedure import Procedure, only_classes
+from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.procedures.mechanisms.additions import changed_additions, not_additive
+from autopeft.procedures.mechanisms.draws import torch_generator
+from autopeft.procedures.mechanisms.procedure import Procedure, only_classes
 
 LAZY = 4  # steps between two that compare
 

@@ -1,6 +1,6 @@
 """Plain training: every parameter of the method at every step."""
 
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.mechanisms.procedure import Procedure
 
 
 class Plain(Procedure):

@@ -1,7 +1,7 @@
 """RoSTE: train against a backbone whose weights and activations are rounded to a few bits. Imports no torch."""
 
 from autopeft.methods import get_method
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.mechanisms.procedure import Procedure
 from autopeft.tasks.kind import get_kind
 
 
@@ -32,7 +32,7 @@ class Roste(Procedure):
         return None
 
     def around(self, model, configuration, shapes):
-        from autopeft.procedures.around.quantisation import quantised
+        from autopeft.procedures.mechanisms.quantisation import quantised
 
         settings = {**self.defaults, **dict(configuration.procedure_settings)}
         return quantised(model, [x.path for x in shapes.linears], **settings)

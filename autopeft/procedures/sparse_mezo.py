@@ -1,8 +1,8 @@
 """Sparse MeZO: forward passes only, and only the smallest weights of each matrix are moved. Imports no torch."""
 
-from autopeft.procedures.draws import torch_generator
-from autopeft.procedures.forward_only import estimate_gradients, needs_gradients
-from autopeft.procedures.procedure import Procedure
+from autopeft.procedures.mechanisms.draws import torch_generator
+from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
+from autopeft.procedures.mechanisms.procedure import Procedure
 
 
 class SparseMezo(Procedure):
@@ -30,7 +30,7 @@ def sparse_noise(session, parameters: dict, sparsity: float, head_modules) -> di
     """z by name, drawn from the job's seed and step."""
     import torch
 
-    from autopeft.methods.attach import is_head
+    from autopeft.methods.mechanisms.attach import is_head
 
     device = next(iter(parameters.values())).device
     generator, z = torch_generator(session, device, session.run.step), {}

@@ -4,9 +4,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from autopeft.procedures.draws import generator
-from autopeft.procedures.guard import Guard, augmenting
-from autopeft.procedures.procedure import Procedure, only_rows
+from autopeft.procedures.mechanisms.draws import generator
+from autopeft.procedures.mechanisms.guard import Guard, augmenting
+from autopeft.procedures.mechanisms.procedure import Procedure, only_rows
 
 SHARE = 0.5  # of a batch's rows are changed: EDA's one new text per text
 SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")

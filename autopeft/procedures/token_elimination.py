@@ -1,7 +1,7 @@
 """Token elimination: the upper blocks run on the informative share of a text's tokens. Imports no torch."""
 
-from autopeft.methods.method import get_method
-from autopeft.procedures.procedure import Procedure, only_rows
+from autopeft.methods.mechanisms.method import get_method
+from autopeft.procedures.mechanisms.procedure import Procedure, only_rows
 
 
 class TokenElimination(Procedure):
@@ -31,7 +31,7 @@ class TokenElimination(Procedure):
         return None
 
     def around(self, model, configuration, shapes):
-        from autopeft.procedures.around.elimination import eliminated
+        from autopeft.procedures.mechanisms.elimination import eliminated
 
         settings = {**self.defaults, **dict(configuration.procedure_settings)}
         return eliminated(model, shapes, self.layers(settings, configuration, shapes), settings["keep"])

@@ -7,10 +7,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY, learning_rate_factor
 from autopeft.proxy.job import Job
-
-WARMUP = 0.06  # share of the steps over which the learning rate rises; it then falls linearly to zero
-CLIP = 1.0  # largest gradient norm
 
 
 class Run:
@@ -20,7 +18,9 @@ class Run:
         self.job, self.parameters = job, parameters
         self.optimiser = torch.optim.AdamW(
             [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups],
-            weight_decay=0.0,
+            betas=BETAS,
+            eps=EPSILON,
+            weight_decay=WEIGHT_DECAY,
             fused=True,
         )
         self.step = 0
@@ -89,9 +89,3 @@ class Run:
             moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
             if moments:
                 self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
-
-
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Linear warm-up, then linear decay to zero at the last step."""
-    warmup = max(1, round(WARMUP * steps))
-    return (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)

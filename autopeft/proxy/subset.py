@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.splits import stratified_order
 from autopeft.tasks.tokens import TokenisedTask
 

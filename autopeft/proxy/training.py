@@ -15,9 +15,9 @@ from torch.func import vmap
 from autopeft.backbone.loading import Backbone
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.configuration import Configuration
-from autopeft.importance.statistics import Statistics
 from autopeft.methods import get_method
-from autopeft.methods.attach import attached, is_head, trainable_parameters
+from autopeft.methods.mechanisms.attach import attached, is_head, trainable_parameters
+from autopeft.methods.mechanisms.statistics import Statistics
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.generation import device_of, generate

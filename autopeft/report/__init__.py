@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+from autopeft.base.files import write_whole
 from autopeft.report.page import page
 from autopeft.report.tables import FRONT_COLUMNS, TRIAL_COLUMNS, csv, front_rows, result_json, trial_rows
 from autopeft.report.terminal import print_front
-from autopeft.study.folder import write_whole
 from autopeft.study.records import StudyResult
 
 __all__ = ["print_front", "result_json", "write_report"]

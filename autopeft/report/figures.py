@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 import plotly.graph_objects as go
 
+from autopeft.base.pareto import hypervolume
 from autopeft.configuration import called
-from autopeft.front import FrontPoint, front_of, hypervolume, point_of_trial
+from autopeft.front import FrontPoint, front_of, point_of_trial
 from autopeft.report.tables import all_points
 from autopeft.study.records import StudyResult
 

@@ -7,8 +7,8 @@ from functools import cached_property
 from math import prod
 
 from autopeft.backbone.shapes import BackboneShapes, canonical_roles
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration, Scalar
-from autopeft.errors import AutopeftError, did_you_mean
 from autopeft.methods import count, get_method
 
 SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")  # the settings of which 0 means "off"

@@ -2,7 +2,7 @@
 
 import re
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 

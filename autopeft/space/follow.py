@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration, Scalar
-from autopeft.errors import AutopeftError
 from autopeft.procedures import get_procedure
 from autopeft.space.branch import SIZES, Branch
 from autopeft.space.search_space import SearchSpace

@@ -6,8 +6,8 @@ from math import prod
 from typing import Protocol
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration, Scalar
-from autopeft.errors import AutopeftError
 from autopeft.importance.prior import frozen_layers_weights, layer_on_probability
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import get_method, refusal

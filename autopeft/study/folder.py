@@ -8,58 +8,19 @@ states/           where the trials that still climb the rungs stand: gone when t
 """
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.errors import AutopeftError
+from autopeft.base.files import write_whole
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.proxy.curve import Curve
 from autopeft.study.records import Outcome
 
 FORMAT = 1
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write beside the target, flush to disk, then rename: a kill or a full disk leaves the old file."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise AutopeftError(
-            f"{path} could not be written ({error.strerror}): free some space or choose another folder with --out."
-        ) from None
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside the final place to write into, renamed at the end: one under that name is always whole."""
-    beside = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent))
-        yield beside
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
-    except OSError as error:
-        raise AutopeftError(
-            f"The adapter could not be saved in {folder} ({error.strerror}): free some space or choose another --out."
-        ) from None
-    finally:
-        if beside:
-            shutil.rmtree(beside, ignore_errors=True)
 
 
 class StudyFolder:

@@ -14,11 +14,10 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.race import Train
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
+from autopeft.uniform_lora import uniform_lora
 
 DOING_NOTHING = "doing nothing"
 TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale) a baseline's rate is tried
-UNIFORM_RANKS = (64, 32, 16, 8, 4, 2, 1)
-UNIFORM_TARGETS = ("all-linear", "attention", "query+value")
 
 
 @dataclass(frozen=True)
@@ -69,17 +68,6 @@ def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list
             )
         )
     return chosen
-
-
-def uniform_lora(shapes: BackboneShapes, budget: int | None) -> Configuration:
-    """LoRA on every layer with the widest targets, then the highest rank, that the budget allows; r = 8 without one."""
-    every = tuple(range(shapes.num_layers))
-    options = [
-        Configuration.of("lora", {**get_method("lora").defaults, "rank": r, "target_modules": t}, every, 1e-3)
-        for t in UNIFORM_TARGETS
-        for r in (UNIFORM_RANKS if budget else (8,))
-    ]
-    return next((c for c in options if budget is None or count(c, shapes) <= budget), options[-1])
 
 
 def finalist(trial: TrialRecord) -> Contender:

@@ -9,9 +9,8 @@ from math import ceil
 
 import numpy as np
 
-from autopeft.errors import AutopeftError
-
-COHORT = 9  # trials that are decided on together
+from autopeft.base.errors import AutopeftError
+from autopeft.base.pareto import ranks
 
 
 def promoted(points: np.ndarray, cohort: Sequence[int], eta: int) -> list[int]:
@@ -29,16 +28,3 @@ def promoted(points: np.ndarray, cohort: Sequence[int], eta: int) -> list[int]:
     order = sorted((i for i in cohort if i in rank), key=lambda i: (rank[i], points[i, 1], points[i, 0]))
     least = ceil(len(cohort) / eta)
     return [i for place, i in enumerate(order) if rank[i] == 0 or place < least]
-
-
-def ranks(points: np.ndarray) -> np.ndarray:
-    """(N, M) -> (N,): 0 for the front, 1 for the front of the rest, and so on (equal points share a rank)."""
-    points = np.asarray(points, dtype=float)
-    one, other = points[:, None], points[None]
-    dominates = (one <= other).all(axis=2) & (one < other).any(axis=2)
-    found = np.full(len(points), -1)
-    rank = 0
-    while (left := found < 0).any():
-        found[left & ~dominates[left].any(axis=0)] = rank
-        rank += 1
-    return found

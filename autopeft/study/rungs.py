@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 
 LEAST_ROWS = Fraction(1, 3)  # share of the validation rows that the lowest rung scores at least
 

@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.space.anchor import RATE
 
 STARTUP = 10  # complete trials before the inner sampler chooses the method

@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from autopeft.backbone.verbalisers import words_of
-from autopeft.errors import AutopeftError
-from autopeft.space.space_file import read_yaml, validated
+from autopeft.base.errors import AutopeftError
+from autopeft.base.recipe import COHORT, ETA, RUNGS
+from autopeft.base.yaml_files import read_yaml, validated
 
 FREE = (
     "trials",
@@ -81,10 +82,10 @@ class StudySpec(BaseModel):
     seed: int = Field(0, ge=0, description="Seed of the sampler and of every trial; finalists take the seeds after it.")
     full_steps: int = Field(300, ge=1, description="Training steps of a whole run.")
     rungs: str = Field(
-        "1/4,1/2", description="Shares of full_steps at which trials are compared and most of them stopped, or none."
+        RUNGS, description="Shares of full_steps at which trials are compared and most of them stopped, or none."
     )
-    eta: int = Field(3, ge=2, description="At a rung the front goes on, and at least one of this many trials.")
-    cohort: int = Field(9, ge=1, description="Trials that are asked for and climb the rungs together.")
+    eta: int = Field(ETA, ge=2, description="At a rung the front goes on, and at least one of this many trials.")
+    cohort: int = Field(COHORT, ge=1, description="Trials that are asked for and climb the rungs together.")
     batch_size: int = Field(32, ge=1, description="Rows per training step.")
     head_learning_rate: float = Field(
         1e-3, gt=0, description="Learning rate of the task head, the same for every method."

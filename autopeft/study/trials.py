@@ -10,8 +10,8 @@ from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space import SearchSpace, anchors

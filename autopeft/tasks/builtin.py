@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from autopeft.errors import AutopeftError, did_you_mean
-from autopeft.packages import Progress, fetch
-from autopeft.pins import PACKAGES
+from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.packages import Progress, fetch
+from autopeft.base.pins import PACKAGES
 from autopeft.tasks.science import arrow_split, sciq_passages, sciq_spans
 from autopeft.tasks.tagged import brown_pos, twitter_ner
 

@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import Frames
 from autopeft.tasks.columns import as_number, clean_rows
 from autopeft.tasks.kind import Asked, Read

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import SOURCES, Frames
 
 SPLIT_NAMES = {

@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from autopeft.errors import AutopeftError
-from autopeft.packages import Progress
+from autopeft.base.errors import AutopeftError
+from autopeft.base.packages import Progress
 from autopeft.tasks.builtin import SOURCES, read_builtin
 from autopeft.tasks.columns import MissingLabels
 from autopeft.tasks.kind import Asked, get_kind

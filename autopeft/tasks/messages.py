@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from autopeft.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import Frames
 from autopeft.tasks.kind import Asked, Read
 from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates

@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 
 
 def accuracy(labels, predictions) -> float:

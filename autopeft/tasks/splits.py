@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.builtin import Frames
 
 TEST_FRACTION = 0.20

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from autopeft.progress import Progress
+from autopeft.base.progress import Progress
 
 
 def train(
@@ -40,7 +40,7 @@ def train(
 
 def trained(plan, processes, progress: Progress) -> dict:
     """Train, score what was saved, write the card; the work folder goes when the adapter's folder is whole."""
-    from autopeft.study.folder import whole_folder
+    from autopeft.base.files import whole_folder
     from autopeft.train.card import card
     from autopeft.train.full import open_trainer
     from autopeft.train.saved import merge, score_saved

@@ -3,8 +3,8 @@
 Imports no torch.
 """
 
+from autopeft.export.mechanisms.toolkit import Case
 from autopeft.export.peft import trained_by
-from autopeft.export.toolkit import Case
 from autopeft.methods import count, get_method
 from autopeft.procedures import get_procedure
 from autopeft.tasks.kind import TaskKind, get_kind

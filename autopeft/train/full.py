@@ -8,9 +8,9 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.prefix import PrefixCache
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
+from autopeft.base.progress import Progress
 from autopeft.prepare import prepare
-from autopeft.progress import Progress
 from autopeft.proxy.job import Job
 from autopeft.proxy.training import Session, Trainer, peak_memory, reset_peak_memory
 from autopeft.study.folder import StudyFolder

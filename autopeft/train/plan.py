@@ -10,12 +10,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from autopeft.base.errors import AutopeftError
+from autopeft.base.recipe import WARMUP
+from autopeft.base.yaml_files import validated
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import get_method
 from autopeft.procedures import get_procedure
 from autopeft.result import Result
-from autopeft.space.space_file import validated
 from autopeft.study.spec import StudySpec
 
 
@@ -37,7 +38,7 @@ class Recipe(BaseModel):
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="The learning rate after its warm-up; the search's is linear."
     )
-    warmup: float = Field(0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    warmup: float = Field(WARMUP, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     eval_every: int | None = Field(
         None, ge=1, description="Score the validation split every this many steps (default: halfway and at the end)."
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from autopeft.backbone.loading import Backbone, load_backbone
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 

@@ -9,14 +9,14 @@ import torch
 
 from autopeft.configuration import Configuration
 from autopeft.methods import tuners  # noqa: F401  (registers our tuners)
-from autopeft.methods.attach import Resident, attached
+from autopeft.methods.mechanisms.attach import Resident, attached
 from autopeft.procedures import get_procedure
 from autopeft.proxy.precision import device
 
 
 def save(model, folder: Path) -> None:
     """Save the adapter; a folder under that name is always whole."""
-    from autopeft.study.folder import whole_folder
+    from autopeft.base.files import whole_folder
 
     with whole_folder(folder) as beside:
         model.save_pretrained(str(beside))
@@ -75,7 +75,7 @@ def fill(parameters: dict, values: dict) -> None:
 
 def score_saved(folder: Path, plan, tokenised) -> dict:
     """The test split's loss and score of the saved adapter, on an fp32 (or the quantised) backbone."""
-    from autopeft.importance.statistics import Statistics
+    from autopeft.methods.mechanisms.statistics import Statistics
     from autopeft.proxy.scoring import evaluate
 
     backbone = fresh(plan, tokenised)

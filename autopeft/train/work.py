@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autopeft.errors import AutopeftError
-from autopeft.study.folder import whole_folder, write_whole
+from autopeft.base.errors import AutopeftError
+from autopeft.base.files import whole_folder, write_whole
 from autopeft.train.record import Record
 
 

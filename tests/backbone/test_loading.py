@@ -10,7 +10,7 @@ from tiny import tiny_model
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.sizes import shapes_of
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from autopeft.backbone.blocks import describe
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.shapes import BackboneShapes, canonical_roles, expand_roles
 from autopeft.backbone.sizes import shapes_of
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import count, get_method
-from autopeft.methods.attach import attached, count_built, trainable_parameters
+from autopeft.methods.mechanisms.attach import attached, count_built, trainable_parameters
 
 SEPARATE = {"query", "key", "value", "attention_output", "ffn_in", "ffn_out"}
 FUSED = {"query_key_value", "attention_output", "ffn_in", "ffn_out"}

@@ -6,9 +6,9 @@ from tiny import tiny_config
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.verbalisers import words_of
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
-from autopeft.methods.attach import attached
+from autopeft.methods.mechanisms.attach import attached
 
 WORDS = ["<pad>", "<unk>", "<s>", "</s>", "it", "was", "good", "bad", "fine", "film"]
 

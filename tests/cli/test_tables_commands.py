@@ -4,10 +4,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from made_up_tables import made_up_table
+from made_up_benchmarks import made_up_table
 
+from autopeft.base.errors import AutopeftError
 from autopeft.cli import commands
-from autopeft.errors import AutopeftError
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from contract_cases import EVERY, METHODS, attached, backbone, default
 from tiny import tiny_batch
 
 from autopeft.methods import refusal
-from autopeft.methods.attach import attach, detach, trainable_parameters
+from autopeft.methods.mechanisms.attach import attach, detach, trainable_parameters
 
 
 def attributes(model: torch.nn.Module) -> dict:
@@ -51,7 +51,7 @@ def test_a_trial_that_fails_is_detached():
 def test_a_failed_attach_is_undone(monkeypatch):
     found = backbone("bert")
     before = attributes(found.model)
-    monkeypatch.setattr("autopeft.methods.attach.reset_head", lambda *_: 1 / 0)
+    monkeypatch.setattr("autopeft.methods.mechanisms.attach.reset_head", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         attach(default("lora", 3), found, seed=0)
     assert attributes(found.model) == before

@@ -8,9 +8,9 @@ from contract_cases import EVERY, layer_sets, settings
 from tiny_lm import tiny_lm_backbone, tiny_lm_task
 
 from autopeft.configuration import Configuration
-from autopeft.importance.statistics import Statistics
 from autopeft.methods import count, refusal
-from autopeft.methods.attach import attached, count_built, trainable_parameters
+from autopeft.methods.mechanisms.attach import attached, count_built, trainable_parameters
+from autopeft.methods.mechanisms.statistics import Statistics
 
 
 @cache

@@ -5,7 +5,7 @@ import torch
 from contract_cases import METHODS, attached, default, fitting
 from tiny import tiny_batch
 
-from autopeft.methods.attach import trainable_parameters
+from autopeft.methods.mechanisms.attach import trainable_parameters
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -27,7 +27,7 @@ from peft import PeftModel
 from tiny import tiny_batch, tiny_model
 
 from autopeft.methods import REGISTRY, count, refusal
-from autopeft.methods.attach import count_built, trainable_parameters
+from autopeft.methods.mechanisms.attach import count_built, trainable_parameters
 
 LAYERS = 3
 on_every_backbone = pytest.mark.parametrize("method, model_type", CASES)

@@ -16,7 +16,7 @@ from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.methods import REGISTRY as METHODS
 from autopeft.methods import refusal
-from autopeft.methods.attach import attached, is_head, trainable_parameters
+from autopeft.methods.mechanisms.attach import attached, is_head, trainable_parameters
 from autopeft.procedures import REGISTRY
 from autopeft.proxy.job import Job
 from autopeft.proxy.training import Trainer

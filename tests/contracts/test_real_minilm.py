@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from autopeft.backbone.blocks import describe
 from autopeft.methods import REGISTRY, count, refusal
-from autopeft.methods.attach import count_built, trainable_parameters
+from autopeft.methods.mechanisms.attach import count_built, trainable_parameters
 
 SUBJECTS = ("The film", "Our guide")
 VERDICTS = (

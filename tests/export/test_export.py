@@ -11,10 +11,10 @@ import pytest
 import yaml
 from export_cases import case, case_of, tiny_shapes
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.export import REGISTRY, export, get_toolkit, verdicts
-from autopeft.export.beyond import types_of_peft
+from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.methods import REGISTRY as METHODS
 from autopeft.methods import refusal
 from autopeft.procedures import REGISTRY as PROCEDURES

@@ -4,7 +4,7 @@ import pytest
 from export_cases import case, tiny_shapes
 from tiny import tiny_config
 
-from autopeft.export.plan import canonical, plan
+from autopeft.export.mechanisms.plan import canonical, plan
 from autopeft.methods import REGISTRY, refusal
 
 

@@ -9,7 +9,7 @@ import pytest
 from export_cases import case, save_toy
 
 from autopeft.export import export
-from autopeft.export.rows import rows_script
+from autopeft.export.mechanisms.rows import rows_script
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autopeft.front.dominance import contributions, hypervolume, knee, non_dominated
+from autopeft.base.pareto import contributions, hypervolume, knee, non_dominated
 
 
 def dominates(a, b):

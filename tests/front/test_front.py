@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 from made_up import OUTCOMES, STATES, TRIALS, WHOLE, curve, outcome, trial
 
-from autopeft.front import finalists, front_of, verdict
+from autopeft.front import front_of, verdict
+from autopeft.study.finalists import finalists
 from autopeft.study.records import TrialRecord
 
 

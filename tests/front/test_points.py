@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from autopeft.base.errors import AutopeftError
 from autopeft.cli import commands
-from autopeft.errors import AutopeftError
 from autopeft.front.points import points_front, print_points_front
 
 TABLE = pd.DataFrame(

@@ -5,7 +5,7 @@ import torch
 from importance_cases import random_rows, tiny_backbone
 from tiny import LAYERS, tiny_config
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.importance import score_layers
 from autopeft.importance.lm_basis import read_by_head, semantic_bases
 

@@ -8,7 +8,7 @@ import torch
 from importance_cases import random_rows, tiny_backbone
 from tiny import LAYERS, TINY
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.importance import REGISTRY, LayerScores, score_layers, trace_json, trace_rows
 from autopeft.importance.hidden_states import pooled_states
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from kind_cases import check_engine, check_learning, check_search, falls, trainer_of
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.importance import score_layers
 from autopeft.importance.hidden_states import classed_positions, states_at
 from autopeft.tasks import load_task

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from kind_cases import check_engine, check_learning, check_search, falls, trainer_of
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.importance import score_layers
 from autopeft.tasks import load_task
 from autopeft.tasks.kind import get_kind

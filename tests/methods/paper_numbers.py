@@ -21,7 +21,7 @@ from autopeft.counting import configuration_of
 from autopeft.methods import count
 
 TABLE = Path(__file__).with_name("paper_numbers.csv")
-PUBLISHED = Path(__file__).parents[2] / "studies" / "tables" / "published" / "peft_metamathqa_runs.csv"
+PUBLISHED = Path(__file__).parents[2] / "studies" / "benchmarks" / "published" / "peft_metamathqa_runs.csv"
 PEFT = "peft's benchmark"
 UNITS = {"Mi": 2**20, "M": 10**6, "K": 1000, "%": 0.01, "": 1}
 

@@ -26,7 +26,7 @@ def measured(method: str, *settings: tuple) -> int:
 
     from autopeft.backbone.blocks import describe
     from autopeft.backbone.loading import Backbone
-    from autopeft.methods.attach import attached, trainable_parameters
+    from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 
     sizes = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 1, "vocab_size": 100}
     model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert", num_attention_heads=2, **sizes))

@@ -7,7 +7,7 @@ from tiny import tiny_backbone, tiny_batch, tiny_model, tiny_task
 
 from autopeft.configuration import Configuration
 from autopeft.methods.adalora import initial_rank, schedule
-from autopeft.methods.attach import attached
+from autopeft.methods.mechanisms.attach import attached
 from autopeft.proxy.job import Job
 from autopeft.proxy.training import Session, Trainer
 

@@ -8,11 +8,11 @@ from procedure_cases import trainer
 from tiny import tiny_batch, tiny_model
 from tuner_checks import attach, fields_and_count, logits
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import count, get_method, refusal
-from autopeft.methods.attach import attached, count_built
 from autopeft.methods.context_pruning import HARDEST, SOFT, alpha
+from autopeft.methods.mechanisms.attach import attached, count_built
 from autopeft.methods.tuners.context_pruning import (
     SOFTEST,
     context_pruning_layers,

@@ -7,10 +7,10 @@ from peft.tuners.lora.config import CordaConfig
 from peft.tuners.lora.corda import preprocess_corda
 from tiny import tiny_backbone, tiny_batch, tiny_model, tiny_task
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
-from autopeft.importance.statistics import Statistics
-from autopeft.methods.attach import attached
+from autopeft.methods.mechanisms.attach import attached
+from autopeft.methods.mechanisms.statistics import Statistics
 from autopeft.methods.tuners.corda import CordaConfig as OurConfig
 from autopeft.methods.tuners.corda import CordaLayer, components, corda_layers, decompose
 

@@ -7,7 +7,7 @@ from tiny import tiny_backbone, tiny_model
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count_per_module, get_method, refusal
-from autopeft.methods.attach import attached
+from autopeft.methods.mechanisms.attach import attached
 
 RANK, PATH = 4, "bert.encoder.layer.1.attention.self.query"
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
-from autopeft.methods.attach import count_built
 from autopeft.methods.increlora import ADAPTER, GROWTHS, Growth, growths_due
-from autopeft.methods.rank_pattern import rank_pattern
+from autopeft.methods.mechanisms.attach import count_built
+from autopeft.methods.mechanisms.rank_pattern import rank_pattern
 from autopeft.methods.tuners.increlora import (
     HELD,
     IncreLoraConfig,

@@ -9,7 +9,7 @@ from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, count, peft_fields
 from autopeft.methods.lora_ranks import PROFILES, spread
-from autopeft.methods.rank_pattern import price_classes, rank_pattern, share_out
+from autopeft.methods.mechanisms.rank_pattern import price_classes, rank_pattern, share_out
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1], [0, 0, 0], [5, 0, 1], [0.1, 0.7, 0.2]])

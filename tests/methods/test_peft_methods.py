@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from sizes import bert_shapes
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import REGISTRY, count, count_per_module, peft_fields, refusal
 
 SHAPES = bert_shapes(layers=3, hidden=32, ffn=64)

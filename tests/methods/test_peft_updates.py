@@ -12,11 +12,11 @@ from tiny import TINY, tiny_batch, tiny_model
 from tuner_checks import attach, fields_and_count
 
 from autopeft.backbone.blocks import describe
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import REGISTRY, count, peft_fields, refusal
-from autopeft.methods.attach import attached
-from autopeft.methods.block_size import admissible
+from autopeft.methods.mechanisms.attach import attached
+from autopeft.methods.mechanisms.block_size import admissible
 
 SHAPES = bert_shapes(layers=3, hidden=32, ffn=64)
 QUERY = "bert.encoder.layer.1.attention.self.query"

@@ -8,9 +8,9 @@ from tiny import tiny_backbone, tiny_batch, tiny_model, tiny_task
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count_per_module, get_method, refusal
-from autopeft.methods.attach import attached, trainable_parameters
 from autopeft.methods.lokr import split
 from autopeft.methods.lora import ALPHA
+from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.methods.vblora import vector_length
 from autopeft.proxy.job import Job
 from autopeft.proxy.training import Session, Trainer

@@ -13,7 +13,7 @@ from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.methods.id3 import Unmasking, unmasked
 from autopeft.methods.lift import Refresh
-from autopeft.methods.reselection import Reselection
+from autopeft.methods.mechanisms.reselection import Reselection
 from autopeft.methods.spiel import WINDOW, AccumulatedGradients, MomentumApproximation
 from autopeft.methods.tuners.sparse import SparseConfig, SparseLayer
 from autopeft.proxy.job import Job

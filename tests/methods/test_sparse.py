@@ -10,10 +10,10 @@ from tuner_checks import attach, check_merge, check_tuner, fields_and_count, log
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
-from autopeft.methods.attach import attached
 from autopeft.methods.lift import low_rank
+from autopeft.methods.mechanisms.attach import attached
+from autopeft.methods.mechanisms.sparse_product import SparseLinear, dense, top
 from autopeft.methods.tuners.sparse import SparseConfig, SparseLayer, sparse_layers
-from autopeft.methods.tuners.sparse_product import SparseLinear, dense, top
 
 LAYERS = (0, 1, 2)
 

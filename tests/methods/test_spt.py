@@ -5,10 +5,10 @@ import torch
 from sizes import bert_shapes
 from tiny import tiny_backbone
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import count, get_method, peft_fields
-from autopeft.methods.attach import attached, count_built
+from autopeft.methods.mechanisms.attach import attached, count_built
 from autopeft.methods.spt import allocate, sensitive_weights
 
 SETTINGS = {"rank": 4, "target_modules": "all-linear"}

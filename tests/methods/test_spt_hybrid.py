@@ -8,7 +8,7 @@ from tiny import tiny_backbone, tiny_batch
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method, refusal
-from autopeft.methods.attach import attached, count_built
+from autopeft.methods.mechanisms.attach import attached, count_built
 from autopeft.methods.spt_hybrid import BAR, divide
 from autopeft.methods.tuners.sparse import sparse_layers
 from autopeft.procedures import get_procedure

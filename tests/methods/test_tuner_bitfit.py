@@ -5,7 +5,7 @@ from torch import nn
 from tuner_checks import check_merge, check_tuner, fields_and_count
 
 from autopeft.backbone.blocks import describe
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.methods import get_method
 from autopeft.methods.tuners.bitfit import BitFitConfig, BitFitLayer
 

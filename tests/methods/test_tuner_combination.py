@@ -7,10 +7,10 @@ from tiny import tiny_batch, tiny_model
 from tuner_checks import attach, check_merge, check_tuner
 
 from autopeft.backbone.blocks import describe
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import REGISTRY, count, get_method, refusal
-from autopeft.methods.attach import attached, count_built
+from autopeft.methods.mechanisms.attach import attached, count_built
 from autopeft.methods.tuners.combination import CombinationConfig, depth
 
 

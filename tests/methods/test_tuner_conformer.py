@@ -5,7 +5,7 @@ from tiny import PAD, tiny_batch, tiny_model
 from torch import nn
 from tuner_checks import attach, check_tuner, fields_and_count, logits
 
-from autopeft.methods.tuners.block import text_tokens
+from autopeft.methods.mechanisms.block import text_tokens
 from autopeft.methods.tuners.conformer import ConformerConfig, ConformerLayer
 
 

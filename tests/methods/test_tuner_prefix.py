@@ -4,7 +4,7 @@ from tiny import TINY, tiny_batch, tiny_model
 from tuner_checks import attach, check_tuner, logits
 
 from autopeft.backbone.blocks import describe
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.methods.tuners.prefix import ATTENTION, PrefixLayer, extend_mask, prefix_attention, redirected
 
 ATTENDING = [name for name in TINY if name != "deberta-v2"]

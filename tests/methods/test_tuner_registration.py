@@ -53,7 +53,7 @@ def test_importing_autopeft_alone_loads_neither_torch_nor_peft():
 def test_arming_twice_puts_one_finder_and_registration_takes_it_away():
     out = python(
         "import sys\n"
-        "from autopeft.methods.tuners.hook import PeftImport, install\n"
+        "from autopeft.methods.mechanisms.peft_import import PeftImport, install\n"
         "install(); install()\n"
         "armed = lambda: sum(isinstance(f, PeftImport) for f in sys.meta_path)\n"
         "before = armed()\n"

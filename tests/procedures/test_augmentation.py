@@ -9,7 +9,7 @@ from procedure_cases import configuration, opened, trainer
 from torch.nn.functional import cross_entropy
 
 from autopeft.procedures import REGISTRY
-from autopeft.procedures.guard import Guard
+from autopeft.procedures.mechanisms.guard import Guard
 from autopeft.procedures.mixup import entrance, mixed
 from autopeft.procedures.token_augmentation import delete, special_tokens, swap
 from autopeft.proxy.job import Job

@@ -6,10 +6,10 @@ import torch
 from procedure_cases import configuration, opened, settings, trainer
 
 from autopeft.methods import get_method
-from autopeft.methods.attach import is_head
+from autopeft.methods.mechanisms.attach import is_head
 from autopeft.procedures import REGISTRY
-from autopeft.procedures.forward_only import estimate_gradients
 from autopeft.procedures.lozo import low_rank_noise
+from autopeft.procedures.mechanisms.forward_only import estimate_gradients
 from autopeft.procedures.sparse_mezo import sparse_noise
 
 ROWS = np.arange(8)

@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY as METHODS
 from autopeft.methods import refusal
-from autopeft.methods.attach import attached, trainable_parameters
+from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.procedures import REGISTRY
-from autopeft.procedures.additions import changed_additions, not_additive
+from autopeft.procedures.mechanisms.additions import changed_additions, not_additive
 
 ROWS = np.arange(8)
 

@@ -5,10 +5,10 @@ from around_cases import configuration, in_one_piece_and_in_two, trainer
 from tiny import tiny_backbone, tiny_batch
 from torch import nn
 
-from autopeft.methods.attach import attached, trainable_parameters
+from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.procedures import get_procedure
-from autopeft.procedures.around.innermost import module_at
-from autopeft.procedures.around.quantisation import (
+from autopeft.procedures.mechanisms.innermost import module_at
+from autopeft.procedures.mechanisms.quantisation import (
     best_rotation,
     hadamard,
     identity,

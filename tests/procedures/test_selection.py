@@ -9,7 +9,7 @@ from procedure_cases import configuration, opened, trainer
 
 from autopeft.procedures import REGISTRY
 from autopeft.procedures.hft import owner
-from autopeft.procedures.selection import layer_of
+from autopeft.procedures.mechanisms.selection import layer_of
 
 
 def shapes():

@@ -3,9 +3,9 @@ import torch
 from around_cases import configuration, in_one_piece_and_in_two, trainer
 from tiny import LAYERS, TINY, tiny_backbone, tiny_batch
 
-from autopeft.methods.attach import attached
+from autopeft.methods.mechanisms.attach import attached
 from autopeft.procedures import get_procedure
-from autopeft.procedures.around.elimination import Tokens, eliminated
+from autopeft.procedures.mechanisms.elimination import Tokens, eliminated
 from autopeft.proxy.job import Job
 from autopeft.proxy.training import Trainer
 

@@ -10,12 +10,12 @@ from tiny_lm import save_tiny_lm, smollm2_tokenizer, tiny_lm_backbone, tiny_lm_t
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.importance import score_layers
 from autopeft.importance.calibration import calibration_rows, calibration_units
 from autopeft.methods import count
-from autopeft.methods.attach import attached, count_built
+from autopeft.methods.mechanisms.attach import attached, count_built
 from autopeft.proxy.generation import generate
 from autopeft.proxy.job import Job
 from autopeft.proxy.scoring import evaluate

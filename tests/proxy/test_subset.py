@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from autopeft.backbone.loading import load_backbone
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.proxy.job import Job
 from autopeft.proxy.subset import BINS, CHOICES, from_bins, proxy_rows
 from autopeft.proxy.subset_scores import potentials
 from autopeft.proxy.training import Session, Trainer
-from autopeft.study.full_length import uniform_lora
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
+from autopeft.uniform_lora import uniform_lora
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from autopeft.backbone.loading import load_backbone
+from autopeft.base.recipe import learning_rate_factor
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
-from autopeft.methods.attach import attached, trainable_parameters
+from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.proxy.precision import FORMATS, choose_precision, resident
-from autopeft.proxy.run import learning_rate_factor
 from autopeft.proxy.scoring import evaluate
 from autopeft.proxy.training import Diverged, parameter_groups, train
 from autopeft.tasks import load_task

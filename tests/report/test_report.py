@@ -8,7 +8,7 @@ import pytest
 from made_up import STATES, WHOLE
 from rich.console import Console
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.report import print_front, result_json, write_report
 from autopeft.report.figures import pareto
 from autopeft.report.page import page

@@ -1,6 +1,6 @@
 import pytest
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.space import parse_budget
 
 

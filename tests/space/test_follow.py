@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sizes import bert_shapes
 
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.procedures import REGISTRY
 from autopeft.space import build_space, load_space
 from autopeft.space.follow import follow

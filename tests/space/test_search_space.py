@@ -6,7 +6,7 @@ import pytest
 from sizes import bert_shapes
 from walks import every_configuration
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import count
 from autopeft.space import SpaceFile, anchors, build_space, load_space

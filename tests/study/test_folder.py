@@ -4,10 +4,11 @@ import os
 import pytest
 from sizes import bert_shapes
 
+from autopeft.base.errors import AutopeftError
+from autopeft.base.files import write_whole
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.proxy.curve import Curve
-from autopeft.study.folder import StudyFolder, write_whole
+from autopeft.study.folder import StudyFolder
 
 CURVE = Curve(0, (5, 10), (0.7, 0.6), (0.65, 0.6), (0.5, 0.75), 1.5, 100, 0.7, 0.62)
 LORA = Configuration.of("lora", {"rank": 4}, (1, 2), 1e-3)

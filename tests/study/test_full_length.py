@@ -7,9 +7,10 @@ from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Done
 from autopeft.study.folder import StudyFolder
-from autopeft.study.full_length import TUNING, baselines, finalist, runs_left, train_contenders, uniform_lora
+from autopeft.study.full_length import TUNING, baselines, finalist, runs_left, train_contenders
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
+from autopeft.uniform_lora import uniform_lora
 
 SHAPES = bert_shapes()
 SPEC = StudySpec(seeds=3)

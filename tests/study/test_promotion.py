@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from autopeft.errors import AutopeftError
-from autopeft.study.promotion import promoted, ranks
+from autopeft.base.errors import AutopeftError
+from autopeft.base.pareto import ranks
+from autopeft.study.promotion import promoted
 
 FRONT = [[10, 0.6], [20, 0.5], [30, 0.4]]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.study.rungs import Rung, ladder
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from autopeft.errors import AutopeftError
-from autopeft.space.space_file import bundled_names
+from autopeft.base.errors import AutopeftError
+from autopeft.base.yaml_files import bundled_names
 from autopeft.study.spec import StudySpec, check_same, load_spec
 
 

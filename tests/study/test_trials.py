@@ -7,9 +7,9 @@ import optuna
 import pytest
 from sizes import bert_shapes
 
+from autopeft.base.errors import AutopeftError
+from autopeft.base.pareto import non_dominated
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
-from autopeft.front.dominance import non_dominated
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Done

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks import load_task
 from autopeft.tasks.builtin import SOURCES, describe, read_builtin
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.choices import read_choices
 from autopeft.tasks.kind import Asked
 

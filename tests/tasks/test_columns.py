@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks import load_task
 
 

@@ -10,7 +10,7 @@ import torch
 from tiny_lm import smollm2_tokenizer
 from tokenizers.processors import TemplateProcessing
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import Asked, get_kind
 from autopeft.tasks.kinds.instruction import tokens_of

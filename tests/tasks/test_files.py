@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks import load_task
 
 ROWS = [{"text": f'review {n}, with "quotes" and a, comma', "label": "good" if n % 3 else "bad"} for n in range(60)]

@@ -7,8 +7,8 @@ from made_up_media import RATE, ast, tones, vit
 from autopeft.backbone.blocks import describe
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import REGISTRY, refusal
 from autopeft.procedures import REGISTRY as PROCEDURES
 from autopeft.proxy.job import Job

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import get_kind
 
 LABELS, PREDICTIONS = [0, 0, 0, 1], [0, 0, 1, 1]  # class 0: precision 1, recall 2/3; class 1: precision 1/2, recall 1

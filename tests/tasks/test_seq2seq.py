@@ -8,8 +8,8 @@ from made_up_seq2seq import DECODER, ENCODER, save_tiny_seq2seq
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.backbone.sizes import shapes_of
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.errors import AutopeftError
 from autopeft.methods import REGISTRY, refusal
 from autopeft.procedures import REGISTRY as PROCEDURES
 from autopeft.proxy.generation import generate

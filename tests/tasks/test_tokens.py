@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from autopeft.errors import AutopeftError
-from autopeft.packages import fetch
-from autopeft.pins import PACKAGES
+from autopeft.base.errors import AutopeftError
+from autopeft.base.packages import fetch
+from autopeft.base.pins import PACKAGES
 from autopeft.tasks.batches import WIDTH_STEP, WINDOW, batches, collate
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import tokenise

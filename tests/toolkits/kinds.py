@@ -6,7 +6,7 @@ from export_cases import case
 from tiny import tiny_config
 
 from autopeft.export import Case, export
-from autopeft.export.plan import canonical, plan
+from autopeft.export.mechanisms.plan import canonical, plan
 
 KINDS = {  # what it is called in the table -> method and settings
     "LoRA": ("lora", {"rank": 4}),

@@ -16,9 +16,9 @@ from transformers import AutoModelForSequenceClassification
 
 from autopeft.export import export
 from autopeft.export.adapters import FAMILIES
-from autopeft.export.adapters_scripts import ADAPTER
-from autopeft.export.plan import canonical
-from autopeft.methods.attach import attached, trainable_parameters
+from autopeft.export.mechanisms.adapters_scripts import ADAPTER
+from autopeft.export.mechanisms.plan import canonical
+from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 
 pytestmark = pytest.mark.toolkits
 ASKED = [

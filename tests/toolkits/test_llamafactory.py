@@ -9,7 +9,7 @@ from tiny import tiny_config
 
 from autopeft.configuration import Configuration
 from autopeft.export import export
-from autopeft.export.plan import canonical, plan
+from autopeft.export.mechanisms.plan import canonical, plan
 
 pytestmark = pytest.mark.toolkits
 

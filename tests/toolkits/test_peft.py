@@ -5,7 +5,7 @@ from export_cases import case, tiny_shapes
 from tiny import tiny_config, tiny_model
 
 from autopeft.export import export
-from autopeft.export.plan import canonical, plan
+from autopeft.export.mechanisms.plan import canonical, plan
 from autopeft.methods import REGISTRY, refusal
 
 METHODS = [m for m in sorted(REGISTRY) if not REGISTRY[m].needs_statistics]

@@ -8,7 +8,7 @@ from export_cases import case, save_toy
 from tiny import tiny_config
 
 from autopeft.export import export
-from autopeft.export.plan import canonical, plan
+from autopeft.export.mechanisms.plan import canonical, plan
 
 pytestmark = pytest.mark.toolkits
 

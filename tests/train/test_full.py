@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 import autopeft
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
+from autopeft.base.recipe import learning_rate_factor
 from autopeft.proxy.job import Job
-from autopeft.proxy.run import learning_rate_factor
 from autopeft.proxy.scoring import forward
 from autopeft.proxy.training import Trainer
 from autopeft.tasks.batches import collate

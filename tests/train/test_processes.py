@@ -22,7 +22,7 @@ EACH = """
 import sys
 import torch
 from full_study import resident
-from autopeft.progress import Progress
+from autopeft.base.progress import Progress
 from autopeft.train.full import FullTrainer
 from autopeft.train.plan import Plan
 from autopeft.train.processes import together

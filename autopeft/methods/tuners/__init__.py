@@ -1,5 +1,5 @@
 """autopeft's own peft tuners. Importing this package arms their registration with peft and imports no torch."""
 
-from autopeft.methods.tuners.hook import install
+from autopeft.methods.mechanisms.peft_import import install
 
 install()

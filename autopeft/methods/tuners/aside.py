@@ -14,10 +14,10 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from autopeft.methods.tuners.block import BlockLayer
+from autopeft.methods.mechanisms.block import BlockLayer
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingTuner
 from autopeft.methods.tuners.bottleneck import BottleneckConfig, initial_values
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingTuner
 
 ASIDE = ("aside_down", "aside_down_bias", "aside_up", "aside_up_bias")
 INSIDE = ("aside_inside_down", "aside_inside_down_bias", "aside_inside_up", "aside_inside_up_bias")

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import torch
 
-from autopeft.errors import AutopeftError
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+from autopeft.base.errors import AutopeftError
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 
 @dataclass

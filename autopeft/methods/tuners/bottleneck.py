@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 DOWN_AND_UP = ("bottleneck_down", "bottleneck_down_bias", "bottleneck_up", "bottleneck_up_bias")

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
 
 @dataclass

@@ -8,9 +8,9 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import set_additional_trainable_modules
 from torch import nn
 
-from autopeft.errors import AutopeftError
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingTuner, restore_originals
+from autopeft.base.errors import AutopeftError
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingTuner, restore_originals
 
 
 @dataclass

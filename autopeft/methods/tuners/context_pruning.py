@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from autopeft.errors import AutopeftError
-from autopeft.methods.tuners.block import text_tokens
+from autopeft.base.errors import AutopeftError
+from autopeft.methods.mechanisms.block import text_tokens
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 from autopeft.methods.tuners.prefix import eager_attention, extend_mask, is_causal, redirected
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
 ATTENTION = "autopeft_context_pruning"  # our name among transformers' attention functions
 OFFSET = 2.0  # of every gate at the start, as in the authors' code

@@ -14,9 +14,9 @@ from peft.tuners._buffer_dict import BufferDict
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from autopeft.errors import AutopeftError
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+from autopeft.base.errors import AutopeftError
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 DAMPING = 0.01  # of the covariance's mean diagonal: its condition number is then at most 100 times its width
 FOUND: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # statistics -> path -> components, for all trials

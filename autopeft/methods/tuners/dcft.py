@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from autopeft.errors import AutopeftError
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+from autopeft.base.errors import AutopeftError
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 PAPER_STD = 0.02  # the reference code draws A, B and C from N(0, 0.02^2)
 ALPHA_DIVISOR = 8  # and scales by alpha / 8

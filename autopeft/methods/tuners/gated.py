@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from autopeft.backbone.roles import sizes
-from autopeft.methods.tuners.block import text_tokens
+from autopeft.methods.mechanisms.block import text_tokens
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 from autopeft.methods.tuners.bottleneck import BottleneckLayer, SerialConfig
 from autopeft.methods.tuners.prefix import PrefixLayer, PrefixLayersConfig
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
 STD = 0.02
 

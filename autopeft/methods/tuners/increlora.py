@@ -15,8 +15,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from autopeft.backbone.roles import sizes
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 STD = 0.02  # of a and b at the start, as in the reference code
 HELD = 1e-5  # the e of a component in reserve, as in the reference code

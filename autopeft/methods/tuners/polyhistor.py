@@ -11,10 +11,10 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from autopeft.methods.tuners.block import BlockLayer
+from autopeft.methods.mechanisms.block import BlockLayer
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingTuner
 from autopeft.methods.tuners.bottleneck import BottleneckConfig
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingTuner
 
 KERNELS = ("polyhistor_kernel_down", "polyhistor_kernel_up")
 TEMPLATES = ("polyhistor_template_down", "polyhistor_template_up")

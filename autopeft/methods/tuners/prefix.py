@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from autopeft.errors import AutopeftError
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
+from autopeft.base.errors import AutopeftError
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
 ATTENTION = "autopeft_prefix"  # our name among transformers' attention functions
 DELEGATES = ("eager", "sdpa")  # flash kernels take no mask of this shape

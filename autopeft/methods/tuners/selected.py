@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingTuner
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingTuner
 
 
 @dataclass

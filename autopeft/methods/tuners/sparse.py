@@ -15,11 +15,11 @@ from peft.tuners._buffer_dict import BufferDict
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from autopeft.errors import AutopeftError
-from autopeft.methods.sparse import trained_entries
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.sparse_product import SparseLinear, dense, top
-from autopeft.methods.tuners.wrapping import MergingLayer, WrappingConfig, WrappingTuner
+from autopeft.base.errors import AutopeftError
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.sparse import trained_entries
+from autopeft.methods.mechanisms.sparse_product import SparseLinear, dense, top
+from autopeft.methods.mechanisms.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 ADAPTER = "default"  # the adapter that a search trains
 

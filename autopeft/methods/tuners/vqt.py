@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from autopeft.methods.tuners.block import BlockLayer, text_tokens
+from autopeft.methods.mechanisms.block import BlockLayer, text_tokens
+from autopeft.methods.mechanisms.peft_registration import register
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 from autopeft.methods.tuners.prefix import eager_attention, key_width, redirected
-from autopeft.methods.tuners.registration import register
-from autopeft.methods.tuners.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
 ATTENTION = "autopeft_vqt"  # our name among transformers' attention functions
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read
 from autopeft.tasks.language import IGNORED, LanguageModelling, ends, log_likelihood, split_of
 from autopeft.tasks.metrics import exact_match, rouge_l

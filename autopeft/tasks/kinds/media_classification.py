@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kinds.classification import Classification
 
 CHUNK = 64  # rows that a processor is given at once

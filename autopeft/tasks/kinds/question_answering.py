@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.answer_metrics import answer_f1, exact_answer
 from autopeft.tasks.kind import Asked, Read, TaskKind
 

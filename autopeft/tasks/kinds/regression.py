@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
 from autopeft.tasks.metrics import neg_rmse, pearson, r2, spearman
 

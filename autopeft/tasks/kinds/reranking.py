@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
 from autopeft.tasks.ranking_metrics import mrr_at_10, ndcg_at_10
 

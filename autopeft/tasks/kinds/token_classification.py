@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autopeft.errors import AutopeftError
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
 from autopeft.tasks.tag_metrics import entity_f1, is_bio, tag_accuracy, tag_macro_f1
 

@@ -19,8 +19,16 @@ if what == "site":
 elif what in ("parse", "rows"):
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM
-    from trl import DatasetMixtureConfig, ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
-    from trl import get_dataset, get_peft_config
+    from trl import (
+        DatasetMixtureConfig,
+        ModelConfig,
+        ScriptArguments,
+        SFTConfig,
+        SFTTrainer,
+        TrlParser,
+        get_dataset,
+        get_peft_config,
+    )
 
     os.chdir(folder)
     parser = TrlParser((ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig))

@@ -1,0 +1,1 @@
+"""The ground floor: what many stations use and none owns."""

@@ -1,0 +1,46 @@
+"""Files and folders that are written whole or not at all. Imports no torch."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autopeft.base.errors import AutopeftError
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write beside the target, flush to disk, then rename: a kill or a full disk leaves the old file."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise AutopeftError(
+            f"{path} could not be written ({error.strerror}): free some space or choose another folder with --out."
+        ) from None
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside the final place to write into, renamed at the end: one under that name is always whole."""
+    beside = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent))
+        yield beside
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    except OSError as error:
+        raise AutopeftError(
+            f"The adapter could not be saved in {folder} ({error.strerror}): free some space or choose another --out."
+        ) from None
+    finally:
+        if beside:
+            shutil.rmtree(beside, ignore_errors=True)

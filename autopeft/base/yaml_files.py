@@ -1,0 +1,53 @@
+"""YAML files -> checked models: bundled or by path, with a suggestion for an unknown key. Imports no torch."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from autopeft.base.errors import AutopeftError, did_you_mean
+
+
+def bundled(folder: str, name: str) -> Path | None:
+    """A file of search_spaces/ or studies/ as installed with the package, or as it lies in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for root in (package, package.parent):
+        if (path := root / folder / f"{name}.yaml").is_file():
+            return path
+    return None
+
+
+def bundled_names(folder: str) -> list[str]:
+    """The names of the YAML files that come with autopeft in that folder."""
+    package = Path(__file__).resolve().parents[1]
+    return sorted({p.stem for root in (package, package.parent) for p in (root / folder).glob("*.yaml")})
+
+
+def read_yaml(name: str, folder: str) -> tuple[dict, Path]:
+    """Read a bundled file by name, or any file by path. Raises AutopeftError if it is missing or not a mapping."""
+    path = bundled(folder, name) or Path(name)
+    if not path.is_file():
+        raise AutopeftError(
+            f"There is no file or bundled entry '{name}' in {folder}/." + did_you_mean(name, bundled_names(folder))
+        )
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AutopeftError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise AutopeftError(f"{path.name} must hold 'key: value' lines, and it holds {type(data).__name__}.")
+    return data, path
+
+
+def validated(model: type[BaseModel], data: dict, where: str):
+    """Build a pydantic model; its first complaint becomes one sentence with a did-you-mean for unknown keys."""
+    try:
+        return model(**data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(x) for x in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise AutopeftError(f"Unknown key '{key}' in {where}." + did_you_mean(key, model.model_fields)) from None
+        raise AutopeftError(
+            f"'{key}' in {where}: {first['msg'][0].lower()}{first['msg'][1:]} (it is {first['input']!r})."
+        ) from None

@@ -1,0 +1,262 @@
+"""The commands that look before a search: trace, space, count, front, methods, procedures."""
+
+import json
+
+import click
+
+from autopeft.base.errors import AutopeftError
+from autopeft.base.progress import Progress
+from autopeft.cli.main import as_json, commands, quiet
+from autopeft.study.spec import StudySpec
+
+
+@commands.command()
+@click.option("--model", default="minilm-l6", show_default=True, help=StudySpec.model_fields["model"].description)
+@click.option("--data", default="rotten-tomatoes", show_default=True, help=StudySpec.model_fields["data"].description)
+@click.option("--text", help=StudySpec.model_fields["text"].description)
+@click.option("--text-pair", help=StudySpec.model_fields["text_pair"].description)
+@click.option("--label", help=StudySpec.model_fields["label"].description)
+@click.option("--task", help=StudySpec.model_fields["task"].description)
+@click.option(
+    "--importance", "scorer", default="trace", show_default=True, help="trace, gradient, variance, uniform or random."
+)
+@click.option(
+    "--gain",
+    type=click.Choice(["raw", "log", "scaling"]),
+    default="raw",
+    show_default=True,
+    help="Which gain makes the cut.",
+)
+@click.option(
+    "--basis",
+    help="Semantic bases of the trace: class-means, final-means, head or lm-head (the task's own if not given).",
+)
+@click.option("--rows", default=512, show_default=True, type=click.IntRange(min=8), help="Calibration rows.")
+@click.option("--max-trained", type=click.IntRange(min=1), help="Train at most this many layers.")
+@click.option("--seed", default=0, show_default=True)
+@as_json
+@quiet
+def trace(json_, quiet, **arguments) -> None:
+    """Score the layers: semantic trace analysis, or another scorer.
+
+    \b
+    Example: autopeft trace --model ./my-bert --data reviews.csv --json
+    """
+    import autopeft
+    from autopeft.importance import trace_json, trace_rows
+
+    scores = autopeft.trace(**arguments, progress=Progress(quiet=quiet))
+    if json_:
+        return click.echo(json.dumps(trace_json(scores), indent=1))
+    print_rows(
+        trace_rows(scores), f"{scores.scorer}: would freeze the lowest {scores.cut} of {len(scores.scores)} layers"
+    )
+    if "saving" in scores.details:
+        click.echo(f"Predicted saving of a training step: {100 * scores.details['saving']:.0f} %.")
+    if scores.warning:
+        click.echo(scores.warning)
+
+
+def print_rows(rows: list[dict], title: str) -> None:
+    """A list of equal dicts as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(
+            column, justify="right" if isinstance(rows[0][column], int | float) else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row.values()))
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=160)).print(table)
+
+
+@commands.group()
+def space() -> None:
+    """Look into the search spaces."""
+
+
+@space.command("list")
+def space_list() -> None:
+    """The spaces that come with autopeft."""
+    from autopeft.base.yaml_files import bundled_names
+    from autopeft.space.space_file import load_space
+
+    print_rows(
+        [{"space": n, "what": load_space(n).description} for n in bundled_names("search_spaces")], "search spaces"
+    )
+
+
+@space.command("show")
+@click.argument("name")
+@click.option(
+    "--model", default="minilm-l6", show_default=True, help="A folder with a config.json, a built-in or a hub name."
+)
+@click.option("--task", default="classification", show_default=True, help="Kind of task (`autopeft data tasks`).")
+@as_json
+def space_show(name, model, task, json_) -> None:
+    """A space's dimensions and its exact number of discrete configurations on a backbone.
+
+    \b
+    Example: autopeft space show default --model ./my-bert --json
+    """
+    from autopeft.backbone.sizes import shapes_of
+    from autopeft.space import build_space, load_space
+    from autopeft.tasks.kind import get_kind
+
+    built = build_space(name, load_space(name), shapes_of(model, task=get_kind(task).name))
+    if json_:
+        return click.echo(
+            json.dumps(
+                {
+                    "space": name,
+                    "model": model,
+                    "configurations": built.configurations,
+                    "assignments": built.assignments,
+                    "dimensions": built.dimensions(),
+                    "refused": built.refused,
+                    "refused_procedures": built.refused_procedures(),
+                },
+                indent=1,
+            )
+        )
+    rows = [
+        {
+            "parameter": d["name"],
+            "of": d["of"],
+            "values": f"{d['range'][0]:g} to {d['range'][1]:g}, log scale"
+            if "range" in d
+            else ", ".join(map(str, d["choices"])),
+        }
+        for d in built.dimensions()
+    ]
+    print_rows(rows, f"space '{name}' on {model}")
+    for method, why in built.refused.items():
+        click.echo(f"Left out: {method} ({why}).")
+    for procedure, methods_ in built.refused_procedures().items():
+        click.echo(f"Left out: {procedure} with " + "; ".join(f"{m} ({w})" for m, w in methods_.items()) + ".")
+    click.echo(
+        f"{built.configurations:,} discrete configurations ({built.assignments:,} parameter assignments), learning rate aside."
+    )
+
+
+@commands.command()
+@click.option(
+    "--model", default="minilm-l6", show_default=True, help="A folder with a config.json, a built-in or a hub name."
+)
+@click.option("--method", required=True, help="A method, or several joined by +.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting; also layers=0,2-4 and frozen_layers=3."
+)
+@click.option("--verbose", is_flag=True, help="Per module.")
+@as_json
+def count(model, method, settings, verbose, json_) -> None:
+    """Count a configuration's trainable parameters without training or building it.
+
+    \b
+    Example: autopeft count --model ./my-bert --method dcft --set kernel_size=8 --set target_modules=all-linear
+    """
+    import autopeft
+
+    given = {}
+    for pair in settings:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise AutopeftError(f"--set takes NAME=VALUE, such as rank=8, not '{pair}'.")
+        given[name.strip()] = value.strip()
+    counted = autopeft.count(model, method, given)
+    modules = counted.pop("modules")
+    if json_:
+        return click.echo(json.dumps({**counted, **({"modules": modules} if verbose else {})}, indent=1))
+    if verbose and modules:
+        print_rows([{"module": p, "trainable": n} for p, n in modules.items()], f"{method} on {model}")
+    click.echo(
+        f"{counted['trainable']:,} trainable parameters, {counted['percent']:.4f} % of {counted['total']:,}; "
+        f"the task head has {counted['head']:,} more."
+    )
+
+
+@commands.command()
+@click.option("--points", required=True, type=click.Path(), help="A CSV file, one row per result.")
+@click.option("--minimize", required=True, multiple=True, metavar="COLUMN", help="A column to minimise.")
+@click.option("--maximize", required=True, multiple=True, metavar="COLUMN", help="A column to maximise.")
+@click.option("--out", type=click.Path(), help="Also write the figure as an HTML file.")
+@as_json
+def front(points, minimize, maximize, out, json_) -> None:
+    """Draw and print the Pareto front of anybody's table of results.
+
+    \b
+    Example: autopeft front --points runs.csv --minimize trainable --maximize test_accuracy --out front.html
+    """
+    from autopeft.front.points import print_points_front
+
+    print_points_front(points, minimize, maximize, out, json_)
+
+
+@commands.command()
+@click.option("--model", help="Say which of them fit this backbone.")
+def methods(model) -> None:
+    """The fine-tuning methods: what they are, their settings, their papers."""
+    from autopeft.methods import REGISTRY, refusal
+
+    shapes = None
+    if model:
+        from autopeft.backbone.sizes import shapes_of
+
+        shapes = shapes_of(model)
+    rows = [
+        {
+            "method": m.name,
+            "title": m.title,
+            "settings": ", ".join(m.hyperparameters) or "none",
+            "learning rate": "{:g} to {:g}".format(*m.learning_rate),
+            "paper": m.paper,
+            **({"fits": refusal(m.name, shapes) or "yes"} if shapes else {}),
+        }
+        for m in REGISTRY.values()
+    ]
+    print_rows(rows, "methods")
+
+
+@commands.command()
+@click.option("--model", help="Say which methods each can train on this backbone.")
+@as_json
+def procedures(model, json_) -> None:
+    """The training procedures: how a method's parameters are trained, their settings, their papers.
+
+    \b
+    A search space names those to search under `procedures:`, beside plain training.
+    Example: autopeft procedures --model ./my-bert --json
+    """
+    from autopeft.methods import REGISTRY as METHODS
+    from autopeft.methods import refusal
+    from autopeft.procedures import REGISTRY
+
+    fitting = []
+    if model:
+        from autopeft.backbone.sizes import shapes_of
+
+        shapes = shapes_of(model)
+        fitting = [m for m in METHODS if not refusal(m, shapes)]
+    rows = [
+        {
+            "procedure": p.name,
+            "title": p.title,
+            "settings": {name: list(choices) for name, choices in p.hyperparameters.items()},
+            "defaults": p.defaults,
+            "paper": p.paper,
+            **({"trains": [m for m in fitting if not p.refuses((m,), shapes)]} if model else {}),
+        }
+        for p in REGISTRY.values()
+    ]
+    if json_:
+        return click.echo(json.dumps(rows, indent=1))
+    print_rows(
+        [
+            {k: ", ".join(v) or "none" if isinstance(v, dict | list) else v for k, v in row.items() if k != "defaults"}
+            for row in rows
+        ],
+        "training procedures",
+    )

@@ -1,0 +1,109 @@
+"""The scripts for AdapterHub's adapters: one writes the rows, the other trains on them. Imports no torch."""
+
+from autopeft.base.recipe import WARMUP
+from autopeft.export.mechanisms.rows import FILES, arguments
+from autopeft.export.mechanisms.toolkit import Case
+
+ADAPTER = "autopeft"
+
+
+def tokens_script(case: Case) -> str:
+    """data.py: the study's own tokens, so that the training needs no autopeft."""
+    spec = case.spec
+    pattern = f", pattern={spec['pattern']!r}" if spec.get("pattern") else ""
+    return f'''"""Writes the study's rows as {" and ".join(FILES.values())}: token ids and the index of the class. Needs autopeft."""
+
+import json
+from pathlib import Path
+
+from autopeft.tasks import load_task
+from autopeft.tasks.tokens import tokenise
+from transformers import AutoTokenizer
+
+task = load_task({arguments(case)})
+tokenizer = AutoTokenizer.from_pretrained({case.model!r})
+tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+tokens = tokenise(task, tokenizer, {spec["max_length"]}{pattern})
+for part, name in {FILES!r}.items():
+    split = getattr(tokens, part)
+    with open(Path(__file__).parent / name, "w", encoding="utf-8") as file:
+        for i, label in enumerate(split.labels.tolist()):
+            row = {{"input_ids": split.input_ids[i].tolist(), "labels": label}}
+            if split.token_type_ids is not None:
+                row["token_type_ids"] = split.token_type_ids[i].tolist()
+            file.write(json.dumps(row) + "\\n")
+'''
+
+
+def train_script(case: Case) -> str:
+    """train.py: needs adapters and not autopeft."""
+    spec = case.spec
+    return f'''"""Trains {case.configuration} with AdapterHub's adapters; the rows are those that data.py wrote."""
+
+import json
+from pathlib import Path
+
+import adapters
+import torch
+from adapters import AdapterConfig, AdapterTrainer
+from datasets import load_dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    TrainingArguments,
+    get_linear_schedule_with_warmup,
+)
+
+HEAD = {list(case.shapes.head_modules)!r}
+STEPS = {case.steps}
+here = Path(__file__).parent
+
+
+def adapted(model):
+    """The model with the adapter of adapter.json, which alone is trained, and the task head."""
+    adapters.init(model)
+    model.add_adapter({ADAPTER!r}, config=AdapterConfig.load(json.loads((here / "adapter.json").read_text())))
+    model.train_adapter({ADAPTER!r})
+    for path in HEAD:
+        model.get_submodule(path).requires_grad_(True)
+    return model
+
+
+def main():
+    tokenizer = AutoTokenizer.from_pretrained({case.model!r})
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = AutoModelForSequenceClassification.from_pretrained({case.model!r}, num_labels={len(case.labels)})
+    model.config.pad_token_id = tokenizer.pad_token_id
+    adapted(model)
+    heads = {{id(p) for path in HEAD for p in model.get_submodule(path).parameters()}}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {{"params": [p for p in trained if id(p) not in heads], "lr": {case.learning_rate!r}}},
+        {{"params": [p for p in trained if id(p) in heads], "lr": {case.head_learning_rate!r}}},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+    trainer = AdapterTrainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir="adapter",
+            max_steps=STEPS,
+            per_device_train_batch_size={spec["batch_size"]},
+            max_grad_norm=1.0,
+            seed={spec["seed"]},
+            bf16={case.precision == "bf16"},
+            save_strategy="no",
+            report_to="none",
+        ),
+        train_dataset=load_dataset("json", data_files=str(here / {FILES["train"]!r}), split="train"),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        optimizers=(optimizer, get_linear_schedule_with_warmup(optimizer, max(1, round({WARMUP} * STEPS)), STEPS)),
+    )
+    trainer.train()
+    model.save_adapter("adapter", {ADAPTER!r})
+    torch.save({{path: model.get_submodule(path).state_dict() for path in HEAD}}, "adapter/task_head.pt")
+
+
+if __name__ == "__main__":
+    main()
+'''

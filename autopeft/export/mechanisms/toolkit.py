@@ -1,0 +1,186 @@
+"""What a toolkit is given, what it answers, and the registry of toolkits. Imports no torch."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from autopeft.backbone.resolve import BUILTIN, resolve
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.recipe import warmup_steps
+from autopeft.configuration import Configuration
+from autopeft.export.mechanisms.beyond import beyond_parameters
+from autopeft.methods import Method, count, get_method, peft_fields
+from autopeft.study.records import StudyResult
+from autopeft.tasks.kind import get_kind
+
+REGISTRY: dict[str, "Toolkit"] = {}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration of a study, with all that a toolkit's files say."""
+
+    name: str  # "trial 7"
+    configuration: Configuration
+    shapes: BackboneShapes
+    spec: dict  # the study's YAML, defaults filled in
+    task: dict  # Task.summary()
+    environment: dict = field(default_factory=dict)
+    folder: str = ""  # the study's
+
+    @classmethod
+    def of(cls, result: StudyResult, name: str, configuration: Configuration) -> "Case":
+        return cls(name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder)
+
+    @property
+    def kind(self) -> str:
+        """What is learnt: "classification", or another kind of task."""
+        return self.task.get("kind") or self.spec.get("task") or "classification"
+
+    @property
+    def classifies(self) -> bool:
+        return self.kind == "classification"
+
+    @property
+    def generates(self) -> bool:
+        """Whether the task trains the language model itself, without a head of its own."""
+        return get_kind(self.kind).peft_task_type == "CAUSAL_LM"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(map(str, self.task.get("classes", ())))
+
+    @property
+    def model(self) -> str:
+        """What a toolkit finds the checkpoint by, wherever it is started: a folder's whole path or a hub name."""
+        return resolve(self.spec["model"]) if self.spec["model"] in BUILTIN else whole_path(self.spec["model"])
+
+    @property
+    def data(self) -> str:
+        return whole_path(self.spec["data"])
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return tuple(map(get_method, self.configuration.methods))
+
+    @cached_property
+    def fields(self) -> dict:
+        """The peft config as a dict, for the study's kind of task."""
+        return peft_fields(self.configuration, self.shapes)
+
+    @property
+    def adapter_fields(self) -> dict:
+        """The peft config of the adapters on a language model: without the task head and the kind of task."""
+        saved = [path for path in self.fields["modules_to_save"] if path not in self.shapes.head_modules]
+        rest = {k: v for k, v in self.fields.items() if k not in ("task_type", "modules_to_save")}
+        return {**rest, "modules_to_save": saved} if saved else rest
+
+    @property
+    def trainable(self) -> int:
+        """Trainable parameters, the task head left out."""
+        return count(self.configuration, self.shapes)
+
+    @property
+    def learning_rate(self) -> float:
+        return self.configuration.learning_rate
+
+    @property
+    def head_learning_rate(self) -> float:
+        """The linear probe trains nothing but the head, at its own rate."""
+        return self.learning_rate if self.configuration.method == "head_only" else self.spec["head_learning_rate"]
+
+    @property
+    def steps(self) -> int:
+        return self.spec["full_steps"]
+
+    @property
+    def format(self) -> str:
+        """ "fp32" or "bf16": what the frozen backbone was in when the study trained, else what was asked for."""
+        measured = self.environment.get("precision", {}).get("format")
+        return measured or ("fp32" if self.spec["precision"] == "auto" else self.spec["precision"])
+
+    @property
+    def warmup_steps(self) -> int:
+        return warmup_steps(self.steps)
+
+    @property
+    def precision(self) -> str:
+        """The same for a file that names no device: on a CPU transformers' Trainer refuses bf16 unless told of it."""
+        return "fp32" if self.environment.get("device", "cpu") == "cpu" else self.format
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """What is lost, a sentence each, where only the parameters of the peft config are trained by a usual loop."""
+        return beyond_parameters(self.configuration)
+
+    @property
+    def instead(self) -> str:
+        """What a usual loop trains of the peft config: of ranks that the data decide, the mean for every module."""
+        if self.fields["peft_type"] == "LORA" and any(m.needs_statistics for m in self.methods):
+            return f"LoRA of rank {self.fields['r']} in the same modules"
+        return f"the parameters of {self.configuration.method}, all of them at every step"
+
+
+def whole_path(name: str) -> str:
+    return str(Path(name).expanduser().resolve()) if Path(name).expanduser().exists() else name
+
+
+@dataclass(frozen=True)
+class Written:
+    """A toolkit's answer: its files and what they do not hold, or why there are none."""
+
+    files: dict[str, str] = field(default_factory=dict)  # name -> text
+    command: str = ""  # runs the training from inside the folder
+    losses: tuple[str, ...] = ()  # a sentence each
+    nearest: str = ""  # what is trained instead, where something is lost
+    reason: str = ""  # one sentence: why the toolkit cannot do it; then there are no files
+
+    @property
+    def verdict(self) -> str:
+        return "unsupported" if self.reason else "lossy" if self.losses else "lossless"
+
+
+class Toolkit:
+    """A program that trains a configuration from files of its own. A subclass that sets `name` registers itself."""
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str]  # as its makers write it: "LLaMA-Factory"
+    what: ClassVar[str]  # one line for the table of toolkits: what is written for it
+    needs: ClassVar[str]  # what has to be installed: "llamafactory 0.9.5"
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            REGISTRY[cls.name] = cls()
+
+    def write(self, case: Case) -> Written:
+        """The files as text; nothing is written yet, no torch is loaded and no toolkit is asked for."""
+        raise NotImplementedError
+
+    def generates(self, case: Case) -> tuple[str, tuple[str, ...]]:
+        """(reason or "", losses) of a toolkit that trains causal language models only."""
+        if not case.shapes.is_decoder:
+            encoder = f"{case.spec['model']} is a {case.shapes.model_type} encoder"
+            return f"{self.title} trains language models that generate, and {encoder}.", ()
+        if case.kind == "choice":
+            return "", (
+                f"The options are not compared: {self.title} trains the likelihood of the right one alone, and of the end after it.",
+            )
+        if case.generates:
+            return "", ()
+        if not case.classifies:
+            return f"{self.title} trains language models that generate, and the study's task is {case.kind}.", ()
+        head = ", ".join(case.shapes.head_modules)
+        return "", (
+            f"The classification head ({head}) is not trained: {self.title} trains the language model itself, "
+            "which learns to write a class's word after the text.",
+        )
+
+
+def get_toolkit(name: str) -> Toolkit:
+    """The registered toolkit of that name. Raises AutopeftError with the nearest name."""
+    if name not in REGISTRY:
+        raise AutopeftError(f"Unknown toolkit '{name}'." + did_you_mean(name, REGISTRY))
+    return REGISTRY[name]

@@ -1,0 +1,112 @@
+"""Reselection: trained entries that change their places while a run trains. Imports no torch."""
+
+from collections.abc import Callable
+
+from autopeft.methods.mechanisms.dynamics import Dynamics
+
+
+class Entries:
+    """The trained entries of one layer: values, indices and age, each (k,), and AdamW's moments of them.
+
+    AdamW knows one number of steps for a whole tensor. Here each entry has its own, since when it is trained, and the
+    moments are corrected by that: an entry that begins late takes a first step of the size of every first step.
+    """
+
+    def __init__(self, layer, optimiser):
+        from autopeft.methods.tuners.sparse import ADAPTER
+
+        self.layer, self.optimiser, self.adapter = layer, optimiser, ADAPTER
+        self.values, self.indices = layer.sparse_values[ADAPTER], layer.sparse_indices[ADAPTER]
+        self.age = self.values.detach() * 0
+        self.number = self.filled = self.values.numel()  # the first `filled` places are taken
+        self.candidates = self.seen = None  # entries that are watched (c,), and their gradient in this step
+
+    @property
+    def weight(self):
+        return self.layer.get_base_layer().weight.detach()
+
+    @property
+    def moments(self) -> tuple:
+        """(first, second), or () before the first step."""
+        state = self.optimiser.state.get(self.values, {})
+        return (state["exp_avg"], state["exp_avg_sq"]) if state else ()
+
+    def delta(self):
+        return self.layer.get_delta(self.adapter)
+
+    def replace(self, places, indices, moments: tuple = (0.0, 0.0), age: int = 0) -> None:
+        """Train other entries at these places: from zero, with the moments and the age they are given."""
+        self.indices[places] = indices.to(self.indices.dtype)
+        self.values.data[places] = 0.0
+        self.age[places] = float(age)
+        for mine, given in zip(self.moments, moments):
+            mine[places] = given
+
+    def move(self, indices) -> None:
+        """Train the entries at these indices (k,): those that are trained already go on as they are."""
+        import torch
+
+        indices = indices.to(self.indices.dtype)
+        gone = (~torch.isin(self.indices, indices)).nonzero().flatten()
+        self.replace(gone, indices[~torch.isin(indices, self.indices)])
+
+    def watch(self, number: int, score: Callable) -> None:
+        """From the next backward pass on, follow the `number` best entries that are not trained: score(gradient)."""
+
+        def see(gradient):
+            from autopeft.methods.mechanisms.sparse_product import top
+
+            flat = gradient.flatten().float()
+            if self.candidates is None:
+                scores = score(flat).index_fill(0, self.indices[: self.filled].long(), -1.0)
+                self.candidates = top(scores, min(number, flat.numel() - self.filled))
+            now = flat[self.candidates]
+            self.seen = now if self.seen is None else self.seen + now
+
+        self.layer.observe = see
+
+    def correct(self, before) -> None:
+        """Redo AdamW's step from the values before it, the moments corrected by each entry's age."""
+        group = next(g for g in self.optimiser.param_groups if any(p is self.values for p in g["params"]))
+        (beta1, beta2), (first, second) = group["betas"], self.moments
+        self.age += 1
+        root = (second / (1 - beta2**self.age)).sqrt() + group["eps"]
+        self.values.data.copy_(before - group["lr"] * first / (1 - beta1**self.age) / root)
+
+
+class Reselection(Dynamics):
+    """Keeps each entry's age and indices; subclasses move entries between steps."""
+
+    def __init__(self, session, settings):
+        from autopeft.methods.tuners.sparse import sparse_layers
+
+        super().__init__(session, settings)
+        self.entries = [Entries(x, session.run.optimiser) for x in sparse_layers(session.model).values()]
+        self.before: list = []
+
+    def before_update(self, step):
+        self.before = [entries.values.detach().clone() for entries in self.entries]
+
+    def after_update(self, step):
+        for entries, before in zip(self.entries, self.before):
+            if entries.values.grad is not None:  # a procedure may have let these rest
+                entries.correct(before)
+
+    def state(self):
+        return {
+            f"{number}.{name}": value
+            for number, entries in enumerate(self.entries)
+            for name, value in self.remembered(entries).items()
+        }
+
+    def load(self, tensors):
+        for number, entries in enumerate(self.entries):
+            prefix = f"{number}."
+            self.recall(entries, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+
+    def remembered(self, entries: Entries) -> dict:
+        return {"indices": entries.indices, "age": entries.age}
+
+    def recall(self, entries: Entries, tensors: dict) -> None:
+        entries.indices.copy_(tensors["indices"])
+        entries.age.copy_(tensors["age"])

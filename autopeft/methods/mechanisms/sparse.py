@@ -1,0 +1,58 @@
+"""Sparse deltas: k numbers at k places of each adapted weight are trained. A subclass says which. Imports no torch."""
+
+from autopeft.methods.mechanisms.method import TARGETS, Method
+
+
+def trained_entries(density: float, numbers: int) -> int:
+    """How many of a weight's numbers are trained: its share, and at least one."""
+    return max(1, round(density * numbers))
+
+
+def among_largest(scores: dict, number: int) -> dict[str, int]:
+    """Path -> scores (n,): path -> how many of the `number` largest of all lie in it."""
+    import torch
+
+    pooled = torch.cat(list(scores.values()))
+    chosen = pooled.topk(min(number, len(pooled))).indices
+    ends = torch.tensor([len(x) for x in scores.values()], device=chosen.device).cumsum(0)
+    found = torch.bucketize(chosen, ends, right=True).bincount(minlength=len(scores))
+    return dict(zip(scores, found.tolist()))
+
+
+class Sparse(Method):
+    """The same share of every adapted weight: the entries that `scores` puts highest."""
+
+    hyperparameters = {"density": (0.001, 0.003, 0.01, 0.03, 0.1), "target_modules": TARGETS}
+    defaults = {"density": 0.01, "target_modules": "all-linear"}
+    # Papers with thousands of steps use 1e-5 to 2e-4; of some hundred steps each has to go further.
+    learning_rate = (1e-4, 1e-2)
+    mergeable = True
+    bypasses_linear = True
+
+    def count(self, settings, layers, shapes):
+        return {
+            x.path: trained_entries(settings["density"], x.in_features * x.out_features)
+            for x in shapes.select(settings["target_modules"], layers)
+        }
+
+    def peft_fields(self, settings, layers, shapes):
+        return {
+            "peft_type": "SPARSE",
+            "density": settings["density"],
+            "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
+        }
+
+    def after_attach(self, model, settings, layers, statistics, seed):
+        import torch
+
+        from autopeft.methods.mechanisms.sparse_product import top
+        from autopeft.methods.tuners.sparse import ADAPTER, sparse_layers
+
+        generator = torch.Generator().manual_seed(seed)
+        for path, layer in sparse_layers(model).items():
+            scores = self.scores(path, layer.get_base_layer().weight.detach(), settings, statistics, generator)
+            layer.select(ADAPTER, top(scores, layer.sparse_values[ADAPTER].numel()))
+
+    def scores(self, path: str, weight, settings, statistics, generator):
+        """A number for each entry of the weight at that path, in its layout: the largest are trained."""
+        raise NotImplementedError

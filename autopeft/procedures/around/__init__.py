@@ -1,1 +1,0 @@
-"""Changes to an attached model for the length of a run. Files here import torch, so procedures import them late."""

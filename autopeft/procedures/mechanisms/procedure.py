@@ -1,0 +1,83 @@
+"""The small interface every training procedure implements, and the registry. Imports no torch."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import ClassVar
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.tasks.kind import get_kind
+
+REGISTRY: dict[str, "Procedure"] = {}
+
+
+class Procedure:
+    """A way to train whatever a method trains. A subclass that sets `name` registers itself (one file each).
+
+    `hyperparameters` maps a setting to its discrete choices, `defaults` gives each a value. A procedure acts through
+    one of three places: `around` changes the attached model for the whole run, its evaluations included; `dynamics`
+    acts between steps; `gradients` replaces the forward and backward pass of a step.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str]  # as the field writes it: "LISA"
+    paper: ClassVar[str]  # "Pan et al. 2024, arXiv 2403.17919"
+    hyperparameters: ClassVar[dict[str, tuple]] = {}
+    defaults: ClassVar[dict] = {}
+    needs_whole_backbone: ClassVar[bool] = False  # acts below the lowest adapted block: no prefix may be stored
+    in_parts: ClassVar[bool] = True  # a step's gradients are the mean of those of its rows, so it can be taken in parts
+    repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
+    learning_rate_factor: ClassVar[float] = 1.0  # its steps want the method's range of rates times this
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            REGISTRY[cls.name] = cls()
+
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
+        """Why this procedure cannot train these methods on this backbone (one clause), or None if it can."""
+        return None
+
+    def around(self, model, configuration, shapes: BackboneShapes):
+        """A context manager: what is changed about the attached model while it trains and is scored."""
+        return nullcontext()
+
+    def dynamics(self, session, settings: Mapping):
+        """What happens around the steps of a run (a `Dynamics`), or None."""
+        return None
+
+    def gradients(self, session, rows, settings: Mapping):
+        """The losses (1,) of a batch's row numbers (B,), detached or not, with the gradients in place."""
+        losses = session.losses(rows)
+        losses.sum().backward()
+        return losses
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether the attached model computes something else while it trains and is scored."""
+        return type(self).around is not Procedure.around
+
+    @property
+    def own_gradients(self) -> bool:
+        return type(self).gradients is not Procedure.gradients
+
+
+def only_classes(shapes: BackboneShapes) -> str | None:
+    """Why a procedure that reads the logits of classes does not fit the task; None if it does."""
+    kind = get_kind(shapes.task)
+    return None if kind.classes else f"it is for classes, not for {kind.title}"
+
+
+def only_rows(shapes: BackboneShapes) -> str | None:
+    """Why a procedure that drops or moves tokens does not fit the task; None if it does."""
+    kind = get_kind(shapes.task)
+    if kind.modality != "text":
+        return f"it drops or moves words, and {kind.title} reads none"
+    return None if kind.row_level else f"in {kind.title} tokens have labels of their own"
+
+
+def get_procedure(name: str) -> Procedure:
+    """The registered procedure of that name. Raises AutopeftError with the nearest name."""
+    if name not in REGISTRY:
+        raise AutopeftError(f"Unknown procedure '{name}'." + did_you_mean(name, REGISTRY))
+    return REGISTRY[name]

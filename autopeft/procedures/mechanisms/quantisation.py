@@ -1,0 +1,143 @@
+"""Linears of an attached model -> linears whose weights and inputs are rounded, with straight-through gradients.
+
+RoSTE, Wei et al. 2025, arXiv 2502.09003: y = Q(W R) Q(R x), R = identity or a Hadamard rotation, chosen per linear.
+R is symmetric and orthogonal, so y = (Q(W R) R)(R Q(R x)): both factors are rounded in place, in the backbone's own
+basis, and whatever reads the weight itself sees the rounded one. Shapes: W (o, i), x (..., i).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from autopeft.procedures.mechanisms.innermost import module_at
+
+BLOCK = 256  # largest block of a rotation: dense products with small blocks beat a fast transform in Python
+CALIBRATION = (8, 32)  # texts and tokens on which the rotations are chosen
+FULL = 16  # bits from which on nothing is rounded
+
+
+@contextmanager
+def quantised(model, paths, weight_bits: int, activation_bits: int) -> Iterator[dict[str, bool]]:
+    """Round the linears at these paths for the length of a with block; gives path -> whether it is rotated."""
+    linears = {path: module_at(model, path) for path in paths}
+    inputs = calibrate(model, linears)
+    kept = {m: m.weight.data for m in linears.values() if not m.weight.requires_grad}
+    rotated = {}
+    try:
+        for path, module in linears.items():
+            rotate = best_rotation(matrix(module), inputs[path], weight_bits, activation_bits)
+            rotated[path] = rotate is hadamard
+            if module in kept:
+                rounded = rotated_back(matrix(module).float(), rotate, weight_bits).to(module.weight.dtype)
+                module.weight.data = rounded.T.contiguous() if isinstance(module, Conv1D) else rounded
+            module.forward = rounding(module, rotate, weight_bits, activation_bits)
+        yield rotated
+    finally:
+        for module in linears.values():
+            vars(module).pop("forward", None)
+        for module, weight in kept.items():
+            module.weight.data = weight
+
+
+def rounding(module: nn.Module, rotate, weight_bits: int, activation_bits: int):
+    """The forward of a linear on rounded inputs; a weight that trains is rounded at every pass."""
+    plain = module.forward
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        x = straight_through(x, rotate, activation_bits)
+        if not module.weight.requires_grad:
+            return plain(x)
+        return F.linear(x, straight_through(matrix(module), rotate, weight_bits), module.bias)
+
+    return forward
+
+
+def matrix(module: nn.Module) -> torch.Tensor:
+    """The weight as (o, i): Conv1D stores the transpose."""
+    return module.weight.T if isinstance(module, Conv1D) else module.weight
+
+
+def straight_through(x: torch.Tensor, rotate, bits: int) -> torch.Tensor:
+    """x rounded, with the gradient of x itself."""
+    if bits >= FULL:
+        return x
+    rounded = rotated_back(x.detach().float(), rotate, bits).to(x.dtype)
+    return x + (rounded - x).detach()
+
+
+def rotated_back(x: torch.Tensor, rotate, bits: int) -> torch.Tensor:
+    return x if bits >= FULL else rotate(rounded(rotate(x), bits))
+
+
+def rounded(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """Symmetric rounding to 2^bits - 1 levels, one scale per row (per output of a weight, per token)."""
+    levels = 2 ** (bits - 1) - 1
+    scale = (x.abs().amax(-1, keepdim=True) / levels).clamp(min=torch.finfo(x.dtype).tiny)
+    return (x / scale).round() * scale
+
+
+def identity(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+def hadamard(x: torch.Tensor) -> torch.Tensor:
+    """Rotate the last axis (..., i) block by block; a block is the largest power of two that divides i, up to BLOCK."""
+    size = min(x.shape[-1] & -x.shape[-1], BLOCK)
+    return (x.unflatten(-1, (-1, size)) @ rotation(size, x.dtype, x.device)).flatten(-2)
+
+
+@cache
+def rotation(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Sylvester's Hadamard matrix (size, size), size a power of two, scaled to be orthogonal."""
+    matrix = torch.ones(1, 1, dtype=dtype, device=device)
+    while len(matrix) < size:
+        matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
+    return matrix * size**-0.5
+
+
+@torch.no_grad()
+def best_rotation(weight: torch.Tensor, x: torch.Tensor, weight_bits: int, activation_bits: int):
+    """identity or hadamard: whichever leaves the smaller error in the output for inputs x (N, i)."""
+    weight, x = weight.float(), x.float()
+    exact = F.linear(x, weight)
+
+    def error(rotate) -> float:
+        return (
+            (F.linear(rotated_back(x, rotate, activation_bits), rotated_back(weight, rotate, weight_bits)) - exact)
+            .norm()
+            .item()
+        )
+
+    return min((identity, hadamard), key=error)
+
+
+@torch.no_grad()
+def calibrate(model, linears: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """Path -> inputs (N, i) of each linear on tokens drawn at random: outlying features hardly depend on the text.
+
+    The adapters are at their start here, in a resumed run too, so that it chooses the same rotations.
+    """
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(path):
+        def hook(_, given):
+            seen[path] = given[0].flatten(0, -2)
+
+        return hook
+
+    hooks = [m.register_forward_pre_hook(keep(p)) for p, m in linears.items()]
+    base = model.get_base_model()
+    tokens = torch.randint(base.config.vocab_size, CALIBRATION, generator=torch.Generator().manual_seed(0))
+    half = next(p.dtype for p in base.parameters() if not p.requires_grad) == torch.bfloat16
+    try:
+        with torch.autocast(base.device.type, torch.bfloat16, enabled=half):
+            model(input_ids=tokens.to(base.device), attention_mask=torch.ones_like(tokens).to(base.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen

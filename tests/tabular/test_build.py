@@ -1,0 +1,66 @@
+"""A table of truths is built run by run on real weights, and a build that was killed goes on."""
+
+import pytest
+
+from autopeft.base.errors import AutopeftError
+from autopeft.base.progress import Progress
+from autopeft.prepare import prepare
+from autopeft.study.spec import load_spec
+from autopeft.tabular.benchmark import TruthTable
+from autopeft.tabular.build import build_table, rungs_of
+from autopeft.tabular.sample import spread_sample
+
+SMALL = {
+    "train_rows": 48,
+    "validation_rows": 20,
+    "test_rows": 20,
+    "max_length": 16,
+    "full_steps": 4,
+    "batch_size": 8,
+    "seeds": 2,
+    "precision": "fp32",
+    "workers": 1,
+}
+MEASURED = ["configuration", "seed", "step", "train_loss", "validation_loss", "validation_score", "test_loss"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tables") / "small.csv"
+    build_table(prepare(load_spec("benchmark", SMALL)), path, 3, Progress(quiet=True))
+    return path
+
+
+def test_every_run_has_every_rung_and_one_test_score(built):
+    table = TruthTable.read(built)
+    assert len(table.finished()) == 6 and len(table.rows) == 6 * len(rungs_of(4))
+    last = table.rows[table.rows["step"] == 4]
+    assert last["test_score"].between(0, 1).all() and table.rows["test_score"].notna().sum() == 6
+    sample = spread_sample(prepare(load_spec("benchmark", SMALL)).space(), 3, 0)
+    assert set(table.configurations().values()) == set(sample)
+    assert {"trace", "gradient"} == set(table.about["scores"])
+
+
+def test_a_killed_build_goes_on_and_ends_the_same(built, tmp_path):
+    path = tmp_path / "small.csv"
+    path.with_suffix(".json").write_bytes(built.with_suffix(".json").read_bytes())
+    whole = built.read_text()
+    path.write_text(whole[: int(len(whole) * 0.6)])
+    build_table(prepare(load_spec("benchmark", SMALL)), path, 3, Progress(quiet=True))
+    order = ["configuration", "seed", "step"]
+    one, again = (TruthTable.read(p).rows[MEASURED].sort_values(order, ignore_index=True) for p in (built, path))
+    assert one.equals(again)
+
+
+def test_another_studys_table_is_refused(built):
+    with pytest.raises(AutopeftError, match="table with full_steps=4 and this command asks for full_steps=8"):
+        build_table(prepare(load_spec("benchmark", {**SMALL, "full_steps": 8})), built, 3, Progress(quiet=True))
+
+
+def test_the_sample_is_spread(minilm):
+    space = prepare(load_spec("benchmark", SMALL)).space()
+    sample = spread_sample(space, 40, 0)
+    methods = [c.method for c in sample]
+    assert len(set(sample)) == 40 and sorted(methods[:10]) == sorted(b.name for b in space.affordable())
+    assert methods.count("head_only") == 2 and max(methods.count(m) for m in set(methods)) <= 5
+    assert {c.frozen_layers for c in sample} == {0, 1, 2, 3, 4, 5, None}
