@@ -1,10 +1,18 @@
-"""Points -> non-dominated points, hypervolume, knee. Every objective is minimised. Imports no torch."""
+"""Pareto arithmetic in any number of dimensions: every column of the points is a cost, lower is better."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def non_dominated(points: np.ndarray) -> np.ndarray:
-    """(N, M) -> mask (N,): no other point is as good everywhere and better somewhere; of equal points the first stays."""
+def non_dominated(points: ArrayLike) -> np.ndarray:
+    """The points that no other point is as good as everywhere and better somewhere.
+
+    Args:
+        points: costs (N, M).
+
+    Returns:
+        A mask (N,). Of equal points the first one stays.
+    """
     points = np.asarray(points, dtype=float)
     keep = np.ones(len(points), dtype=bool)
     for i, point in enumerate(points):
@@ -14,35 +22,15 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
     return keep
 
 
-def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
-    """The area (M = 2) that the points dominate below the reference; points beyond it add nothing."""
-    points, reference = np.asarray(points, dtype=float).reshape(-1, 2), np.asarray(reference, dtype=float)
-    inside = points[(points < reference).all(axis=1)]
-    front = inside[non_dominated(inside)]
-    front = front[np.argsort(front[:, 0])]
-    right = np.append(front[1:, 0], reference[0])
-    return float(((right - front[:, 0]) * (reference[1] - front[:, 1])).sum())
+def ranks(points: ArrayLike) -> np.ndarray:
+    """Non-dominated ranks: 0 for the front, 1 for the front of the rest, and so on.
 
+    Args:
+        points: costs (N, M).
 
-def contributions(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """(N, 2) -> (N,): the hypervolume that each point alone adds."""
-    points = np.asarray(points, dtype=float)
-    whole = hypervolume(points, reference)
-    return np.array([whole - hypervolume(np.delete(points, i, axis=0), reference) for i in range(len(points))])
-
-
-def knee(points: np.ndarray) -> int:
-    """(N, 2) of a front -> the index of the point farthest below the line between the two ends, scaled to a unit square."""
-    points = np.asarray(points, dtype=float)
-    span = np.ptp(points, axis=0)
-    if len(points) < 3 or (span == 0).any():
-        return int(np.argmin(points[:, 1]))
-    unit = (points - points.min(axis=0)) / span
-    return int(np.argmin(unit.sum(axis=1)))
-
-
-def ranks(points: np.ndarray) -> np.ndarray:
-    """(N, M) -> (N,): 0 for the front, 1 for the front of the rest, and so on (equal points share a rank)."""
+    Returns:
+        Ranks (N,). Equal points share a rank.
+    """
     points = np.asarray(points, dtype=float)
     one, other = points[:, None], points[None]
     dominates = (one <= other).all(axis=2) & (one < other).any(axis=2)
@@ -52,3 +40,60 @@ def ranks(points: np.ndarray) -> np.ndarray:
         found[left & ~dominates[left].any(axis=0)] = rank
         rank += 1
     return found
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
+    """The volume that the points dominate below the reference point.
+
+    Args:
+        points: costs (N, M).
+        reference: the corner (M,) where the volume ends; points beyond it add nothing.
+
+    Returns:
+        The volume, summed over slices between neighbouring values of the last objective.
+    """
+    reference = np.asarray(reference, dtype=float)
+    points = np.asarray(points, dtype=float).reshape(-1, len(reference))
+    inside = points[(points < reference).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    if len(reference) == 1:
+        return float(reference[0] - inside.min())
+    front = inside[non_dominated(inside)]
+    front = front[np.argsort(front[:, -1], kind="stable")]
+    thickness = np.diff(np.append(front[:, -1], reference[-1]))
+    areas = [hypervolume(front[: i + 1, :-1], reference[:-1]) if t else 0.0 for i, t in enumerate(thickness)]
+    return float(np.dot(areas, thickness))
+
+
+def contributions(points: ArrayLike, reference: ArrayLike) -> np.ndarray:
+    """The hypervolume that each point alone adds.
+
+    Args:
+        points: costs (N, M).
+        reference: the corner (M,) where the volume ends.
+
+    Returns:
+        Volumes (N,).
+    """
+    points = np.asarray(points, dtype=float)
+    whole = hypervolume(points, reference)
+    return np.array([whole - hypervolume(np.delete(points, i, axis=0), reference) for i in range(len(points))])
+
+
+def knee(points: ArrayLike) -> int:
+    """The point of a front where giving up more of one cost stops paying in the others.
+
+    Args:
+        points: costs (N, M) of the members of a front, N > 0.
+
+    Returns:
+        The index of the point nearest to the best corner in the L1 norm, with every cost scaled to 0..1; of fewer than
+        three points, or where a cost never varies, the one that is lowest in the last column.
+    """
+    points = np.asarray(points, dtype=float)
+    span = np.ptp(points, axis=0)
+    if len(points) < 3 or (span == 0).any():
+        return int(np.argmin(points[:, -1]))
+    unit = (points - points.min(axis=0)) / span
+    return int(np.argmin(unit.sum(axis=1)))

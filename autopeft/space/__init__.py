@@ -1,8 +1,19 @@
-"""LayerScores + methods + budget -> SearchSpace -> Configuration. Imports no torch."""
+"""LayerScores + methods + limits -> SearchSpace -> Configuration."""
 
-from autopeft.space.anchor import anchors
 from autopeft.space.budget import parse_budget
-from autopeft.space.search_space import Chooser, SearchSpace, build_space
+from autopeft.space.default_configurations import default_configurations, default_parameters
+from autopeft.space.inverse import parameters_of
+from autopeft.space.search_space import SearchSpace, Suggester, build_space
 from autopeft.space.space_file import SpaceFile, load_space
 
-__all__ = ["Chooser", "SearchSpace", "SpaceFile", "anchors", "build_space", "load_space", "parse_budget"]
+__all__ = [
+    "SearchSpace",
+    "SpaceFile",
+    "Suggester",
+    "build_space",
+    "default_configurations",
+    "default_parameters",
+    "load_space",
+    "parameters_of",
+    "parse_budget",
+]

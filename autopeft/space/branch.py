@@ -3,13 +3,12 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 from autopeft.backbone.shapes import BackboneShapes, canonical_roles
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration, Scalar
-from autopeft.methods import count, get_method
+from autopeft.methods import get_method
 
 SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")  # the settings of which 0 means "off"
 
@@ -55,9 +54,6 @@ class Branch:
             "+".join(on), {k: v for k, v in settings.items() if k.split(".")[0] in on}, layers, learning_rate
         )
 
-    def count(self, settings: Mapping[str, Scalar], layers: tuple[int, ...]) -> int:
-        return count(self.configuration(settings, layers, 1e-3), self.shapes)
-
     def completions(self, chosen: Mapping[str, Scalar]):
         """Every full assignment of settings that agrees with those already chosen and leaves something on."""
         names = [n for n, _ in self.choices]
@@ -66,23 +62,19 @@ class Branch:
             if len(self.parts) == 1 or any(is_on(p, settings) for p in self.parts):
                 yield settings
 
-    @cached_property
-    def cheapest_settings(self) -> dict[str, Scalar]:
-        """The settings with the fewest parameters over all layers."""
-        return min(self.completions({}), key=lambda s: self.count(s, self.all_layers))
-
     @property
     def all_layers(self) -> tuple[int, ...]:
         return () if self.layers == "none" else tuple(range(self.shapes.num_layers))
 
     @property
-    def fewest_layers(self) -> tuple[int, ...]:
-        """The smallest set of layers this branch can adapt."""
-        return self.all_layers if self.layers in ("all", "none") else (max(self.depths),)
-
-    def cheapest(self, layers: tuple[int, ...]) -> int:
-        """The fewest trainable parameters with these layers adapted."""
-        return self.count(self.cheapest_settings, layers)
+    def smallest_layer_sets(self) -> tuple[tuple[int, ...], ...]:
+        """The sets of layers of which every other is an extension."""
+        if self.layers in ("all", "none"):
+            return (self.all_layers,)
+        top = self.shapes.num_layers
+        if self.layers == "suffix":
+            return (tuple(range(max(self.depths), top)),)
+        return tuple((layer,) for layer in (range(top) if self.layers == "bits" else self.depths))
 
     @property
     def layer_sets(self) -> int:

@@ -1,9 +1,10 @@
-"""SpaceFile + backbone + layer scores + budget -> SearchSpace: the walk that makes a Configuration. Imports no torch."""
+"""SpaceFile + backbone + layer scores + limits -> SearchSpace, which samples configurations."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
@@ -11,18 +12,25 @@ from autopeft.configuration import Configuration, Scalar
 from autopeft.importance.prior import frozen_layers_weights, layer_on_probability
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import get_method, refusal
+from autopeft.objectives import Limits
 from autopeft.procedures import get_procedure
 from autopeft.space.branch import Branch, method_choices, setting_choices
+from autopeft.space.feasible import Feasible
 from autopeft.space.space_file import SpaceFile
 
+RATE = 1e-3  # of a configuration that is only counted
 
-class Chooser(Protocol):
-    """Whoever decides: an Optuna trial, a random generator, a fixed assignment."""
 
-    def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
+class Suggester(Protocol):
+    """Whoever decides the value of a parameter: an Optuna trial, a random generator, a fixed assignment."""
+
+    def suggest_categorical(
+        self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
+    ) -> Any:
         """One of `allowed`, which is a part of the fixed `choices`; weights are the prior over the choices."""
 
-    def log_uniform(self, name: str, low: float, high: float) -> float: ...
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A value between low and high, on a log scale."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class SearchSpace:
     branches: tuple[Branch, ...]
     refused: dict[str, str]  # method -> why it does not fit this backbone
     shapes: BackboneShapes
-    budget: int | None = None
+    limits: Limits | None = None
     scores: LayerScores | None = None
     procedures: dict[str, dict[str, tuple]] = field(default_factory=dict)  # name -> settings' choices, plain aside
 
@@ -73,84 +81,91 @@ class SearchSpace:
         named = [p for p in self.procedures_for(branch) if p != "plain"]
         return 1 + sum(prod(len(v) for v in self.procedures[p].values()) for p in named)
 
-    def affordable(self) -> tuple[Branch, ...]:
-        """The branches with at least one configuration within the budget. Raises AutopeftError if there is none."""
-        costs = {b.name: b.cheapest(b.fewest_layers) for b in self.branches}
-        adapting = [b.name for b in self.branches if b.layers != "none"]
-        if adapting and not any(self.fits(costs[n]) for n in adapting):
-            name = min(adapting, key=costs.get)
-            raise AutopeftError(
-                f"No configuration of space '{self.name}' meets the budget of {self.budget:,} trainable parameters: the "
-                f"smallest is {name} with {costs[name]:,} "
-                f"({100 * costs[name] / self.shapes.backbone_parameters:.4f}% of {self.shapes.name})."
-            )
-        return tuple(b for b in self.branches if self.fits(costs[b.name]))
+    @cached_property
+    def feasible(self) -> Feasible:
+        """What keeps to the limits."""
+        return Feasible(self.limits)
 
-    def walk(self, chooser: Chooser, exclude: Collection[str] = ()) -> Configuration:
-        """Choose one configuration, dimension by dimension; only values that can still meet the budget are allowed."""
+    def affordable(self) -> tuple[Branch, ...]:
+        """The branches with at least one configuration that keeps to every limit.
+
+        Raises:
+            AutopeftError: no branch that adapts a layer has one; the sentence names the smallest that there is.
+        """
+        adapting = [b for b in self.branches if b.layers != "none"]
+        if adapting and not any(self.feasible.branch(b) for b in adapting):
+            raise AutopeftError(f"No configuration of space '{self.name}' {self.feasible.smallest(adapting)}")
+        return tuple(b for b in self.branches if self.feasible.branch(b))
+
+    def sample(self, suggester: Suggester, exclude: Collection[str] = ()) -> Configuration:
+        """Make one configuration, parameter by parameter; only values that can still keep to the limits are allowed.
+
+        Args:
+            suggester: decides each parameter.
+            exclude: branches that are not to be chosen, unless there is no other.
+
+        Returns:
+            The configuration, which keeps to every limit.
+        """
         names = tuple(b.name for b in self.branches)
         affordable = {b.name: b for b in self.affordable()}
         allowed = tuple(n for n in affordable if n not in exclude) or tuple(affordable)
-        branch = affordable[chooser.choice("method", names, allowed)]
-        layers = self._layers(branch, chooser)
-        settings = self._settings(branch, layers, chooser)
-        procedure, how = self._procedure(branch, chooser)
-        rate = chooser.log_uniform(f"{branch.name}.learning_rate", *branch.learning_rate)
+        branch = affordable[suggester.suggest_categorical("method", names, allowed)]
+        layers = self._layers(branch, suggester)
+        settings = self._settings(branch, layers, suggester)
+        procedure, how = self._procedure(branch, branch.configuration(settings, layers, RATE), suggester)
+        rate = suggester.suggest_float(f"{branch.name}.learning_rate", *branch.learning_rate)
         made = branch.configuration(settings, layers, rate * get_procedure(procedure).learning_rate_factor)
         if procedure == "plain" or made.method == "head_only":
             return made
         return replace(made, procedure=procedure, procedure_settings=tuple(sorted(how.items())))
 
-    def _procedure(self, branch: Branch, chooser: Chooser) -> tuple[str, dict[str, Scalar]]:
-        allowed = self.procedures_for(branch)
+    def _procedure(
+        self, branch: Branch, made: Configuration, suggester: Suggester
+    ) -> tuple[str, dict[str, Scalar]]:
+        allowed = tuple(p for p in self.procedures_for(branch) if self.feasible.trained_by(made, p))
         if not allowed:
             return "plain", {}
-        name = chooser.choice("procedure", ("plain", *self.procedures), allowed)
+        name = suggester.suggest_categorical("procedure", ("plain", *self.procedures), allowed)
         choices = self.procedures.get(name, {})
-        return name, {k: chooser.choice(f"{name}.{k}", values, values) for k, values in choices.items()}
+        return name, {k: suggester.suggest_categorical(f"{name}.{k}", values, values) for k, values in choices.items()}
 
-    def fits(self, number: int) -> bool:
-        return self.budget is None or number <= self.budget
-
-    def _layers(self, branch: Branch, chooser: Chooser) -> tuple[int, ...]:
+    def _layers(self, branch: Branch, suggester: Suggester) -> tuple[int, ...]:
         if branch.layers in ("all", "none"):
             return branch.all_layers
         top = self.shapes.num_layers
         if branch.layers == "bits":
-            return self._bits(branch, (), range(top), chooser)
+            return self._bits(branch, (), range(top), suggester)
         weights = dict(enumerate(frozen_layers_weights(self.scores, top)))
         adapted = (lambda f: tuple(range(f, top))) if branch.layers == "suffix" else (lambda f: (f,))
-        allowed = tuple(f for f in branch.depths if self.fits(branch.cheapest(adapted(f))))
-        frozen = chooser.choice("frozen_layers", tuple(range(top)), allowed, weights)
+        allowed = tuple(f for f in branch.depths if self.feasible.layers(branch, adapted(f)))
+        frozen = suggester.suggest_categorical("frozen_layers", tuple(range(top)), allowed, weights)
         if branch.layers in ("suffix", "one"):
             return adapted(frozen)
-        return self._bits(branch, (frozen,), range(frozen + 1, top), chooser)
+        return self._bits(branch, (frozen,), range(frozen + 1, top), suggester)
 
-    def _bits(self, branch: Branch, chosen: tuple[int, ...], layers, chooser: Chooser) -> tuple[int, ...]:
+    def _bits(self, branch: Branch, chosen: tuple[int, ...], layers, suggester: Suggester) -> tuple[int, ...]:
         """One bit per layer, the most promising layer first, so that a tight budget goes to it."""
         on = layer_on_probability(self.scores, self.shapes.num_layers)
         order = sorted(layers, key=lambda layer: -on[layer])
-        for layer in order:
-            affordable = self.fits(branch.cheapest(tuple(sorted((*chosen, layer)))))
-            must = layer == order[-1] and not chosen
-            allowed = (True,) if must else (False, True) if affordable else (False,)
-            if chooser.choice(f"layer.{layer}", (False, True), allowed, {False: 1 - on[layer], True: on[layer]}):
+        for place, layer in enumerate(order):
+            affordable = self.feasible.layers(branch, tuple(sorted((*chosen, layer))))
+            last = not chosen and not any(self.feasible.layers(branch, (x,)) for x in order[place + 1 :])
+            allowed = (True,) if affordable and last else (False, True) if affordable else (False,)
+            if suggester.suggest_categorical(f"layer.{layer}", (False, True), allowed, {False: 1 - on[layer], True: on[layer]}):
                 chosen = (*chosen, layer)
         return tuple(sorted(chosen))
 
-    def _settings(self, branch: Branch, layers: tuple[int, ...], chooser: Chooser) -> dict[str, Scalar]:
+    def _settings(self, branch: Branch, layers: tuple[int, ...], suggester: Suggester) -> dict[str, Scalar]:
         settings: dict[str, Scalar] = {}
         for name, values in branch.choices:
-            allowed = tuple(v for v in values if self._completes(branch, {**settings, name: v}, layers))
+            allowed = tuple(v for v in values if self.feasible.settings(branch, {**settings, name: v}, layers))
             full = name if "." in name else f"{branch.name}.{name}"
-            settings[name] = chooser.choice(full, values, allowed)
+            settings[name] = suggester.suggest_categorical(full, values, allowed)
         return settings
 
-    def _completes(self, branch: Branch, settings: dict, layers: tuple[int, ...]) -> bool:
-        return any(self.fits(branch.count(s, layers)) for s in branch.completions(settings))
-
     def dimensions(self) -> list[dict]:
-        """What the walk asks for, one row per parameter: name, method it belongs to, kind, choices or range."""
+        """What a configuration is sampled from, one row per parameter: name, what it belongs to, choices or range."""
         rows = [{"name": "method", "of": "every configuration", "choices": [b.name for b in self.branches]}]
         kinds = {b.layers for b in self.branches}
         if kinds & {"any", "suffix", "one"}:
@@ -185,11 +200,23 @@ class SearchSpace:
 
 
 def build_space(
-    name: str, file: SpaceFile, shapes: BackboneShapes, budget: int | None = None, scores: LayerScores | None = None
+    name: str,
+    file: SpaceFile,
+    shapes: BackboneShapes,
+    limits: Limits | None = None,
+    scores: LayerScores | None = None,
 ) -> SearchSpace:
-    """Meet a space with a backbone: methods it cannot carry are left out with the reason.
+    """Build a space on a backbone; methods that do not fit it are left out with the reason.
 
-    Raises AutopeftError for an unknown method or setting, and when no method is left.
+    Args:
+        name: of the space, for messages.
+        file: what the space may contain.
+        shapes: the backbone's sizes.
+        limits: what no configuration may exceed.
+        scores: the layer scores that weight the layers.
+
+    Raises:
+        AutopeftError: a method or setting is unknown, or no method is left.
     """
     branches, refused = [], {}
     depths = tuple(f for f in (file.frozen_layers or range(shapes.num_layers)) if 0 <= f < shapes.num_layers)
@@ -225,4 +252,4 @@ def build_space(
         for p, narrowed in file.procedures.items()
         if p != "plain"
     }
-    return SearchSpace(name, tuple(branches), refused, shapes, budget, scores, procedures)
+    return SearchSpace(name, tuple(branches), refused, shapes, limits, scores, procedures)

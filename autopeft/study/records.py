@@ -1,87 +1,109 @@
-"""What a study knows of itself, read back from its folder: trials, outcomes, data, sizes. Imports no torch."""
+"""What a study knows of itself, read back from its folder: trials, outcomes, data, sizes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.importance.scores import LayerScores
+from autopeft.objectives import Objective, Objectives
+from autopeft.objectives.chosen import DEFAULT
 from autopeft.proxy.curve import Curve
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of the search: a configuration trained to the end, or to the rung where it was stopped."""
+    """One trial of the search: a configuration trained to the end, or to the rung where it was pruned.
+
+    Attributes:
+        number: of the Optuna trial.
+        state: "complete", "pruned", "failed", "over_limit", "running" or "interrupted".
+        trainable: parameters without the task head.
+        counted: the objectives and limits that are known before training, by name.
+        reason: why it failed.
+    """
 
     number: int
-    state: str  # "complete" | "pruned" | "failed" | "over_budget" | "running"
+    state: str
     configuration: Configuration | None
-    trainable: int | None  # parameters without the task head
+    trainable: int | None
     curve: Curve | None = None
-    reason: str | None = None  # why it failed
-
-    @property
-    def score(self) -> float | None:
-        """Validation score where the run ended."""
-        return self.curve.validation_score[-1] if self.curve else None
+    reason: str | None = None
+    counted: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float | None:
+        """Validation loss where the run ended."""
         return self.curve.validation_loss[-1] if self.curve else None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A configuration trained at full length with several seeds and evaluated once on the test split."""
+    """A configuration trained at full length with several seeds and evaluated once on the test split.
 
-    name: str  # "trial 7", "linear probe", "uniform LoRA", "LoRA r=8 q,v", "full fine-tuning"
-    role: str  # "finalist" | "baseline" | "ceiling"
+    Attributes:
+        name: "trial 7", "linear probe", "uniform LoRA", "LoRA r=8 q,v", "full fine-tuning".
+        role: "finalist", "baseline" or "ceiling".
+        trainable: parameters without the task head.
+        curves: one per seed, each with its test score.
+        counted: the objectives and limits that are known before training, by name.
+    """
+
+    name: str
+    role: str
     configuration: Configuration
-    trainable: int  # without the task head
-    curves: tuple[Curve, ...]  # one per seed, each with its test_score
+    trainable: int
+    curves: tuple[Curve, ...]
+    counted: Mapping[str, float] = field(default_factory=dict)
+
+    def over_seeds(self, objective: Objective, split: str = "test") -> tuple[float, ...]:
+        """An objective's value of each seed, on the test or the validation split where it is scored on one."""
+        runs = (objective.reported(self.counted, curve, split) for curve in self.curves)
+        return tuple(value for value in runs if value is not None)
 
     @property
     def test_scores(self) -> tuple[float, ...]:
-        return tuple(c.test_score for c in self.curves)
-
-    def to_json(self) -> dict:
-        return {
-            "name": self.name,
-            "role": self.role,
-            "configuration": self.configuration.to_json(),
-            "trainable": self.trainable,
-            "curves": [c.to_json() for c in self.curves],
-        }
-
-    @classmethod
-    def from_json(cls, data: dict) -> "Outcome":
-        return cls(
-            data["name"],
-            data["role"],
-            Configuration.from_json(data["configuration"]),
-            data["trainable"],
-            tuple(Curve.from_json(c) for c in data["curves"]),
-        )
+        """The metric on the test split, one value per seed."""
+        return tuple(c.test_score for c in self.curves if c.test_score is not None)
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """Everything the front, the report and the export read."""
+    """Everything the front, the report and the export read.
+
+    Attributes:
+        spec: the study's YAML, defaults filled in: model, data, space, budget, seed ...
+        task: `Task.summary()`.
+        budget: the largest number of trainable parameters allowed, None if unlimited.
+        configurations: size of the discrete search space.
+        outcomes: finalists, baselines, ceiling.
+        environment: versions, machine, precision and its timing, wall_seconds, started.
+        limits: the largest value allowed of each limited objective, by name, the budget among them.
+    """
 
     folder: str
-    spec: dict  # the study's YAML, defaults filled in: model, data, space, budget, seed ...
-    task: dict  # Task.summary()
+    spec: dict[str, Any]
+    task: dict[str, Any]
     shapes: BackboneShapes
-    budget: int | None  # largest number of trainable parameters allowed, None if unlimited
-    configurations: int  # size of the discrete search space
+    budget: int | None
+    configurations: int
     scores: LayerScores | None
     trials: tuple[TrialRecord, ...]
-    outcomes: tuple[Outcome, ...]  # finalists, baselines, ceiling
-    environment: dict  # versions, machine, precision and its timing, wall_seconds, started
+    outcomes: tuple[Outcome, ...]
+    environment: dict[str, Any]
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def objectives(self) -> Objectives:
+        """What the study pursues."""
+        return Objectives.of(self.spec.get("objectives", DEFAULT), self.task["metric"])
 
     @cached_property
     def complete(self) -> tuple[TrialRecord, ...]:
-        return tuple(t for t in self.trials if t.state == "complete")
+        """The trials that were trained to the end and have a value of every objective."""
+        return tuple(t for t in self.trials if t.state == "complete" and self.objectives.values(t) is not None)
 
     def percent(self, trainable: int) -> float:
         """Trainable parameters as a percentage of the backbone's (the head left out of both)."""

@@ -1,9 +1,11 @@
-"""Configuration -> the parameters with which the walk makes it: the walk's inverse. Imports no torch."""
+"""Configuration -> the parameters that sample it: the inverse of `SearchSpace.sample`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration, Scalar
@@ -12,15 +14,18 @@ from autopeft.space.branch import SIZES, Branch
 from autopeft.space.search_space import SearchSpace
 
 
-class Follow:
-    """A Chooser that takes what a configuration says, and keeps the parameters and Optuna's distributions of them."""
+class InverseSuggester:
+    """A Suggester that takes what a configuration says, and keeps the parameters and Optuna's distributions of them."""
 
-    def __init__(self, branch: str, configuration: Configuration):
+    def __init__(self, branch: str, configuration: Configuration) -> None:
         self.parameters: dict[str, Scalar] = {}
-        self.distributions: dict = {}
+        self.distributions: dict[str, BaseDistribution] = {}
         self._branch, self._configuration = branch, configuration
 
-    def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
+    def suggest_categorical(
+        self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
+    ) -> Any:
+        """The configuration's own value. Raises AutopeftError where the space does not allow it."""
         value = self._wanted(name, allowed)
         if value not in allowed:
             raise AutopeftError(f"{self._configuration} is not in this space: {name} is not one of {allowed}.")
@@ -47,7 +52,8 @@ class Follow:
             return self._configuration.settings_of(part).get(setting)
         return 0 if setting in SIZES and 0 in allowed else allowed[0]  # a combination's part that is off
 
-    def log_uniform(self, name: str, low: float, high: float) -> float:
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """The configuration's learning rate, before what its procedure makes of it."""
         self.distributions[name] = FloatDistribution(low, high, log=True)
         factor = get_procedure(self._configuration.procedure).learning_rate_factor
         self.parameters[name] = float(np.clip(self._configuration.learning_rate / factor, low, high))
@@ -63,10 +69,14 @@ def branch_of(space: SearchSpace, configuration: Configuration) -> Branch:
     return found
 
 
-def follow(space: SearchSpace, configuration: Configuration) -> Follow:
-    """The inverse of the walk. Raises AutopeftError when the walk cannot make this configuration."""
-    chooser = Follow(branch_of(space, configuration).name, configuration)
-    made = space.walk(chooser)
+def parameters_of(space: SearchSpace, configuration: Configuration) -> InverseSuggester:
+    """The parameters and distributions with which a space samples a configuration.
+
+    Raises:
+        AutopeftError: the space cannot make this configuration.
+    """
+    suggester = InverseSuggester(branch_of(space, configuration).name, configuration)
+    made = space.sample(suggester)
     if replace(made, learning_rate=0.0) != replace(configuration, learning_rate=0.0):
         raise AutopeftError(f"{configuration} is not in space '{space.name}': the nearest it has is {made}.")
-    return chooser
+    return suggester

@@ -1,0 +1,82 @@
+"""Which part of a search space keeps to the limits of a study."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from autopeft.configuration import Configuration, Scalar
+from autopeft.objectives import Limit, Limits
+from autopeft.procedures import get_procedure
+from autopeft.space.branch import Branch
+
+RATE = 1e-3  # of a configuration that is only counted
+
+
+class Feasible:
+    """Answers by counting, before anything is trained.
+
+    Every limit grows with the set of adapted layers, so the answer for a set holds for what is added to it: if nothing
+    with these layers keeps to the limits, nothing with more of them does.
+    """
+
+    def __init__(self, limits: Limits | None) -> None:
+        self._limits = limits
+        self._cheapest: dict[tuple[str, str], dict[str, Scalar]] = {}
+        self._found: dict[tuple[str, tuple[int, ...]], bool] = {}
+
+    def branch(self, branch: Branch) -> bool:
+        """Whether a branch has any configuration that keeps to the limits."""
+        return any(self.layers(branch, layers) for layers in branch.smallest_layer_sets)
+
+    def layers(self, branch: Branch, layers: tuple[int, ...]) -> bool:
+        """Whether any settings of a branch keep to the limits with these layers adapted."""
+        if self._limits is None:
+            return True
+        if (key := (branch.name, layers)) not in self._found:
+            self._found[key] = self._any_settings(branch, layers)
+        return self._found[key]
+
+    def settings(self, branch: Branch, chosen: Mapping[str, Scalar], layers: tuple[int, ...]) -> bool:
+        """Whether the settings chosen so far can be completed to a configuration that keeps to the limits."""
+        if self._limits is None:
+            return True
+        return any(self._limits.meet(branch.configuration(s, layers, RATE)) for s in branch.completions(chosen))
+
+    def trained_by(self, configuration: Configuration, procedure: str) -> bool:
+        """Whether a configuration that keeps to the limits still does when a procedure trains it."""
+        if self._limits is None or procedure == "plain":
+            return True
+        how = tuple(sorted(get_procedure(procedure).defaults.items()))
+        return self._limits.meet(replace(configuration, procedure=procedure, procedure_settings=how))
+
+    def smallest(self, branches: list[Branch]) -> str:
+        """What to say when none of these branches keeps to the limits: the limit, and the smallest there is."""
+        assert self._limits is not None
+        for limit in self._limits.limits:
+            values = {b.name: min(self._least(limit, b, x) for x in b.smallest_layer_sets) for b in branches}
+            name = min(values, key=lambda n: values[n])
+            if values[name] > limit.most:
+                show = limit.objective.words
+                return (
+                    f"keeps to the limit of {show(limit.most)} on {limit.objective.name} ({limit.objective.title}): the "
+                    f"smallest is {name} with {show(values[name])}."
+                )
+        names = " and ".join(x.objective.name for x in self._limits.limits)
+        return f"keeps to the limits on {names} together, though each alone is met: raise one of them."
+
+    def _any_settings(self, branch: Branch, layers: tuple[int, ...]) -> bool:
+        assert self._limits is not None
+        limits = self._limits.limits
+        if any(self._least(limit, branch, layers) > limit.most for limit in limits):
+            return False
+        return len(limits) == 1 or self.settings(branch, {}, layers)
+
+    def _least(self, limit: Limit, branch: Branch, layers: tuple[int, ...]) -> float:
+        """The least that a branch comes to with these layers, with the settings that are cheapest on all layers."""
+        assert self._limits is not None
+        setting, key = self._limits.setting, (branch.name, limit.objective.name)
+        if key not in self._cheapest:
+            self._cheapest[key] = min(
+                branch.completions({}),
+                key=lambda s: limit.value(branch.configuration(s, branch.all_layers, RATE), setting),
+            )
+        return limit.value(branch.configuration(self._cheapest[key], layers, RATE), setting)
