@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
+from autopeft.objectives.limits import Limits
 from autopeft.objectives.metric import METRIC, metric_objective
 from autopeft.objectives.objective import Counted, Evidence, Measured, Objective, Scored, get_objective
-from autopeft.objectives.setting import Setting
 
 DEFAULT = f"parameters,{METRIC}"
 
@@ -67,9 +67,10 @@ class Objectives:
         """Those that need a measurement of their own."""
         return tuple(o for o in self.chosen if isinstance(o, Measured))
 
-    def count(self, configuration: Configuration, setting: Setting) -> dict[str, float]:
-        """The values of a configuration that are known before it is trained, by name."""
-        return {o.name: float(o.count(configuration, setting)) for o in self.chosen if isinstance(o, Counted)}
+    def count(self, configuration: Configuration, limits: Limits) -> dict[str, float]:
+        """The values of a configuration that are known before it is trained, of objectives and limits, by name."""
+        counted = [o for o in self.chosen if isinstance(o, Counted)] + [limit.objective for limit in limits.limits]
+        return {o.name: float(o.count(configuration, limits.setting)) for o in counted}
 
     def values(self, evidence: Evidence) -> dict[str, float] | None:
         """All values on record by name, None while one is missing."""

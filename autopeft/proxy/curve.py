@@ -1,6 +1,7 @@
 """Curve: what one training run measured."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 
@@ -9,8 +10,17 @@ POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 class Curve:
     """Losses and scores along one run of one configuration with one seed.
 
-    steps, validation_loss and validation_score have one value per evaluation; train_loss is the mean since the one
-    before. test_score and test_loss are None unless the run was a finalist's or a baseline's.
+    Attributes:
+        seed: of the run.
+        steps: after which the validation split was evaluated.
+        train_loss: the mean since the evaluation before, one value per evaluation.
+        validation_loss: one value per evaluation.
+        validation_score: the task's metric, one value per evaluation.
+        seconds: wall time of the run.
+        peak_memory_bytes: of the device on CUDA, of the process on a CPU.
+        test_score: the task's metric on the test split, of finalists and baselines only.
+        test_loss: the loss on the test split, of finalists and baselines only.
+        measured: the objectives that were measured on the machine, by name.
     """
 
     seed: int
@@ -22,11 +32,12 @@ class Curve:
     peak_memory_bytes: int
     test_score: float | None = None
     test_loss: float | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     def then(self, later: "Curve") -> "Curve":
         """The curve of this part of a run and of the part that was resumed from its end."""
         joined = {k: getattr(self, k) + getattr(later, k) for k in (*POINTS, "seconds")}
-        return replace(later, **joined, peak_memory_bytes=max(self.peak_memory_bytes, later.peak_memory_bytes))
+        return replace(later, **joined, peak_memory_bytes=max(self.peak_memory_bytes, later.peak_memory_bytes), measured=self.measured)
 
     def at(self, step: int) -> int | None:
         """Where in the points a step stands, None if it was not reached."""

@@ -15,6 +15,7 @@ class Job:
     rows: how many validation rows are scored (None: all), the same ones for every job, of every class its share.
     state: a Run's bytes at the end of an earlier part, None to begin. keep_state: give the state at `until` back.
     test: also score the test split, at the end. proxy: train on the trainer's proxy rows only, where it has some.
+    measure: names of objectives that are measured on this machine before the run begins.
     """
 
     configuration: Configuration
@@ -27,6 +28,7 @@ class Job:
     keep_state: bool = False
     test: bool = False
     proxy: bool = False
+    measure: tuple[str, ...] = ()
 
     @property
     def family(self) -> tuple:

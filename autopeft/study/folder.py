@@ -4,11 +4,11 @@ study.json        the spec, data, sizes, budget, environment: written once the b
 importance.json   LayerScores
 trials.journal    Optuna's own journal (unless --storage names another place)
 outcomes.jsonl    one line per finished full-length training: finalists and baselines, seed by seed
-states/           where the trials that still climb the rungs stand: gone when they have ended
+states/           where the trials that have not ended stand: gone when they have
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import mean
 
@@ -98,7 +98,15 @@ class StudyFolder:
     def _state(self, trial: int) -> Path:
         return self.path / "states" / f"trial-{trial}.safetensors"
 
-    def add_run(self, name: str, role: str, configuration: Configuration, trainable: int, curve: Curve) -> None:
+    def add_run(
+        self,
+        name: str,
+        role: str,
+        configuration: Configuration,
+        trainable: int,
+        counted: Mapping[str, float],
+        curve: Curve,
+    ) -> None:
         """Add one full-length run to the file."""
         path = self.path / "outcomes.jsonl"
         lines = [json.dumps(x) for x in self.runs()]
@@ -109,6 +117,7 @@ class StudyFolder:
                     "role": role,
                     "configuration": configuration.to_json(),
                     "trainable": trainable,
+                    "counted": dict(counted),
                     "curve": curve.to_json(),
                 }
             )
@@ -139,6 +148,7 @@ class StudyFolder:
                 Configuration.from_json(runs[0]["configuration"]),
                 runs[0]["trainable"],
                 tuple(Curve.from_json(r["curve"]) for r in runs),
+                runs[0].get("counted") or {"parameters": runs[0]["trainable"]},  # release 0.1 counted nothing else
             )
             for name, runs in best.items()
         )

@@ -1,17 +1,16 @@
-"""Finalists and baselines: full-length training with several seeds, each run stored as it ends. Imports no torch."""
+"""Finalists and baselines: full-length training with several seeds, each run stored as it ends."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
+from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.folder import StudyFolder
-from autopeft.study.race import Train
+from autopeft.study.halving import Train
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 from autopeft.uniform_lora import uniform_lora
@@ -21,29 +20,30 @@ TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale)
 
 
 @dataclass(frozen=True)
-class Contender:
-    """What is trained at full length: a front member with its own learning rate, or a baseline whose rate is tuned."""
+class Candidate:
+    """What is trained at full length: a finalist with its own learning rate, or a baseline whose rate is tuned.
+
+    Attributes:
+        role: "finalist", "baseline" or "ceiling".
+        tuned: whether its learning rate is chosen among those of `rates` first.
+    """
 
     name: str
-    role: str  # "finalist" | "baseline" | "ceiling"
+    role: str
     configuration: Configuration
     tuned: bool
 
     def rates(self) -> list[Configuration]:
         """The configuration at each learning rate of the grid."""
         low, high = get_method(self.configuration.method).learning_rate
+        settings = dict(self.configuration.settings)
         return [
-            Configuration.of(
-                self.configuration.method,
-                dict(self.configuration.settings),
-                self.configuration.layers,
-                low * (high / low) ** at,
-            )
+            Configuration.of(self.configuration.method, settings, self.configuration.layers, low * (high / low) ** at)
             for at in TUNING
         ]
 
 
-def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Contender]:
+def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Candidate]:
     """Linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, and full fine-tuning.
 
     Where there is no head to train, the backbone as it is takes the place of the linear probe.
@@ -53,97 +53,150 @@ def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list
     common = Configuration.of("lora", {**lora, "rank": 8, "target_modules": "query+value"}, every, 1e-3)
     nothing = Configuration.of("head_only", {}, (), 1e-3)
     chosen = [
-        Contender(
+        Candidate(
             "linear probe" if shapes.head_modules else DOING_NOTHING, "baseline", nothing, bool(shapes.head_modules)
         ),
-        Contender("uniform LoRA", "baseline", uniform_lora(shapes, budget), True),
-        Contender("LoRA r=8 q,v", "baseline", common, True),
+        Candidate("uniform LoRA", "baseline", uniform_lora(shapes, budget), True),
+        Candidate("LoRA r=8 q,v", "baseline", common, True),
     ]
     if chosen[1].configuration == chosen[2].configuration:
         del chosen[2]
     if ceiling:
         chosen.append(
-            Contender(
+            Candidate(
                 "full fine-tuning", "ceiling", Configuration.of("full", get_method("full").defaults, every, 1e-4), True
             )
         )
     return chosen
 
 
-def finalist(trial: TrialRecord) -> Contender:
-    return Contender(f"trial {trial.number}", "finalist", trial.configuration, False)
+def finalist(trial: TrialRecord) -> Candidate:
+    """A finalist as what is trained at full length."""
+    assert trial.configuration is not None
+    return Candidate(f"trial {trial.number}", "finalist", trial.configuration, False)
 
 
-def runs_left(contenders: list[Contender], folder: StudyFolder, spec: StudySpec) -> int:
-    """How many trainings are still to do, learning-rate tuning counted."""
-    return len(_rates_left(contenders, folder)) + sum(len(_seeds_left(c, folder, spec)) for c in contenders)
+@dataclass(frozen=True)
+class Attempt:
+    """One full-length training that is still to do; `seed` is the study's where a learning rate is tuned."""
+
+    candidate: Candidate
+    configuration: Configuration
+    seed: int
+    tuning: bool
+
+    def __str__(self) -> str:
+        """What a progress line calls it."""
+        if self.tuning:
+            return f"{self.candidate.name}, learning rate {self.configuration.learning_rate:.1g}"
+        return f"{self.candidate.name}, seed {self.seed}"
 
 
-def train_contenders(
-    contenders: list[Contender],
-    folder: StudyFolder,
-    spec: StudySpec,
-    shapes: BackboneShapes,
-    train: Train,
-    report: Callable[[str, Curve | None], None],
-    more: Callable[[int], None],
-) -> None:
-    """Tune the learning rates that are to be tuned, then train every contender with every seed that is not done yet.
+@dataclass(frozen=True)
+class FullLength:
+    """The full-length trainings of one study.
 
-    Both at full length; a rate is chosen with the study's seed, and no contender is scored with that one. Where no seed
-    gets as far as the next best rate did when it was tuned, the rate was luck: the seeds are trained at that one too
-    (`more` is told how many trainings that adds), and the better of the two counts.
+    Learning rates are tuned with the study's own seed and no candidate is scored with that one. A rate turns out to be
+    luck when no seed gets as far as the next best rate did when it was tuned: the seeds are then trained at that one
+    too, and the rate with the lower mean validation loss counts.
     """
-    rates = _rates_left(contenders, folder)
-    jobs = [Job(c, spec.seed, spec.full_steps, spec.full_steps) for _, c in rates]
-    for number, done in train(jobs):
-        contender, configuration = rates[number]
-        name = f"{contender.name}, learning rate {configuration.learning_rate:.1g}"
-        keep_run(done, name, contender, "tuning", configuration, folder, shapes, report)
-    left, tried = [(c, *x) for c in contenders for x in _seeds_left(c, folder, spec)], set()
-    half = (max(1, spec.full_steps // 2),)
-    while left:
-        jobs = [Job(c, seed, spec.full_steps, spec.full_steps, half, test=True) for _, c, seed in left]
-        for number, done in train(jobs):
-            contender, configuration, seed = left[number]
-            name = f"{contender.name}, seed {seed}"
-            keep_run(done, name, contender, contender.role, configuration, folder, shapes, report)
-        tried |= set(left)
-        left = [x for c in contenders for s in _seeds_left(c, folder, spec) if (x := (c, *s)) not in tried]
-        more(len(left))
+
+    folder: StudyFolder
+    spec: StudySpec
+    shapes: BackboneShapes
+    objectives: Objectives
+    limits: Limits
+    train: Train
+
+    def left(self, candidates: Iterable[Candidate]) -> int:
+        """How many trainings are still to do, the tuning of learning rates counted."""
+        candidates = list(candidates)
+        return len(self._to_tune(candidates)) + sum(len(self._seeds_left(c)) for c in candidates)
+
+    def run(
+        self,
+        candidates: Iterable[Candidate],
+        report: Callable[[str, Curve | None], None],
+        more: Callable[[int], None],
+    ) -> None:
+        """Tune the learning rates that are to be tuned, then train every candidate with every seed.
+
+        Args:
+            candidates: what is trained; what the folder holds already is not trained again.
+            report: told the name of each training and its curve, None with the reason in the name if it failed.
+            more: told how many trainings the rates that were luck add.
+        """
+        candidates = list(candidates)
+        self._train(self._to_tune(candidates), report)
+        left, tried = self._all_seeds_left(candidates), set[Attempt]()
+        while left:
+            self._train(left, report)
+            tried.update(left)
+            left = [attempt for attempt in self._all_seeds_left(candidates) if attempt not in tried]
+            more(len(left))
+
+    def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
+        for number, result in self.train([self._job(attempt) for attempt in attempts]):
+            self._keep(attempts[number], result, report)
+
+    def _job(self, attempt: Attempt) -> Job:
+        steps = self.spec.full_steps
+        if attempt.tuning:
+            return Job(attempt.configuration, attempt.seed, steps, steps)
+        measure = tuple(o.name for o in self.objectives.measured)
+        half = (max(1, steps // 2),)
+        return Job(attempt.configuration, attempt.seed, steps, steps, half, test=True, measure=measure)
+
+    def _keep(self, attempt: Attempt, result: JobResult, report: Callable[[str, Curve | None], None]) -> None:
+        """Store a run that was trained; one that failed is tried again when the study is resumed."""
+        if result.curve is None:
+            return report(f"{attempt} failed: {result.failure}", None)
+        candidate, configuration = attempt.candidate, attempt.configuration
+        role = "tuning" if attempt.tuning else candidate.role
+        counted = self.objectives.count(configuration, self.limits)
+        self.folder.add_run(candidate.name, role, configuration, count(configuration, self.shapes), counted, result.curve)
+        report(str(attempt), result.curve)
+
+    def _to_tune(self, candidates: list[Candidate]) -> list[Attempt]:
+        done = {(r["name"], r["configuration"]["learning_rate"]) for r in self.folder.runs() if r["role"] == "tuning"}
+        return [
+            Attempt(candidate, configuration, self.spec.seed, tuning=True)
+            for candidate in candidates
+            if candidate.tuned
+            for configuration in candidate.rates()
+            if (candidate.name, configuration.learning_rate) not in done
+        ]
+
+    def _all_seeds_left(self, candidates: list[Candidate]) -> list[Attempt]:
+        return [attempt for candidate in candidates for attempt in self._seeds_left(candidate)]
+
+    def _seeds_left(self, candidate: Candidate) -> list[Attempt]:
+        """Seeds after the study's own; one where nothing is drawn or trained."""
+        seeds = 1 if candidate.name == DOING_NOTHING else self.spec.seeds
+        wanted = range(self.spec.seed + 1, self.spec.seed + 1 + seeds)
+        tuned = tuned_rates(candidate, self.folder)
+        for place, (_, configuration) in enumerate(tuned):
+            done = self._losses(candidate, configuration)
+            if left := [s for s in wanted if s not in done]:
+                return [Attempt(candidate, configuration, seed, tuning=False) for seed in left]
+            if place + 1 == len(tuned) or not was_luck(list(done.values()), tuned[place + 1][0]):
+                return []
+        return []
+
+    def _losses(self, candidate: Candidate, configuration: Configuration) -> dict[int, float]:
+        """Seed -> validation loss of the runs that there are of a candidate at one learning rate."""
+        mine = (candidate.name, candidate.role, configuration.learning_rate)
+        runs = [r for r in self.folder.runs() if (r["name"], r["role"], r["configuration"]["learning_rate"]) == mine]
+        return {r["curve"]["seed"]: r["curve"]["validation_loss"][-1] for r in runs}
 
 
-def keep_run(done: JobResult, name, contender, role, configuration, folder, shapes, report) -> None:
-    """Store a run that was trained; one that failed is tried again when the study is resumed."""
-    if done.failure:
-        report(f"{name} failed: {done.failure}", None)
-        return
-    folder.add_run(contender.name, role, configuration, count(configuration, shapes), done.curve)
-    report(name, done.curve)
+def was_luck(losses: list[float], next_best: float) -> bool:
+    """Whether no seed at a tuned rate got as far as the next best rate did when it was tuned."""
+    return min(losses) > next_best
 
 
-def rates_by_loss(contender: Contender, folder: StudyFolder) -> list[tuple[float, Configuration]]:
-    """(validation loss, configuration) of the rates tuned so far, best first; of the contender itself if none is."""
-    runs = [r for r in folder.runs() if r["name"] == contender.name and r["role"] == "tuning"]
+def tuned_rates(candidate: Candidate, folder: StudyFolder) -> list[tuple[float, Configuration]]:
+    """(validation loss, configuration) of the rates tuned so far, best first; the candidate's own if none is."""
+    runs = [r for r in folder.runs() if r["name"] == candidate.name and r["role"] == "tuning"]
     found = [(r["curve"]["validation_loss"][-1], Configuration.from_json(r["configuration"])) for r in runs]
-    return sorted(found, key=lambda x: x[0]) or [(math.inf, contender.configuration)]
-
-
-def _rates_left(contenders: list[Contender], folder: StudyFolder) -> list[tuple[Contender, Configuration]]:
-    done = {(r["name"], r["configuration"]["learning_rate"]) for r in folder.runs() if r["role"] == "tuning"}
-    return [(c, x) for c in contenders if c.tuned for x in c.rates() if (c.name, x.learning_rate) not in done]
-
-
-def _seeds_left(contender: Contender, folder: StudyFolder, spec: StudySpec) -> list[tuple[Configuration, int]]:
-    """Seeds after the study's own, which the trials were chosen with; one where nothing is drawn or trained."""
-    seeds = 1 if contender.name == DOING_NOTHING else spec.seeds
-    runs = [r for r in folder.runs() if (r["name"], r["role"]) == (contender.name, contender.role)]
-    rates = rates_by_loss(contender, folder)
-    for (_, configuration), (next_loss, _) in pairwise([*rates, (math.inf, None)]):
-        rate = configuration.learning_rate
-        curves = [r["curve"] for r in runs if r["configuration"]["learning_rate"] == rate]
-        done = {curve["seed"]: curve["validation_loss"][-1] for curve in curves}
-        left = [s for s in range(spec.seed + 1, spec.seed + 1 + seeds) if s not in done]
-        if left or min(done.values()) <= next_loss:
-            return [(configuration, seed) for seed in left]
-    return []
+    return sorted(found, key=lambda x: x[0]) or [(0.0, candidate.configuration)]

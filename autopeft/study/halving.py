@@ -1,117 +1,142 @@
-"""A cohort climbs the rungs: train to the next one, let the front go on, stop the rest, tell Optuna. No torch.
+"""Successive halving of one cohort: train to a rung, promote the front, prune the rest, tell Optuna.
 
 Optuna refuses report() and should_prune() in a study of several objectives, so the rungs are ours: what was measured
-is in the trial's user attributes, and a stopped trial is told as pruned.
+is in the trial's user attributes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import log10
+from dataclasses import dataclass, replace
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 
 from autopeft.configuration import Configuration
+from autopeft.objectives import Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.folder import StudyFolder
 from autopeft.study.promotion import promoted
+from autopeft.study.records import TrialRecord
 from autopeft.study.rungs import Rung
 from autopeft.study.spec import StudySpec
+from autopeft.study.stored import record
 
 Train = Callable[[list[Job]], Iterator[tuple[int, JobResult]]]  # jobs -> (number, what it gave), as they end
 
 
-@dataclass
-class Entrant:
-    """A running trial and what it has measured so far."""
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that has not ended, and what it has measured so far."""
 
     trial: optuna.Trial
     configuration: Configuration
-    trainable: int
     curve: Curve | None = None
 
-
-def race(
-    study: optuna.Study,
-    cohort: list[Entrant],
-    ladder: tuple[Rung, ...],
-    spec: StudySpec,
-    folder: StudyFolder,
-    train: Train,
-) -> Iterator[int]:
-    """Take a cohort up the ladder; gives the number of each trial as it ends."""
-    for rung in ladder:
-        yield from climb(study, cohort, rung, spec, folder, train)
-        if rung != ladder[-1]:
-            yield from stop(study, cohort, rung, spec)
-    for entrant in cohort:
-        values = [log10(max(1, entrant.trainable)), entrant.curve.validation_score[-1]]
-        study.tell(entrant.trial, values)
-        yield entrant.trial.number
-    folder.drop_states()
+    @property
+    def number(self) -> int:
+        """The number of the Optuna trial."""
+        return self.trial.number
 
 
-def climb(
-    study, cohort: list[Entrant], rung: Rung, spec: StudySpec, folder: StudyFolder, train: Train
-) -> Iterator[int]:
-    """Train those that are below the rung up to it; whoever fails leaves the cohort."""
-    below = [e for e in cohort if e.curve is None or e.curve.steps[-1] < rung.steps]
-    for number, done in train([job_of(e, rung, spec, folder) for e in below]):
-        entrant = below[number]
-        if done.failure:
-            entrant.trial.set_user_attr("reason", done.failure)
-            entrant.trial.set_user_attr("state", "failed")
-            study.tell(entrant.trial, state=TrialState.FAIL)
-            cohort.remove(entrant)
-            yield entrant.trial.number
-            continue
-        if done.state is not None:
-            folder.write_state(entrant.trial.number, done.state)
-        entrant.curve = entrant.curve.then(done.curve) if entrant.curve else done.curve
-        entrant.trial.set_user_attr("curve", entrant.curve.to_json())
+@dataclass(frozen=True)
+class Halving:
+    """What one study's cohorts are compared with and by.
 
+    Attributes:
+        objectives: what trials are compared on.
+        rungs: the lowest first; the last one is the full length.
+        train: trains jobs.
+    """
 
-def job_of(entrant: Entrant, rung: Rung, spec: StudySpec, folder: StudyFolder) -> Job:
-    """The stretch to the next rung; from zero where no state is left to go on from."""
-    state = folder.state(entrant.trial.number) if entrant.curve else None
-    if state is None:
-        entrant.curve = None
-    last = rung.steps == spec.full_steps
-    return Job(
-        entrant.configuration,
-        spec.seed,
-        spec.full_steps,
-        rung.steps,
-        rows=rung.rows,
-        state=state,
-        keep_state=not last,
-        proxy=True,
-    )
+    study: optuna.Study
+    objectives: Objectives
+    rungs: tuple[Rung, ...]
+    spec: StudySpec
+    folder: StudyFolder
+    train: Train
 
+    def run(self, cohort: list[RunningTrial]) -> Iterator[TrialRecord]:
+        """Take a cohort through the rungs; gives each trial as it ends."""
+        running = {t.number: t for t in cohort}
+        for rung in self.rungs:
+            for trial in self._train_to(rung, list(running.values())):
+                if trial.curve is None:
+                    yield self._end(running.pop(trial.number), TrialState.FAIL)
+                else:
+                    running[trial.number] = trial
+            if rung != self.rungs[-1]:
+                kept = self._promoted(rung, list(running.values()))
+                for number in [n for n in running if n not in kept]:
+                    yield self._end(running.pop(number), TrialState.PRUNED)
+        for trial in running.values():
+            yield self._complete(trial)
+        self.folder.drop_states()
 
-def stop(study: optuna.Study, cohort: list[Entrant], rung: Rung, spec: StudySpec) -> Iterator[int]:
-    """Decide who goes on, once; the others are told as pruned."""
-    on = {e.trial.number for e in cohort if e.trial.user_attrs.get("promoted", 0) >= rung.steps}
-    if not on:
-        on = better(study, [e.trial.number for e in cohort], rung, spec)
-        for entrant in (e for e in cohort if e.trial.number in on):
-            entrant.trial.set_user_attr("promoted", rung.steps)
-    for entrant in [e for e in cohort if e.trial.number not in on]:
-        study.tell(entrant.trial, state=TrialState.PRUNED)
-        cohort.remove(entrant)
-        yield entrant.trial.number
+    def _train_to(self, rung: Rung, cohort: list[RunningTrial]) -> Iterator[RunningTrial]:
+        """Train those that are below a rung up to it; a trial that failed comes back without a curve."""
+        below = [t for t in cohort if t.curve is None or t.curve.steps[-1] < rung.steps]
+        begun = [(t, self.folder.state(t.number) if t.curve else None) for t in below]
+        for number, result in self.train([self._job(t, state, rung) for t, state in begun]):
+            trial, state = begun[number]
+            if result.curve is None:
+                trial.trial.set_user_attr("reason", result.failure)
+                trial.trial.set_user_attr("state", "failed")
+                yield replace(trial, curve=None)
+                continue
+            if result.state is not None:
+                self.folder.write_state(trial.number, result.state)
+            resumed = trial.curve is not None and state is not None
+            curve = trial.curve.then(result.curve) if trial.curve and resumed else result.curve
+            trial.trial.set_user_attr("curve", curve.to_json())
+            yield replace(trial, curve=curve)
 
+    def _job(self, trial: RunningTrial, state: bytes | None, rung: Rung) -> Job:
+        """The part of a run up to a rung; from the beginning where no state is left to resume from."""
+        return Job(
+            trial.configuration,
+            self.spec.seed,
+            self.spec.full_steps,
+            rung.steps,
+            rows=rung.rows,
+            state=state,
+            keep_state=rung.steps < self.spec.full_steps,
+            proxy=True,
+            measure=() if state else tuple(o.name for o in self.objectives.measured),
+        )
 
-def better(study: optuna.Study, cohort: list[int], rung: Rung, spec: StudySpec) -> set[int]:
-    """Compare the cohort with every trial that ever reached the rung, on parameters and validation loss."""
-    points = {}
-    for trial in study.get_trials(deepcopy=False):
-        curve = trial.user_attrs.get("curve")
-        if curve and rung.steps in curve["steps"]:
-            loss = curve["validation_loss"][curve["steps"].index(rung.steps)]
-            points[trial.number] = (trial.user_attrs["trainable"], loss)
-    numbers = list(points)
-    chosen = promoted(np.array(list(points.values())), [numbers.index(n) for n in cohort], spec.eta)
-    return {numbers[i] for i in chosen}
+    def _promoted(self, rung: Rung, cohort: list[RunningTrial]) -> set[int]:
+        """Who goes on from a rung: decided once, so that a resumed study does not decide again."""
+        kept = {t.number for t in cohort if t.trial.user_attrs.get("promoted", 0) >= rung.steps}
+        if not kept:
+            kept = self._compared(rung, [t.number for t in cohort])
+            for trial in (t for t in cohort if t.number in kept):
+                trial.trial.set_user_attr("promoted", rung.steps)
+        return kept
+
+    def _compared(self, rung: Rung, cohort: list[int]) -> set[int]:
+        """Compare a cohort with every trial that ever reached the rung."""
+        costs = {}
+        for trial in map(record, self.study.get_trials(deepcopy=False)):
+            if trial.curve and (at := trial.curve.at(rung.steps)) is not None:
+                costs[trial.number] = self.objectives.rung_costs(trial, at)
+        numbers = list(costs)
+        chosen = promoted(list(costs.values()), [numbers.index(n) for n in cohort], self.spec.eta)
+        return {numbers[i] for i in chosen}
+
+    def _complete(self, trial: RunningTrial) -> TrialRecord:
+        """Tell Optuna the values of a trial that was trained to the end; a value that is missing is a failure."""
+        stored = self._stored(trial)
+        values = self.objectives.values(stored)
+        if values is None:
+            trial.trial.set_user_attr("reason", "an objective could not be measured")
+            trial.trial.set_user_attr("state", "failed")
+            return self._end(trial, TrialState.FAIL)
+        self.study.tell(trial.trial, self.objectives.told(values))
+        return self._stored(trial)
+
+    def _end(self, trial: RunningTrial, state: TrialState) -> TrialRecord:
+        self.study.tell(trial.trial, state=state)
+        return self._stored(trial)
+
+    def _stored(self, trial: RunningTrial) -> TrialRecord:
+        return record(self.study.get_trials(deepcopy=False)[trial.number])

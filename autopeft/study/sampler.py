@@ -6,6 +6,8 @@ proposal outside the allowed values is replaced by one inside, so no ask is ever
 
 import warnings
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import optuna
@@ -14,7 +16,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.space.anchor import RATE
+from autopeft.space.default_configurations import RATE
+from autopeft.study.stored import ended
 
 STARTUP = 10  # complete trials before the inner sampler chooses the method
 KNOWN = 4  # complete trials that have a parameter before the inner sampler chooses its value
@@ -40,7 +43,7 @@ def check_sampler(name: str) -> None:
         raise AutopeftError(f"Unknown sampler '{name}'." + did_you_mean(name, SAMPLERS))
 
 
-class BudgetedSampler(BaseSampler):
+class LimitedSampler(BaseSampler):
     """Wraps a sampler by name; `seed` fixes every draw of one ask, so a resumed study asks what it would have asked."""
 
     def __init__(self, name: str, seed: int):
@@ -119,32 +122,26 @@ class BudgetedSampler(BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
 
-class TrialChooser:
-    """A space's Chooser that asks an Optuna trial."""
+class TrialSuggester:
+    """A space's Suggester that asks an Optuna trial."""
 
-    def __init__(self, trial: optuna.Trial, sampler: BudgetedSampler):
+    def __init__(self, trial: optuna.Trial, sampler: LimitedSampler):
         self._trial, self._sampler = trial, sampler
 
-    def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None):
+    def suggest_categorical(
+        self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
+    ) -> Any:
+        """What the sampler proposes of the allowed values."""
         self._sampler.restrict(name, allowed, weights)
         if name == "frozen_layers":  # ordered: neighbours are alike
             return self._trial.suggest_int(name, choices[0], choices[-1])
         return self._trial.suggest_categorical(name, choices)
 
-    def log_uniform(self, name: str, low: float, high: float) -> float:
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """What the sampler proposes, on a log scale."""
         return self._trial.suggest_float(name, low, high, log=True)
 
 
 def observed_trials(study: optuna.Study) -> list:
     """Trials that were trained, to the end or to a rung where they were stopped."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-
-
-def ended(study: optuna.Study) -> list:
-    """Trials that count: trained, or failed for a reason of their own (not for having been interrupted)."""
-    return [
-        t
-        for t in study.get_trials(deepcopy=False)
-        if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        or (t.state == TrialState.FAIL and t.user_attrs.get("state") in ("failed", "over_budget"))
-    ]

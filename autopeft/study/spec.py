@@ -4,7 +4,9 @@ The command line's options are made from these fields: name, type, default and d
 """
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -12,6 +14,7 @@ from autopeft.backbone.verbalisers import words_of
 from autopeft.base.errors import AutopeftError
 from autopeft.base.recipe import COHORT, ETA, RUNGS
 from autopeft.base.yaml_files import read_yaml, validated
+from autopeft.objectives.chosen import DEFAULT
 
 FREE = (
     "trials",
@@ -25,7 +28,13 @@ OLDER = {"task": "classification"}  # what studies were made for when they did n
 
 
 class StudySpec(BaseModel):
-    """A study: model, data, space, budget, how long to train, and seeds."""
+    """A study: model, data, space, budget, how long to train, and seeds.
+
+    Example:
+        >>> from autopeft import StudySpec
+        >>> StudySpec(budget="0.5%", trials=20).name
+        'minilm-l6-rotten-tomatoes-default-0.5pct'
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,6 +81,16 @@ class StudySpec(BaseModel):
     budget: str | None = Field(
         None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart)."
     )
+    objectives: str = Field(
+        DEFAULT,
+        description="What is weighed against each other: metric, loss, parameters, adapter-bytes, train-flops, "
+        "train-memory, step-time, latency, or your own package.module:function; two or more, joined by commas.",
+    )
+    limit: tuple[str, ...] = Field(
+        (),
+        description="Most that a configuration may come to, counted before training: train-memory=20GB, "
+        "train-flops=0.6x (of uniform LoRA's), adapter-bytes=500k; may be given several times.",
+    )
     importance: str = Field(
         "none",
         description="Layer scores that weight the layers: none, trace, gradient, variance, saving, uniform or random.",
@@ -85,7 +104,7 @@ class StudySpec(BaseModel):
         RUNGS, description="Shares of full_steps at which trials are compared and most of them stopped, or none."
     )
     eta: int = Field(ETA, ge=2, description="At a rung the front goes on, and at least one of this many trials.")
-    cohort: int = Field(COHORT, ge=1, description="Trials that are asked for and climb the rungs together.")
+    cohort: int = Field(COHORT, ge=1, description="Trials that are asked for and compared at the rungs together.")
     batch_size: int = Field(32, ge=1, description="Rows per training step.")
     head_learning_rate: float = Field(
         1e-3, gt=0, description="Learning rate of the task head, the same for every method."
@@ -111,6 +130,13 @@ class StudySpec(BaseModel):
     @classmethod
     def _budget_as_text(cls, value):
         return None if value is None else str(value)
+
+    @field_validator("limit", mode="before")
+    @classmethod
+    def _limits_as_texts(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return tuple(f"{name}={most}" for name, most in value.items())
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("prefix_cache")
     @classmethod
@@ -151,6 +177,24 @@ class StudySpec(BaseModel):
         )
         return {name: getattr(self, name) for name in names}
 
+    @classmethod
+    def read(cls, study: str | Path | None = None, **fields: Any) -> "StudySpec":
+        """Read a bundled study or a YAML file, with fields on top of it.
+
+        Args:
+            study: a name in studies/ or a file (default: the quickstart, unless a model or data are given).
+            fields: any field of a study.
+
+        Raises:
+            AutopeftError: a key is unknown or a value is none that it can have.
+
+        Example:
+            >>> from autopeft import StudySpec
+            >>> StudySpec.read("quickstart", budget="300k").trials
+            14
+        """
+        return load_spec(study, fields)
+
     def fixed(self) -> dict:
         """The fields that make it this study and no other."""
         return {k: v for k, v in self.model_dump().items() if k not in FREE}
@@ -164,14 +208,20 @@ def bytes_of(text: str) -> int:
     return int(float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[found[2]])
 
 
-def load_spec(study: str | None, overrides: dict) -> StudySpec:
-    """A bundled study by name or a YAML file by path, with overrides on top. Raises AutopeftError on a bad key or value.
+def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySpec:
+    """Read a bundled study by name or a YAML file by path, with overrides on top.
 
-    Without a study: the quickstart, unless a model or data of the user's own are given, which get the plain defaults.
+    Args:
+        study: a name in studies/ or a file; None for the quickstart, unless a model or data of the user's own are
+            among the overrides, which get the plain defaults.
+        overrides: fields of StudySpec; None means not given.
+
+    Raises:
+        AutopeftError: a key is unknown or a value is none that it can have.
     """
-    given = {k: v for k, v in overrides.items() if v is not None}
+    given = {k: v for k, v in overrides.items() if v is not None and v != ()}
     own = "model" in given or "data" in given
-    data, path = ({}, None) if study is None and own else read_yaml(study or "quickstart", "studies")
+    data, path = ({}, None) if study is None and own else read_yaml(str(study or "quickstart"), "studies")
     where = " or ".join(filter(None, (path and path.name, given and "the command line")))
     return validated(StudySpec, {**data, **given}, where)
 
@@ -180,6 +230,7 @@ def check_same(spec: StudySpec, stored: dict, folder: str) -> None:
     """Refuse to resume a study folder that was made for something else; it may lack what came later, at its default."""
     for key, value in spec.fixed().items():
         had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))
+        had = tuple(had) if isinstance(had, list) else had
         if had != value:
             raise AutopeftError(
                 f"The study in {folder} was made with {key}={had!r} and this command asks for {key}={value!r}: "
