@@ -59,7 +59,7 @@ class MediaClassification(Classification):
             features[start : start + CHUNK] = made
         lengths = np.full(len(split), reader.tokens, dtype=np.int64)
         labels = np.array(split.labels, dtype=np.int64)
-        return TokenisedSplit((), None, labels, lengths, kind=self.name, features=features)
+        return TokenisedSplit((), None, labels, lengths, kind=self, features=features)
 
     def _decoded(self, media, processor):
         try:
