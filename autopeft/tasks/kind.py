@@ -69,8 +69,11 @@ class TaskKind:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if cls.name:
-            REGISTRY[cls.name] = cls()
+        if not vars(cls).get("name"):  # an inherited name is another kind's
+            return
+        if cls.name in REGISTRY:
+            raise AutopeftError(f"There is a kind of task called '{cls.name}' already: give this one another name.")
+        REGISTRY[cls.name] = cls()
 
     def __reduce__(self):
         """There is one object of each kind: copies and pickles are that one, found by its name."""

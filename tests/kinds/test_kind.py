@@ -40,9 +40,10 @@ def test_studies_older_than_kinds_are_read_as_text_classification():
 
 def test_a_kind_that_is_derived_from_another_collates_its_own_batches():
     class Reviews(Classification):
-        name = ""  # left out of the registry
+        """Without a name of its own it is not registered."""
 
-    kind, tokenizer = Reviews(), smollm2_tokenizer()
+    assert get_kind() is not (reviews := Reviews()) and type(get_kind()) is Classification
+    kind, tokenizer = reviews, smollm2_tokenizer()
     split = Split(("a text", "another"), (0, 1))
     task = Task("made", ("bad", "good"), "accuracy", split, split, split, kind=kind)
     assert tokenise(task, tokenizer).train.kind is kind

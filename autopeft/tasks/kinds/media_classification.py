@@ -13,7 +13,6 @@ CHUNK = 64  # rows that a processor is given at once
 class MediaClassification(Classification):
     """A subclass says what its files are, how one is decoded, and what the processor makes of several."""
 
-    name = ""
     peft_task_type = None
     suffixes: tuple[str, ...]
     input_name: str  # of the model's forward
