@@ -144,7 +144,7 @@ def rows_of(study: Path) -> tuple:
     spec, task = prepared.spec, prepared.task
     words = spec.words(task.label_names)
     backbone = load_backbone(
-        spec.model, task.outputs, trust_remote_code=spec.trust_remote_code, words=words, task=task.kind
+        spec.model, task.outputs, trust_remote_code=spec.trust_remote_code, words=words, kind=task.kind
     )
     return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), task.metric
 

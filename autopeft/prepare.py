@@ -8,7 +8,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.space import SearchSpace, build_space, load_space, parse_budget
 from autopeft.study.spec import StudySpec
-from autopeft.tasks.kind import get_kind
+from autopeft.tasks.kind import DEFAULT
 from autopeft.tasks.task import Task
 
 
@@ -38,12 +38,12 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
         get_scorer(spec.importance)
     load_space(spec.space)
     task = load_task(**spec.task_arguments(), progress=progress)
-    spec = spec.model_copy(update={"task": task.kind, "metric": task.metric})
+    spec = spec.model_copy(update={"task": task.kind.name, "metric": task.metric})
     shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
     spec.words(task.label_names)
-    if (spec.pattern or spec.verbalisers) and task.kind != "classification":
+    if (spec.pattern or spec.verbalisers) and task.kind.name != DEFAULT:
         raise AutopeftError(
-            f"A pattern and verbalisers are for classification, not for {get_kind(task.kind).title}: leave them out."
+            f"A pattern and verbalisers are for classification, not for {task.kind.title}: leave them out."
         )
     if (spec.pattern or spec.verbalisers) and not shapes.is_decoder:
         raise AutopeftError(

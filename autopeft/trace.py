@@ -28,7 +28,7 @@ def trace(
 
     note = (progress or Progress(quiet=True)).note
     task = load_task(data, progress=note, **columns)
-    backbone = load_backbone(model, task.outputs, task=task.kind, progress=note)
+    backbone = load_backbone(model, task.outputs, kind=task.kind, progress=note)
     tokenised = tokenise(task, backbone.tokenizer, max_length)
     options = (
         {}

@@ -193,7 +193,7 @@ def load_resident(
         task.outputs,
         trust_remote_code=spec.trust_remote_code,
         words=words,
-        task=task.kind,
+        kind=task.kind,
         progress=progress.note,
     )
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)

@@ -18,15 +18,15 @@ WORDS = [f"w{number}" for number in range(4, VOCABULARY)]
 
 
 @cache
-def tiny_shapes(model_type: str, task: str = "classification") -> BackboneShapes:
+def tiny_shapes(model_type: str, kind: str = "classification") -> BackboneShapes:
     import torch
     import transformers
 
     from autopeft.backbone.blocks import describe
 
     with torch.device("meta"):
-        model = getattr(transformers, get_kind(task).auto_model).from_config(tiny_config(model_type))
-    return describe(model, model_type, task)
+        model = getattr(transformers, get_kind(kind).auto_model).from_config(tiny_config(model_type))
+    return describe(model, model_type, get_kind(kind))
 
 
 def case_of(configuration: Configuration, model_type: str = "llama", **spec) -> Case:

@@ -14,6 +14,7 @@ from autopeft.procedures import REGISTRY, get_procedure
 from autopeft.proxy.job import Job
 from autopeft.proxy.session import Session
 from autopeft.proxy.trainer import Trainer
+from autopeft.tasks.kind import get_kind
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
 PROCEDURES = sorted(REGISTRY)
@@ -34,7 +35,7 @@ def split(rows: int, seed: int) -> TokenisedSplit:
 
 @cache
 def trainer(model_type: str = "bert") -> Trainer:
-    task = SimpleNamespace(metric="accuracy", kind="classification", label_names=tuple(map(str, range(LABELS))))
+    task = SimpleNamespace(metric="accuracy", kind=get_kind(), label_names=tuple(map(str, range(LABELS))))
     return Trainer(tiny_backbone(model_type), TokenisedTask(split(40, 0), split(24, 1), split(24, 2), PAD, task), 8)
 
 

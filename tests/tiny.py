@@ -150,9 +150,10 @@ def tiny_backbone(model_type: str):
     """A tiny model as the Backbone that trials share, its head new."""
     from autopeft.backbone.blocks import describe
     from autopeft.backbone.loading import Backbone
+    from autopeft.tasks.kind import get_kind
 
     model = tiny_model(model_type).requires_grad_(False)
-    shapes = describe(model, model_type, TASKS.get(model_type, "classification"))
+    shapes = describe(model, model_type, get_kind(TASKS.get(model_type, "classification")))
     head = tuple(f"{path}." for path in shapes.head_modules)
     new = tuple(n for n, _ in model.named_parameters() if n.startswith(head))
     return Backbone(model_type, model, None, shapes, new)
@@ -162,13 +163,14 @@ def tiny_task(rows: int = 24, labels: int = LABELS, model_type: str = "bert"):
     """A TokenisedTask of made-up rows of 4 to 11 tokens (or pictures, sounds), the same three splits at every call."""
     import numpy as np
 
+    from autopeft.tasks.kind import get_kind
     from autopeft.tasks.task import Split, Task
     from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
     draw = np.random.default_rng(0)
     ids = tuple(draw.integers(4, VOCABULARY, draw.integers(4, 12)).astype(np.int32) for _ in range(rows))
     split = TokenisedSplit(ids, None, np.arange(rows) % labels, np.array([len(x) for x in ids]))
-    kind = TASKS.get(model_type, "classification")
+    kind = get_kind(TASKS.get(model_type, "classification"))
     if model_type in MEDIA:
         features = draw.standard_normal((rows, *MEDIA[model_type][1]), dtype=np.float32)
         lengths = np.full(rows, TOKENS[model_type])

@@ -48,6 +48,7 @@ def tiny_lm_backbone(model_type: str):
 
     from autopeft.backbone.blocks import describe
     from autopeft.backbone.loading import Backbone
+    from autopeft.tasks.kind import get_kind
 
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
@@ -55,7 +56,7 @@ def tiny_lm_backbone(model_type: str):
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
     model.eval().requires_grad_(False)
-    return Backbone(model_type, model, None, describe(model, model_type, "causal-lm"), ())
+    return Backbone(model_type, model, None, describe(model, model_type, get_kind("causal-lm")), ())
 
 
 def tiny_lm_task(rows: int = 16, kind: str = "causal-lm"):
@@ -63,6 +64,7 @@ def tiny_lm_task(rows: int = 16, kind: str = "causal-lm"):
     import numpy as np
     from tiny import PAD, VOCABULARY
 
+    from autopeft.tasks.kind import get_kind
     from autopeft.tasks.language import IGNORED, split_of
     from autopeft.tasks.task import Split, Task
     from autopeft.tasks.tokens import TokenisedTask
@@ -72,6 +74,6 @@ def tiny_lm_task(rows: int = 16, kind: str = "causal-lm"):
         ids = draw.integers(4, VOCABULARY, draw.integers(6, 12)).tolist()
         context = len(ids) * 2 // 3
         made.append((ids, [IGNORED] * context + ids[context:]))
-    split, nothing = split_of(kind, made, 0), Split((), ())
-    task = Task("tiny", (), "log-likelihood", nothing, nothing, nothing, kind=kind)
+    split, nothing = split_of(get_kind(kind), made, 0), Split((), ())
+    task = Task("tiny", (), "log-likelihood", nothing, nothing, nothing, kind=get_kind(kind))
     return TokenisedTask(split, split, split, PAD, task)

@@ -12,24 +12,26 @@ from transformers.models.auto.modeling_auto import (
 from autopeft.backbone.roles import attention_path, block_linears, block_roles, sizes
 from autopeft.backbone.shapes import BackboneShapes, Bias, Linear, Norm
 from autopeft.base.errors import AutopeftError
-from autopeft.tasks.kind import get_kind
+from autopeft.tasks.kind import TaskKind, get_kind
 
 
-def describe(model: PreTrainedModel, name: str, task: str = "classification") -> BackboneShapes:
+def describe(model: PreTrainedModel, name: str, kind: TaskKind | None = None) -> BackboneShapes:
     """Read the sizes off a model, on any device, meta included. Raises AutopeftError if its blocks cannot be found.
 
-    task: the kind whose head the model has; a head that comes with the checkpoint counts as part of the backbone.
+    kind: of the task whose head the model has (None: text classification); a head that comes with the checkpoint
+    counts as part of the backbone.
     """
-    if get_kind(task).decoders_only and not _is_decoder(model.config):
+    kind = kind or get_kind()
+    if kind.decoders_only and not _is_decoder(model.config):
         raise AutopeftError(
-            f"{name} is a {model.config.model_type} encoder and {get_kind(task).title} is for decoders: choose another "
+            f"{name} is a {model.config.model_type} encoder and {kind.title} is for decoders: choose another "
             "model, or another task (`autopeft data tasks` lists them)."
         )
-    stacks = find_stacks(model, name) if get_kind(task).two_stacks else [find_blocks(model, name)]
+    stacks = find_stacks(model, name) if kind.two_stacks else [find_blocks(model, name)]
     blocks = [(f"{path}.{i}", block) for path, stack in stacks for i, block in enumerate(stack)]
     linears = _linears(blocks)
     attention = tuple(f"{path}.{attention_path(block_roles(b))}" for path, b in blocks)
-    head = head_modules(model, name) if get_kind(task).new_head else ()
+    head = head_modules(model, name) if kind.new_head else ()
     head_parameters = sum(_parameters(model.get_submodule(path)) for path in head)
     return BackboneShapes(
         name=name,
@@ -49,7 +51,7 @@ def describe(model: PreTrainedModel, name: str, task: str = "classification") ->
         prefix_attention=bool(model._supports_attention_backend),
         prefix_cache=_accepts_prefix(model),
         norms=_norms(blocks),
-        task=task,
+        kind=kind,
         decoder_path=stacks[1][0] if len(stacks) == 2 else None,
         encoder_layers=len(stacks[0][1]) if len(stacks) == 2 else 0,
     )

@@ -40,7 +40,7 @@ def load_backbone(
     attention: str = "eager",
     trust_remote_code: bool = False,
     words: tuple[str, ...] | None = None,
-    task: str = "classification",
+    kind: TaskKind | None = None,
     quantization=None,
     progress: Progress = None,
 ) -> Backbone:
@@ -53,12 +53,12 @@ def load_backbone(
     """
     folder = resolve(name, progress)
     config = read_config(name, folder, num_labels, trust_remote_code)
-    kind = get_kind(task)
+    kind = kind or get_kind()
     tokenizer = _processor(name, folder, trust_remote_code, kind)
     if kind.modality == "text":
         config.pad_token_id = _padding(tokenizer, name)
     model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, kind, quantization)
-    shapes = describe(model, name, task)
+    shapes = describe(model, name, kind)
     lost = [k for k in missing if not k.startswith(tuple(f"{h}." for h in shapes.head_modules))]
     if lost:
         raise AutopeftError(

@@ -1,10 +1,11 @@
 """What a backbone looks like, without its weights: blocks, linears by role, sizes. Imports no torch."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind
 
 ROLES = ("query", "key", "value", "query_key_value", "attention_output", "ffn_gate", "ffn_in", "ffn_out")
 GROUPS = {
@@ -66,7 +67,7 @@ class BackboneShapes:
     prefix_attention: bool = False  # the model dispatches through transformers' attention functions
     prefix_cache: bool = False  # the model accepts past_key_values (peft's prefix tuning works)
     norms: tuple[Norm, ...] = ()
-    task: str = "classification"  # the kind of task its head is for
+    kind: TaskKind = field(default_factory=get_kind)  # of the task its head is for
     decoder_path: str | None = None  # of an encoder-decoder: its layers are blocks_path's, then these
     encoder_layers: int = 0  # of an encoder-decoder: how many of its layers are blocks_path's
 
@@ -112,7 +113,11 @@ class BackboneShapes:
         return tuple(r for r in ROLES if r in have)
 
     def to_json(self) -> dict:
-        return asdict(self)
+        """What `from_json` reads; the kind by its name, as "task"."""
+        fields = asdict(self)
+        return {("task" if name == "kind" else name): value for name, value in fields.items()} | {
+            "task": self.kind.name
+        }
 
     @classmethod
     def from_json(cls, data: dict) -> "BackboneShapes":
@@ -122,6 +127,7 @@ class BackboneShapes:
         data["norms"] = tuple(Norm(**x) for x in data.get("norms", ()))
         for key in ("attention_paths", "block_parameters", "head_modules"):
             data[key] = tuple(data[key])
+        data["kind"] = get_kind(data.pop("task", DEFAULT))
         return cls(**data)
 
 

@@ -106,7 +106,7 @@ def space_show(name, model, task, json_) -> None:
     from autopeft.space import build_space, load_space
     from autopeft.tasks.kind import get_kind
 
-    built = build_space(name, load_space(name), shapes_of(model, task=get_kind(task).name))
+    built = build_space(name, load_space(name), shapes_of(model, kind=get_kind(task)))
     if json_:
         return click.echo(
             json.dumps(

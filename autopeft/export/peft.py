@@ -8,7 +8,6 @@ from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
 from autopeft.procedures import get_procedure
 from autopeft.study.records import StudyResult
-from autopeft.tasks.kind import get_kind
 from autopeft.tasks.task import asked
 
 
@@ -58,7 +57,7 @@ def card(case: Case) -> str:
     spec, shapes, methods = case.spec, case.shapes, case.methods
     share = 100 * case.trainable / shapes.backbone_parameters
     pattern = f"\n| ends every text | `{spec['pattern']}` |" if spec.get("pattern") else ""
-    kind, outputs = get_kind(case.kind), case.task.get("outputs", len(case.labels))
+    kind, outputs = case.kind, case.task.get("outputs", len(case.labels))
     labels = f", num_labels={outputs}" if kind.new_head else ""
     facts = "".join(f"\n| {name} | {value:.6g} |" for name, value in case.task.get("facts", {}).items())
     lost = "".join(f"\n- {sentence}" for sentence in case.beyond)

@@ -71,7 +71,7 @@ arguments.add_argument("--out", default="adapter")
 arguments = arguments.parse_args()
 
 task = load_task({arguments(case)})
-backbone = load_backbone({case.model!r}, task.outputs, task=task.kind{start}{code}{", dtype=torch.bfloat16" if low else ""})
+backbone = load_backbone({case.model!r}, task.outputs, kind=task.kind{start}{code}{", dtype=torch.bfloat16" if low else ""})
 tokens = tokenise(task, backbone.tokenizer, {spec["max_length"]}{pattern})
 model = attach(CONFIGURATION, backbone, SEED{", Statistics(backbone, tokens)" if statistics else ""})
 model.train = lambda mode=True: model  # as in the search: the frozen backbone's dropout stays off

@@ -48,7 +48,9 @@ class Unsloth(YamlToolkit):
 
     def also_lost(self, case: Case) -> tuple[str, ...]:
         answer = "the class's word" if case.classifies else "the response"
-        return () if case.kind == "causal-lm" else (f"The loss is over the whole text and not over {answer} alone.",)
+        return (
+            () if case.kind.name == "causal-lm" else (f"The loss is over the whole text and not over {answer} alone.",)
+        )
 
 
 def sections(case: Case, tuned: dict) -> dict:

@@ -12,7 +12,6 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.method import REGISTRY, Method, get_method
-from autopeft.tasks.kind import get_kind
 
 __all__ = ["REGISTRY", "Method", "count", "count_per_module", "get_method", "peft_fields", "refusal"]
 
@@ -66,7 +65,7 @@ def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
         parts = [get_method(name).part_fields(configuration.settings_of(name), layers, shapes) for name in names]
         fields = {"peft_type": "COMBINATION", "parts": parts}
     saved = [*fields.pop("modules_to_save", ()), *shapes.head_modules]
-    return {"task_type": get_kind(shapes.task).peft_task_type, **fields, "modules_to_save": saved}
+    return {"task_type": shapes.kind.peft_task_type, **fields, "modules_to_save": saved}
 
 
 for _module in pkgutil.iter_modules(__path__):

@@ -1,7 +1,6 @@
 """A prefix behind a gate, as one of UniPELT's three parts. Imports no torch."""
 
 from autopeft.methods.prefix_tuning import PrefixTuning
-from autopeft.tasks.kind import get_kind
 
 
 class GatedPrefix(PrefixTuning):
@@ -12,7 +11,7 @@ class GatedPrefix(PrefixTuning):
     paper = "Mao et al. 2021, arXiv 2110.07577"
 
     def refuses(self, shapes):
-        if not get_kind(shapes.task).new_head:
+        if not shapes.kind.new_head:
             return "its gate reads the whole text, the tokens to predict included"
         return super().refuses(shapes)
 

@@ -1,7 +1,6 @@
 """Prompt tuning: trained vectors stand before the embedded words of every text. Imports no torch."""
 
 from autopeft.methods.mechanisms.method import Method
-from autopeft.tasks.kind import get_kind
 
 OWN_WIDTH = ("electra", "convbert", "roformer", "mobilebert")  # may embed words in another width than the blocks'
 
@@ -23,8 +22,8 @@ class PromptTuning(Method):
     zero_start = False
 
     def refuses(self, shapes):
-        if get_kind(shapes.task).modality != "text":
-            return f"a prompt stands before embedded words, and {get_kind(shapes.task).title} reads none"
+        if shapes.kind.modality != "text":
+            return f"a prompt stands before embedded words, and {shapes.kind.title} reads none"
         if shapes.decoder_path:
             return (
                 "peft puts a prompt before the words of both stacks, which would have to be counted and trained twice"

@@ -2,7 +2,6 @@
 
 from autopeft.methods import get_method
 from autopeft.procedures.mechanisms.procedure import Procedure
-from autopeft.tasks.kind import get_kind
 
 
 class Roste(Procedure):
@@ -22,8 +21,8 @@ class Roste(Procedure):
     def refuses(self, methods, shapes):
         if shapes.decoder_path:
             return "its rotations are chosen in one pass over words, and a decoder beside an encoder needs its own"
-        if get_kind(shapes.task).modality != "text":
-            return f"its rotations are chosen on words drawn at random, and {get_kind(shapes.task).title} reads none"
+        if shapes.kind.modality != "text":
+            return f"its rotations are chosen on words drawn at random, and {shapes.kind.title} reads none"
         for method in map(get_method, methods):
             if method.bypasses_linear:
                 return (

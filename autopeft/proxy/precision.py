@@ -8,6 +8,7 @@ from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.configuration import Configuration
 from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
+from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import TokenisedTask
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -83,7 +84,7 @@ def resident(
     precision: Precision,
     trust_remote_code: bool = False,
     words: tuple[str, ...] | None = None,
-    task: str = "classification",
+    kind: TaskKind | None = None,
 ) -> Backbone:
     """Load the backbone once in the chosen format, frozen, on the device where it stays for the whole study."""
     backbone = load_backbone(
@@ -93,7 +94,7 @@ def resident(
         attention=precision.attention,
         trust_remote_code=trust_remote_code,
         words=words,
-        task=task,
+        kind=kind,
     )
     backbone.model.to(device())
     return backbone

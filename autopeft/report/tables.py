@@ -11,7 +11,7 @@ import pandas as pd
 from autopeft.front import FrontPoint, front_of, point_of, point_of_trial, verdict
 from autopeft.front.intervals import sampling_error
 from autopeft.study.records import StudyResult
-from autopeft.tasks.kind import get_kind
+from autopeft.tasks.kind import kind_of
 
 FRONT_COLUMNS = (
     *("name", "role", "on_front", "method", "configuration", "trainable", "percent", "head"),
@@ -107,7 +107,7 @@ def result_json(result: StudyResult) -> dict:
 
 def sampling_note(result: StudyResult) -> str:
     """What the intervals leave out: the noise of the test rows themselves; empty for other metrics than rows' accuracy."""
-    best, kind = front_of(result).best(), get_kind(result.task.get("kind", "classification"))
+    best, kind = front_of(result).best(), kind_of(result.task)
     if result.task["metric"] != "accuracy" or not kind.row_level or best is None or not best.seeds:
         return ""
     error = sampling_error(best.score.mean, result.task["test"])

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autopeft.tasks.kind import get_kind
 from autopeft.tasks.tokens import TokenisedSplit
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def collate(
     split: TokenisedSplit, indices: np.ndarray, pad_token_id: int
 ) -> "tuple[dict[str, torch.Tensor], torch.Tensor]":
     """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and the kind's targets."""
-    return get_kind(split.kind).collate(split, indices, pad_token_id)
+    return split.kind.collate(split, indices, pad_token_id)
 
 
 def padded_inputs(split: TokenisedSplit, indices: np.ndarray, pad_token_id: int) -> "dict[str, torch.Tensor]":

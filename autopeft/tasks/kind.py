@@ -1,8 +1,8 @@
 """The small interface every kind of task implements, and the registry. Imports no torch until a batch is made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autopeft.tasks.tokens import Encoding, TokenisedSplit
 
 REGISTRY: dict[str, "TaskKind"] = {}
+DEFAULT = "classification"  # what a task is unless somebody says otherwise
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,15 @@ class TaskKind:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if cls.name:
-            REGISTRY[cls.name] = cls()
+        if not vars(cls).get("name"):  # an inherited name is another kind's
+            return
+        if cls.name in REGISTRY:
+            raise AutopeftError(f"There is a kind of task called '{cls.name}' already: give this one another name.")
+        REGISTRY[cls.name] = cls()
+
+    def __reduce__(self):
+        """There is one object of each kind: copies and pickles are that one, found by its name."""
+        return get_kind, (self.name,)
 
     def frames(self, data: str, progress=None) -> "Frames":
         """A source that is not built in -> its frames with any columns. Raises AutopeftError."""
@@ -185,10 +193,15 @@ class TaskKind:
         """Raises AutopeftError where the metric cannot be computed on these labels."""
 
 
-def get_kind(name: str) -> TaskKind:
+def get_kind(name: str = DEFAULT) -> TaskKind:
     """The registered kind of that name. Raises AutopeftError with the nearest name."""
     import autopeft.tasks.kinds  # noqa: F401  (the files register themselves)
 
     if name not in REGISTRY:
         raise AutopeftError(f"Unknown task '{name}'." + did_you_mean(name, REGISTRY))
     return REGISTRY[name]
+
+
+def kind_of(summary: Mapping[str, Any]) -> TaskKind:
+    """The kind of a task whose summary (Task.summary()) was stored; the oldest summaries name none."""
+    return get_kind(summary.get("kind", DEFAULT))

@@ -106,7 +106,7 @@ def window(context: list[int], target: list[int], max_length: int, longest: int 
     return context[max(0, len(context) - (max_length - kept)) :], target[:room]
 
 
-def split_of(kind: str, rows: list[tuple[list[int], list[int]]], truncated: int, **other):
+def split_of(kind: TaskKind, rows: list[tuple[list[int], list[int]]], truncated: int, **other):
     """(tokens, labels) of each row -> TokenisedSplit."""
     from autopeft.tasks.tokens import TokenisedSplit
 

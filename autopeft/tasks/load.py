@@ -8,7 +8,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import Progress
 from autopeft.tasks.builtin import SOURCES, read_builtin
 from autopeft.tasks.columns import MissingLabels
-from autopeft.tasks.kind import Asked, get_kind
+from autopeft.tasks.kind import DEFAULT, Asked, TaskKind, get_kind
 from autopeft.tasks.task import Split, Task
 
 
@@ -38,7 +38,7 @@ def load_task(
     rows = {"train": train_rows, "validation": validation_rows, "test": test_rows}
     _check_rows(rows)
     builtin = SOURCES.get(data)
-    kind = get_kind((builtin.kind if builtin else "classification") if task is None else task)
+    kind = get_kind((builtin.kind if builtin else DEFAULT) if task is None else task)
     if metric is not None:
         kind.metric(metric)
     frames = read_builtin(data, progress) if builtin else kind.frames(data, progress)
@@ -48,10 +48,8 @@ def load_task(
     made = kind.read(frames, Asked(name, text, text_pair, label, group, missing_labels, seed, rows))
     metric = metric or kind.default_metric(made.label_names)
     kind.check_metric(metric, made.label_names)
-    fingerprint = _fingerprint(made.splits, made.label_names, metric, kind.name)
-    return Task(
-        name, made.label_names, metric, **made.splits, notes=made.notes, fingerprint=fingerprint, kind=kind.name
-    )
+    fingerprint = _fingerprint(made.splits, made.label_names, metric, kind)
+    return Task(name, made.label_names, metric, **made.splits, notes=made.notes, fingerprint=fingerprint, kind=kind)
 
 
 def _check_rows(rows: dict[str, int | None]) -> None:
@@ -60,7 +58,7 @@ def _check_rows(rows: dict[str, int | None]) -> None:
             raise AutopeftError(f"The number of {part} rows is {number}. Ask for at least 2.")
 
 
-def _fingerprint(splits: dict[str, Split], label_names: tuple[str, ...], metric: str, kind: str) -> str:
+def _fingerprint(splits: dict[str, Split], label_names: tuple[str, ...], metric: str, kind: TaskKind) -> str:
     content = [label_names, metric, [(part, split.texts, split.labels) for part, split in sorted(splits.items())]]
-    content += [kind] if kind != "classification" else []  # studies made when there was no other keep theirs
+    content += [kind.name] if kind.name != DEFAULT else []  # studies made when there was no other keep theirs
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,8 +1,8 @@
 """Task: labelled data of one kind, split once, with its metric. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from autopeft.tasks.kind import get_kind
+from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind, kind_of
 
 Text = str | tuple[str, str]
 
@@ -20,8 +20,8 @@ class Split:
 
 def asked(summary: dict) -> str:
     """A task's summary -> what it asks of a model, in words: "2 classes", "text regression"."""
-    kind, classes = summary.get("kind", "classification"), len(summary["classes"])
-    parts = [get_kind(kind).title] if kind != "classification" else []
+    kind, classes = kind_of(summary), len(summary["classes"])
+    parts = [kind.title] if kind.name != DEFAULT else []
     return ", ".join(parts + ([f"{classes} classes"] if classes else []))
 
 
@@ -37,21 +37,21 @@ class Task:
     test: Split
     notes: tuple[str, ...] = ()  # what was done to the data, a sentence each: duplicates removed, rows dropped ...
     fingerprint: str = ""  # sha256 of splits, labels and metric: two equal tasks have equal fingerprints
-    kind: str = "classification"  # a registered TaskKind
+    kind: TaskKind = field(default_factory=get_kind)
 
     @property
     def outputs(self) -> int:
         """num_labels of the head."""
-        return get_kind(self.kind).outputs(self)
+        return self.kind.outputs(self)
 
     def summary(self) -> dict:
         """What a report says of the data."""
         return {
             "name": self.name,
-            "kind": self.kind,
+            "kind": self.kind.name,
             "classes": list(self.label_names),
             "outputs": self.outputs,
-            "facts": get_kind(self.kind).facts(self),
+            "facts": self.kind.facts(self),
             "metric": self.metric,
             "train": len(self.train),
             "validation": len(self.validation),

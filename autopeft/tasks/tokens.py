@@ -1,6 +1,6 @@
 """Task + tokenizer -> TokenisedTask: every text becomes token ids once. Imports no torch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class TokenisedSplit:
     labels: np.ndarray | tuple
     lengths: np.ndarray
     truncated: int = 0  # rows that were cut at max_length
-    kind: str = "classification"
+    kind: TaskKind = field(default_factory=get_kind)
     groups: np.ndarray | None = None  # (N,) 0, 0, 1, 1, 1 ...: the unit of each row, where a unit has several
     references: tuple = ()  # per unit, where predictions are compared with something else than labels
     legend: tuple = ()  # what the kind's decode reads predictions with
@@ -73,7 +73,7 @@ class TokenisedTask:
 
     @property
     def kind(self) -> TaskKind:
-        return get_kind(self.task.kind)
+        return self.task.kind
 
 
 def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None = None) -> TokenisedTask:
@@ -83,7 +83,7 @@ def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None =
     pattern: ends every text, and is never cut. Raises AutopeftError when the tokenizer can pad with nothing or the
     pattern leaves no room for the text.
     """
-    kind = get_kind(task.kind)
+    kind = task.kind
     if kind.modality != "text":
         encoding = Encoding(tokenizer, max_length, (), task)
         return TokenisedTask(**{p: kind.encode(getattr(task, p), encoding) for p in PARTS}, pad_token_id=0, task=task)
@@ -102,13 +102,13 @@ def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None =
     return TokenisedTask(**splits, pad_token_id=int(pad), task=task, tokenizer=tokenizer)
 
 
-def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: str = "classification") -> TokenisedSplit:
+def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: TaskKind) -> TokenisedSplit:
     """One text or a pair per row -> token ids, with the labels (N,) as they are."""
     return _encode(split, encoding, labels, kind)[0]
 
 
 def encode_with_places(
-    split: Split, encoding: Encoding, kind: str, overlap: int | None = None
+    split: Split, encoding: Encoding, kind: TaskKind, overlap: int | None = None
 ) -> tuple[TokenisedSplit, list[list[tuple]]]:
     """As encode_texts, without labels; and of each row for each token (which text, begin, end), None for its own tokens.
 
@@ -118,7 +118,7 @@ def encode_with_places(
     if not encoding.tokenizer.is_fast:
         raise AutopeftError(
             f"The tokenizer {type(encoding.tokenizer).__name__} does not say where its tokens stand in a text, which "
-            f"{get_kind(kind).title} needs: choose a model with a tokenizer.json."
+            f"{kind.title} needs: choose a model with a tokenizer.json."
         )
     windows = {"truncation": "only_second", "stride": overlap, "return_overflowing_tokens": True}
     options = {"return_offsets_mapping": True, **(windows if overlap is not None else {})}
@@ -132,7 +132,7 @@ def encode_with_places(
     return encoded_split, places
 
 
-def _encode(split: Split, encoding: Encoding, labels: np.ndarray, kind: str, **options):
+def _encode(split: Split, encoding: Encoding, labels: np.ndarray, kind: TaskKind, **options):
     tokenizer, end = encoding.tokenizer, list(encoding.end)
     max_length = encoding.max_length - len(end)
     pairs = bool(split.texts) and isinstance(split.texts[0], tuple)

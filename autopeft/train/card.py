@@ -7,7 +7,7 @@ from autopeft.export.mechanisms.toolkit import Case
 from autopeft.export.peft import trained_by
 from autopeft.methods import count, get_method
 from autopeft.procedures import get_procedure
-from autopeft.tasks.kind import TaskKind, get_kind
+from autopeft.tasks.kind import TaskKind, kind_of
 from autopeft.tasks.task import asked
 from autopeft.train.plan import Plan
 from autopeft.train.record import Record
@@ -28,7 +28,7 @@ def metadata(plan: Plan, scores: dict) -> str:
     if plan.configuration.procedure != "plain":
         tags.append(plan.configuration.procedure)
     result = EvalResult(
-        task_type=kind_of(plan).pipeline_tag,
+        task_type=trained_kind(plan).pipeline_tag,
         dataset_type=data,
         dataset_name=data,
         dataset_split="test",
@@ -39,7 +39,7 @@ def metadata(plan: Plan, scores: dict) -> str:
     return ModelCardData(
         base_model=spec.model,
         library_name="peft",
-        pipeline_tag=kind_of(plan).pipeline_tag,
+        pipeline_tag=trained_kind(plan).pipeline_tag,
         tags=tags,
         datasets=[data],
         metrics=[METRICS.get(spec.metric, spec.metric)],
@@ -106,7 +106,7 @@ def usage(plan: Plan) -> str:
     """The lines that load the adapter."""
     from autopeft.backbone.resolve import BUILTIN
 
-    result, name, kind = plan.result.data, plan.spec.model, kind_of(plan)
+    result, name, kind = plan.result.data, plan.spec.model, trained_kind(plan)
     labels = f", num_labels={result.task.get('outputs', len(result.task['classes']))}" if kind.new_head else ""
     reader = "tokenizer" if kind.modality == "text" else "processor"
     padded = result.shapes.is_decoder and kind.modality == "text"
@@ -135,14 +135,15 @@ def usage(plan: Plan) -> str:
 QUANTISED = {"4bit": 'load_in_4bit=True, bnb_4bit_quant_type="nf4"', "8bit": "load_in_8bit=True"}
 
 
-def kind_of(plan: Plan) -> TaskKind:
-    return get_kind(plan.result.data.task.get("kind", "classification"))
+def trained_kind(plan: Plan) -> TaskKind:
+    """The kind of the study's task."""
+    return kind_of(plan.result.data.task)
 
 
 def note(plan: Plan) -> str:
     """What the lines above do not give."""
     if plan.recipe.merge:
-        return f'\n`merged/` is the whole model: `{kind_of(plan).auto_model}.from_pretrained("merged")`.\n'
+        return f'\n`merged/` is the whole model: `{trained_kind(plan).auto_model}.from_pretrained("merged")`.\n'
     procedure = get_procedure(plan.configuration.procedure)
     if procedure.changes_model:
         return (

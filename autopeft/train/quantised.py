@@ -31,7 +31,7 @@ def load_quantised(plan, task: Task) -> tuple[Backbone, TokenisedTask]:
         attention="sdpa",
         trust_remote_code=spec.trust_remote_code,
         words=spec.words(task.label_names),
-        task=task.kind,
+        kind=task.kind,
         quantization=BitsAndBytesConfig(llm_int8_skip_modules=list(shapes.head_modules), **rounding),
     )
     backbone = replace(backbone, shapes=shapes)  # rounded weights are stored packed, in other sizes

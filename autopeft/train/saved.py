@@ -99,7 +99,7 @@ def fresh(plan, tokenised):
         task.outputs,
         trust_remote_code=spec.trust_remote_code,
         words=spec.words(task.label_names),
-        task=task.kind,
+        kind=task.kind,
     )
     backbone.model.to(device())
     return backbone

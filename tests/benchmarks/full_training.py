@@ -36,7 +36,6 @@ from autopeft.prepare import Prepared
 from autopeft.proxy.run import parameter_groups
 from autopeft.proxy.scoring import evaluate
 from autopeft.tasks.batches import collate
-from autopeft.tasks.kind import get_kind
 from autopeft.tasks.task import Split
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask, tokenise
 
@@ -106,7 +105,7 @@ def by_trainer(prepared: Prepared, rows: PaddedRows, configuration: Configuratio
             train_dataset=rows.train,
             eval_dataset=rows.validation,
             compute_metrics=lambda p: {
-                "score": get_kind(prepared.task.kind).score(metric, p.label_ids, p.predictions.argmax(-1))
+                "score": prepared.task.kind.score(metric, p.label_ids, p.predictions.argmax(-1))
             },
             optimizers=optimiser_and_schedule(model, configuration, prepared),
         )

@@ -10,6 +10,7 @@ from tiny import MEDIA, SEQ2SEQ, TASKS, TINY, tiny_model, tiny_statistics
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, attach, refusal
+from autopeft.tasks.kind import get_kind
 
 METHODS = sorted(REGISTRY)
 EVERY = [
@@ -29,7 +30,7 @@ def backbone(model_type: str):
     """A frozen tiny model with its sizes, as a search holds it; one for all tests, since each has to restore it."""
     model = tiny_model(model_type).requires_grad_(False)
     return SimpleNamespace(
-        model=model, shapes=describe(model, model_type, TASKS.get(model_type, "classification")), new_parameters=()
+        model=model, shapes=describe(model, model_type, get_kind(TASKS.get(model_type, "classification"))), new_parameters=()
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from tiny import LABELS, PAD, VOCABULARY, tiny_model
 
 from autopeft.backbone.blocks import describe
+from autopeft.tasks.kind import get_kind
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
 
@@ -24,5 +25,5 @@ def random_rows(count: int = 60, labels: int = LABELS, seed: int = 0) -> Tokenis
     for row, label in zip(ids, y):
         row[1] = 4 + label
     split = TokenisedSplit(tuple(ids), None, y.astype(np.int64), lengths.astype(np.int64))
-    task = SimpleNamespace(label_names=tuple("abcdefg"[:labels]), metric="accuracy", kind="classification")
+    task = SimpleNamespace(label_names=tuple("abcdefg"[:labels]), metric="accuracy", kind=get_kind())
     return TokenisedTask(split, split, split, PAD, task)

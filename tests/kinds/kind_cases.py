@@ -27,7 +27,7 @@ SEARCH = dict(
 
 
 def trainer_of(checkpoint, task, batch_size: int = 4, prefix=None, max_length: int = 48) -> Trainer:
-    backbone = load_backbone(str(checkpoint), task.outputs, task=task.kind)
+    backbone = load_backbone(str(checkpoint), task.outputs, kind=task.kind)
     return Trainer(backbone, tokenise(task, backbone.tokenizer, max_length), batch_size, prefix=prefix)
 
 

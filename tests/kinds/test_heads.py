@@ -19,11 +19,11 @@ from autopeft.tasks.kind import get_kind
 ENCODERS = ["bert", "roberta", "deberta-v2", "distilbert", "modernbert"]
 
 
-def tokens_of(kind: str):
+def tokens_of(name: str):
     """The tiny task with a tag for each token, or with the third and fourth token as the answer."""
-    made = tiny_task()
+    made, kind = tiny_task(), get_kind(name)
     split = replace(made.train, kind=kind)
-    if kind == "token-classification":
+    if name == "token-classification":
         tags = tuple(ids.astype(np.int64) % LABELS for ids in split.input_ids)
         words = tuple(tuple(range(len(row))) for row in tags)
         named = tuple(tuple("abc"[t] for t in row) for row in tags)
@@ -34,7 +34,7 @@ def tokens_of(kind: str):
         legend = tuple((text, (None, *((i, i + 1) for i in range(len(text))))) for text in places)
         each = np.arange(len(split))
         split = replace(split, labels=marks, references=(("xx",),) * len(split), legend=legend, groups=each)
-    task = replace(made.task, kind=kind, metric=next(iter(get_kind(kind).metrics)))
+    task = replace(made.task, kind=kind, metric=next(iter(kind.metrics)))
     return replace(made, train=split, validation=split, test=split, pad_token_id=PAD, task=task)
 
 
@@ -45,7 +45,7 @@ def test_a_head_over_tokens_is_found_and_trained(model_type, kind, tmp_path):
     config.num_labels = 2 if kind == "question-answering" else LABELS
     auto = getattr(transformers, get_kind(kind).auto_model)
     model = auto.from_config(config, attn_implementation="eager").eval().requires_grad_(False)
-    shapes = describe(model, model_type, kind)
+    shapes = describe(model, model_type, get_kind(kind))
     assert shapes.head_modules[-1] in ("classifier", "qa_outputs") and len(shapes.block_parameters) == 3
     new = tuple(n for n, _ in model.named_parameters() if n.startswith(tuple(f"{h}." for h in shapes.head_modules)))
     backbone, tokenised = Backbone(model_type, model, None, shapes, new), tokens_of(kind)

@@ -35,7 +35,7 @@ def split_of(sizes: list[int], right: list[int]) -> TokenisedSplit:
     lengths = 2 + np.arange(len(groups)) * 7 % 11
     labels = np.concatenate([np.arange(n) == r for n, r in zip(sizes, right)]).astype(np.int64)
     ids = tuple(np.full(n, 5, dtype=np.int32) for n in lengths)
-    return TokenisedSplit(ids, None, labels, lengths, kind=KIND.name, groups=groups, references=tuple(right))
+    return TokenisedSplit(ids, None, labels, lengths, kind=KIND, groups=groups, references=tuple(right))
 
 
 def test_loss_and_answer_of_questions_with_different_numbers_of_options():

@@ -24,9 +24,9 @@ KINDS = [
 
 
 def model_of(task, checkpoint, folder):
-    if task.kind == "seq2seq":
+    if task.kind.name == "seq2seq":
         return save_tiny_seq2seq("t5", folder, [content for chat in task.train.texts for _, content in chat])
-    return save_tiny_lm(folder) if task.kind in ("instruction", "choice") else checkpoint
+    return save_tiny_lm(folder) if task.kind.name in ("instruction", "choice") else checkpoint
 
 
 @pytest.mark.parametrize("data, kind", KINDS)

@@ -38,14 +38,14 @@ def lora(rate: float = 2e-2, layers=(0, 1, 2)) -> Configuration:
 def tiny(tmp_path_factory):
     """A tiny decoder in a folder, with the real tokenizer, loaded for instructions."""
     folder = save_tiny_lm(tmp_path_factory.mktemp("lm") / "model")
-    return load_backbone(folder, 2, task="instruction")
+    return load_backbone(folder, 2, kind=get_kind("instruction"))
 
 
 def instructions(metric: str, max_length: int = 48):
     rows = [f"Is {i} odd or even{', please' * (i % 4)}?" for i in range(24)]
     frame = pd.DataFrame({"prompt": rows, "response": ["even" if i % 2 == 0 else "odd indeed" for i in range(24)]})
     made = get_kind("instruction").read({"train": frame}, Asked("made"))
-    return tokenise(Task("made", (), metric, **made.splits, kind="instruction"), smollm2_tokenizer(), max_length)
+    return tokenise(Task("made", (), metric, **made.splits, kind=get_kind("instruction")), smollm2_tokenizer(), max_length)
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2"])
@@ -121,7 +121,7 @@ def test_full_fine_tuning_keeps_the_head_tied_to_the_embeddings(tiny, tmp_path):
         saved.append(evaluate(model, tokenised.test, tokenised))
 
     (done,) = Trainer(tiny, tokenised, 8).run([Job(full, 0, 4, 4)], keep)
-    fresh = load_backbone(tiny.name, 2, task="instruction")
+    fresh = load_backbone(tiny.name, 2, kind=get_kind("instruction"))
     loaded = PeftModel.from_pretrained(fresh.model, str(tmp_path)).eval()
     assert evaluate(loaded, tokenised.test, tokenised) == pytest.approx(saved[0], rel=1e-5)
     assert saved[0] != pytest.approx(evaluate(tiny.model, tokenised.test, tokenised), rel=1e-3)

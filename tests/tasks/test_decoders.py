@@ -26,7 +26,7 @@ WORDS = ["even" if i % 2 == 0 else "odd" for i in range(20)]
 def task(kind: str, metric: str | None = None, **columns) -> Task:
     kind = get_kind(kind)
     made = kind.read({"train": pd.DataFrame(columns)}, Asked("made.jsonl"))
-    return Task("made", made.label_names, metric or kind.default_metric, **made.splits, kind=kind.name)
+    return Task("made", made.label_names, metric or kind.default_metric, **made.splits, kind=kind)
 
 
 def predicted(split, row: int) -> str:
@@ -163,7 +163,7 @@ def test_an_encoder_is_refused_for_a_decoders_task():
     from autopeft.backbone.blocks import describe
 
     with pytest.raises(AutopeftError, match="bert encoder and multiple choice by likelihood is for decoders"):
-        describe(tiny_model("bert"), "my-bert", "choice")
+        describe(tiny_model("bert"), "my-bert", get_kind("choice"))
 
 
 CHAT = (

@@ -14,6 +14,7 @@ from autopeft.procedures import REGISTRY as PROCEDURES
 from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks import load_task
+from autopeft.tasks.kind import get_kind
 from autopeft.tasks.tokens import tokenise
 
 PARTS = ("train", "validation", "test")
@@ -45,7 +46,7 @@ def pictures(tmp_path_factory):
 
 def test_digits_are_split_as_texts_are():
     task = load_task("digits")
-    assert task.kind == "image-classification" and task.label_names == tuple("0123456789")
+    assert task.kind.name == "image-classification" and task.label_names == tuple("0123456789")
     assert [len(getattr(task, p)) for p in PARTS] == [1168, 270, 359]
     seen = [set(getattr(task, p).texts) for p in PARTS]
     assert len(set.union(*seen)) == 1797 and task.fingerprint == load_task("digits").fingerprint
@@ -104,7 +105,7 @@ def test_a_file_that_is_none_is_named(kind, suffix, checkpoints, tmp_path):
         (tmp_path / name).mkdir()
         for i in range(8):
             (tmp_path / name / f"{i}{suffix}").write_bytes(f"not {name}{i}".encode())
-    backbone = load_backbone(str(checkpoints[kind]), 2, task=f"{kind}-classification")
+    backbone = load_backbone(str(checkpoints[kind]), 2, kind=get_kind(f"{kind}-classification"))
     task = load_task(str(tmp_path), task=f"{kind}-classification")
     with pytest.raises(AutopeftError, match=rf"\d{suffix} is no readable {kind}"):
         tokenise(task, backbone.tokenizer)
@@ -117,10 +118,10 @@ def test_a_processor_that_does_not_fit_its_model_is_named(checkpoints, tmp_path)
     path = tmp_path / "vit" / "preprocessor_config.json"
     path.write_text(path.read_text().replace('"height": 16', '"height": 24'))
     with pytest.raises(AutopeftError, match="What the processor of .* makes does not fit its model"):
-        load_backbone(str(tmp_path / "vit"), 2, task="image-classification")
+        load_backbone(str(tmp_path / "vit"), 2, kind=get_kind("image-classification"))
     path.unlink()
     with pytest.raises(AutopeftError, match="The image processor of .* cannot be loaded"):
-        load_backbone(str(tmp_path / "vit"), 2, task="image-classification")
+        load_backbone(str(tmp_path / "vit"), 2, kind=get_kind("image-classification"))
 
 
 @pytest.fixture(scope="module", params=["image", "audio"])
@@ -128,7 +129,7 @@ def trained(request, checkpoints):
     """(backbone, tokenised task) of digits and of tones."""
     data = {"image": "digits", "audio": str(checkpoints["tones"])}[request.param]
     task = load_task(data, task=f"{request.param}-classification", train_rows=96, validation_rows=48)
-    backbone = load_backbone(str(checkpoints[request.param]), task.outputs, task=task.kind)
+    backbone = load_backbone(str(checkpoints[request.param]), task.outputs, kind=task.kind)
     return backbone, tokenise(task, backbone.tokenizer)
 
 
@@ -179,16 +180,16 @@ def test_other_families_of_pictures_show_their_roles(model_type):
     architectures = ["DeiTForImageClassification"] if model_type == "deit" else None  # of two, as checkpoints say
     config = AutoConfig.for_model(model_type, architectures=architectures)
     with torch.device("meta"):
-        shapes = describe(AutoModelForImageClassification.from_config(config), model_type, "image-classification")
+        shapes = describe(
+            AutoModelForImageClassification.from_config(config), model_type, get_kind("image-classification")
+        )
     assert shapes.num_layers == 12 and len(shapes.linears) == 12 * 6 and "classifier" in shapes.head_modules
 
 
 def test_a_recording_is_averaged_over_channels_and_resampled(checkpoints, tmp_path):
     from scipy.io import wavfile
 
-    from autopeft.tasks.kind import get_kind
-
-    processor = load_backbone(str(checkpoints["audio"]), 2, task="audio-classification").tokenizer.processor
+    processor = load_backbone(str(checkpoints["audio"]), 2, kind=get_kind("audio-classification")).tokenizer.processor
     times = np.arange(2 * RATE) / (2 * RATE)
     tone = (0.5 * np.sin(2 * np.pi * 440 * times)).astype(np.float32)
     wavfile.write(tmp_path / "float.wav", 2 * RATE, tone)

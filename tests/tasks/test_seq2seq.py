@@ -16,6 +16,7 @@ from autopeft.proxy.generation import generate
 from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks import load_task
+from autopeft.tasks.kind import get_kind
 from autopeft.tasks.tokens import tokenise
 
 WORDS = ("cat", "dog", "sun", "sea", "tree")
@@ -41,7 +42,7 @@ def loaded(request, tmp_path_factory):
     (folder / "echo.csv").write_text("prompt,response\n" + "".join(f"{p},{r}\n" for p, r in rows))
     model = save_tiny_seq2seq(request.param, folder / "model", [text for row in rows for text in row])
     task = load_task(str(folder / "echo.csv"), task="seq2seq")
-    backbone = load_backbone(model, task.outputs, task=task.kind)
+    backbone = load_backbone(model, task.outputs, kind=task.kind)
     return backbone, tokenise(task, backbone.tokenizer, 16)
 
 
@@ -59,7 +60,7 @@ def test_layers_are_the_blocks_of_both_stacks(loaded):
     assert shapes.block_parameters == tuple(
         sum(p.numel() for p in loaded[0].model.get_submodule(shapes.block(i)).parameters()) for i in range(5)
     )
-    counted = shapes_of(shapes.name, 2, task="seq2seq")
+    counted = shapes_of(shapes.name, 2, kind=get_kind("seq2seq"))
     assert counted == shapes and not shapes.head_modules
 
 
@@ -128,4 +129,4 @@ def test_scorers_score_both_stacks_or_refuse(loaded):
 
 def test_a_model_of_one_stack_is_refused():
     with pytest.raises(AutopeftError, match="minilm-l6 is a bert model, which transformers cannot use for"):
-        shapes_of("minilm-l6", 2, task="seq2seq")
+        shapes_of("minilm-l6", 2, kind=get_kind("seq2seq"))

@@ -10,6 +10,7 @@ from tiny import tiny_config
 from autopeft.configuration import Configuration
 from autopeft.export import export
 from autopeft.export.mechanisms.plan import canonical, plan
+from autopeft.tasks.kind import get_kind
 
 pytestmark = pytest.mark.toolkits
 
@@ -24,7 +25,7 @@ def shapes_of(found: dict) -> dict:
 
 
 def planned(configuration) -> dict:
-    return plan(configuration, tiny_config("llama"), kind="causal-lm")
+    return plan(configuration, tiny_config("llama"), kind=get_kind("causal-lm"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from tiny import tiny_config
 
 from autopeft.export import export
 from autopeft.export.mechanisms.plan import canonical, plan
+from autopeft.tasks.kind import get_kind
 
 pytestmark = pytest.mark.toolkits
 
@@ -31,7 +32,7 @@ def shapes_of(found: dict) -> dict:
 
 
 def planned(one) -> dict:
-    return plan(one.configuration, tiny_config("llama"), kind="causal-lm")
+    return plan(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm"))
 
 
 @pytest.mark.parametrize(

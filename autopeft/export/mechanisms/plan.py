@@ -3,27 +3,28 @@
 from types import SimpleNamespace
 
 from autopeft.configuration import Configuration
-from autopeft.tasks.kind import get_kind
+from autopeft.tasks.kind import TaskKind, get_kind
 
 # Segments of peft's names that say how a parameter is held, not what it is.
 HOLDERS = {"default", "modules_to_save", "ln_tuning_layers"}
 NAMES = {"bitfit_bias": "bias"}  # ours is a correction of the bias, of its size and in its place
 
 
-def plan(configuration: Configuration, config, kind: str = "classification") -> dict[str, tuple[int, ...]]:
+def plan(configuration: Configuration, config, kind: TaskKind | None = None) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every trainable parameter, named as in the model without adapters around it.
 
     config: the model's transformers config. Built as a search builds it, on the meta device, or with random weights
-    where the method reads them. kind: of task, whose head is trained if it is a new one. One of a LoRA's factors is
+    where the method reads them. kind: of the task (None: text classification), whose head is trained if it is a new one. One of a LoRA's factors is
     "model.layers.0.self_attn.q_proj.lora_A.weight". Raises AutopeftError for methods that read the task's data.
     """
+    kind = kind or get_kind()
     try:
         return built_on("meta", configuration, config, kind)
     except RuntimeError:  # it decomposes, clusters or sorts the weights
         return built_on("cpu", configuration, config, kind)
 
 
-def built_on(device: str, configuration: Configuration, config, kind: str) -> dict[str, tuple[int, ...]]:
+def built_on(device: str, configuration: Configuration, config, kind: TaskKind) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the trainable parameters."""
     import torch
     import transformers
@@ -32,7 +33,7 @@ def built_on(device: str, configuration: Configuration, config, kind: str) -> di
     from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 
     with torch.device(device), torch.random.fork_rng(devices=[]):
-        model = getattr(transformers, get_kind(kind).auto_model).from_config(config).requires_grad_(False)
+        model = getattr(transformers, kind.auto_model).from_config(config).requires_grad_(False)
     shapes = describe(model, config.model_type, kind)
     backbone = SimpleNamespace(model=model, shapes=shapes, new_parameters=())
     with torch.device(device), attached(configuration, backbone, seed=0) as built:

@@ -12,7 +12,7 @@ PROMPTED = '{"prompt": prompt, "completion": completion}'
 CLASSES = """for text, label in zip(split.texts, split.labels):
             prompt = (text if isinstance(text, str) else "\\n".join(text)) + {pattern!r}
             label, completion = int(label), " " + words[label]"""
-PAIRS = "for prompt, completion in get_kind(task.kind).pairs(split, tokenizer):"
+PAIRS = "for prompt, completion in task.kind.pairs(split, tokenizer):"
 
 
 def rows_script(case: Case, row: str = PROMPTED) -> str:
@@ -25,7 +25,6 @@ def rows_script(case: Case, row: str = PROMPTED) -> str:
     loop = CLASSES.format(pattern=case.spec.get("pattern") or "") if case.classifies else PAIRS
     words = f"words = {words_of_classes(case)!r}\n" if case.classifies else ""
     code = ", trust_remote_code=True" if case.spec.get("trust_remote_code") else ""
-    imports = "" if case.classifies else "from autopeft.tasks.kind import get_kind\n"
     return f'''"""Writes the study's rows as {" and ".join(FILES.values())}."""
 
 import json
@@ -34,7 +33,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from autopeft.tasks import load_task
-{imports}from autopeft.tasks.language import ends
+from autopeft.tasks.language import ends
 
 task = load_task({arguments(case)})
 tokenizer = AutoTokenizer.from_pretrained({case.model!r}{code})

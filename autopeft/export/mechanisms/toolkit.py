@@ -13,7 +13,7 @@ from autopeft.configuration import Configuration
 from autopeft.export.mechanisms.beyond import beyond_parameters
 from autopeft.methods import Method, count, get_method, peft_fields
 from autopeft.study.records import StudyResult
-from autopeft.tasks.kind import get_kind
+from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind
 
 REGISTRY: dict[str, "Toolkit"] = {}
 
@@ -35,18 +35,18 @@ class Case:
         return cls(name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder)
 
     @property
-    def kind(self) -> str:
-        """What is learnt: "classification", or another kind of task."""
-        return self.task.get("kind") or self.spec.get("task") or "classification"
+    def kind(self) -> TaskKind:
+        """What is learnt."""
+        return get_kind(self.task.get("kind") or self.spec.get("task") or DEFAULT)
 
     @property
     def classifies(self) -> bool:
-        return self.kind == "classification"
+        return self.kind.name == DEFAULT
 
     @property
     def generates(self) -> bool:
         """Whether the task trains the language model itself, without a head of its own."""
-        return get_kind(self.kind).peft_task_type == "CAUSAL_LM"
+        return self.kind.peft_task_type == "CAUSAL_LM"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -164,14 +164,14 @@ class Toolkit:
         if not case.shapes.is_decoder:
             encoder = f"{case.spec['model']} is a {case.shapes.model_type} encoder"
             return f"{self.title} trains language models that generate, and {encoder}.", ()
-        if case.kind == "choice":
+        if case.kind.name == "choice":
             return "", (
                 f"The options are not compared: {self.title} trains the likelihood of the right one alone, and of the end after it.",
             )
         if case.generates:
             return "", ()
         if not case.classifies:
-            return f"{self.title} trains language models that generate, and the study's task is {case.kind}.", ()
+            return f"{self.title} trains language models that generate, and the study's task is {case.kind.name}.", ()
         head = ", ".join(case.shapes.head_modules)
         return "", (
             f"The classification head ({head}) is not trained: {self.title} trains the language model itself, "

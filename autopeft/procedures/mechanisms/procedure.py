@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.tasks.kind import get_kind
 
 REGISTRY: dict[str, "Procedure"] = {}
 
@@ -64,13 +63,13 @@ class Procedure:
 
 def only_classes(shapes: BackboneShapes) -> str | None:
     """Why a procedure that reads the logits of classes does not fit the task; None if it does."""
-    kind = get_kind(shapes.task)
+    kind = shapes.kind
     return None if kind.classes else f"it is for classes, not for {kind.title}"
 
 
 def only_rows(shapes: BackboneShapes) -> str | None:
     """Why a procedure that drops or moves tokens does not fit the task; None if it does."""
-    kind = get_kind(shapes.task)
+    kind = shapes.kind
     if kind.modality != "text":
         return f"it drops or moves words, and {kind.title} reads none"
     return None if kind.row_level else f"in {kind.title} tokens have labels of their own"

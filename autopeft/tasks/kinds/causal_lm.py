@@ -34,4 +34,4 @@ class CausalLM(LanguageModelling):
             ids = ids if ids[-1:] == end else ids + end
             pieces = (ids[start : start + size] for start in range(0, len(ids), size))
             rows += [(piece, [IGNORED, *piece[1:]]) for piece in pieces if len(piece) > 1]
-        return split_of(self.name, rows, 0)
+        return split_of(self, rows, 0)

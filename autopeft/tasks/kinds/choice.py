@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from autopeft.tasks.choices import read_choices
 from autopeft.tasks.kind import Asked, Read, TaskKind
 from autopeft.tasks.language import IGNORED, LanguageModelling, split_of, window
 from autopeft.tasks.metrics import accuracy
@@ -20,6 +19,8 @@ class Choice(LanguageModelling):
     metrics = {"accuracy": accuracy, "raw-accuracy": accuracy}
 
     def read(self, frames, asked: Asked) -> Read:
+        from autopeft.tasks.choices import read_choices
+
         return read_choices(frames, asked)
 
     def encode(self, split, encoding):
@@ -34,7 +35,7 @@ class Choice(LanguageModelling):
                 context, target = window(prompt, option, encoding.max_length, longest)
                 rows.append((context + target, [IGNORED] * len(context) + target))
         groups = np.repeat(np.arange(len(sizes)), sizes)
-        return split_of(self.name, rows, truncated, groups=groups, references=split.labels)
+        return split_of(self, rows, truncated, groups=groups, references=split.labels)
 
     def pairs(self, split, tokenizer):
         """The right options, which are not compared with the others."""

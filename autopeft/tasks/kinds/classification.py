@@ -46,7 +46,7 @@ class Classification(TaskKind):
     def encode(self, split, encoding):
         from autopeft.tasks.tokens import encode_texts
 
-        return encode_texts(split, encoding, np.array(split.labels, dtype=np.int64))
+        return encode_texts(split, encoding, np.array(split.labels, dtype=np.int64), self)
 
     def losses(self, logits, targets):
         from torch.nn.functional import cross_entropy

@@ -29,7 +29,7 @@ class Instruction(LanguageModelling):
         made = [tokens_of(messages, encoding.tokenizer) for messages in split.texts]
         rows = [fitted(ids, labels, encoding.max_length) for ids, labels in made]
         truncated = sum(len(ids) > encoding.max_length for ids, _ in made)
-        return split_of(self.name, rows, truncated, references=split.labels)
+        return split_of(self, rows, truncated, references=split.labels)
 
     def pairs(self, split, tokenizer):
         begin, end = ends(tokenizer)

@@ -13,7 +13,6 @@ CHUNK = 64  # rows that a processor is given at once
 class MediaClassification(Classification):
     """A subclass says what its files are, how one is decoded, and what the processor makes of several."""
 
-    name = ""
     peft_task_type = None
     suffixes: tuple[str, ...]
     input_name: str  # of the model's forward
@@ -59,7 +58,7 @@ class MediaClassification(Classification):
             features[start : start + CHUNK] = made
         lengths = np.full(len(split), reader.tokens, dtype=np.int64)
         labels = np.array(split.labels, dtype=np.int64)
-        return TokenisedSplit((), None, labels, lengths, kind=self.name, features=features)
+        return TokenisedSplit((), None, labels, lengths, kind=self, features=features)
 
     def _decoded(self, media, processor):
         try:

@@ -38,7 +38,7 @@ class MultipleChoice(TaskKind):
             number == right for (_, options), right in zip(split.texts, split.labels) for number in range(len(options))
         ]
         groups = np.repeat(np.arange(len(split)), [len(options) for _, options in split.texts])
-        encoded = encode_texts(Split(tuple(rows), tuple(labels)), encoding, np.array(labels, dtype=np.int64), self.name)
+        encoded = encode_texts(Split(tuple(rows), tuple(labels)), encoding, np.array(labels, dtype=np.int64), self)
         return replace(encoded, groups=groups, references=split.labels)
 
     def collate(self, split, rows, pad_token_id):

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.answer_metrics import answer_f1, exact_answer
@@ -38,6 +37,8 @@ class QuestionAnswering(TaskKind):
     row_level = False
 
     def read(self, frames, asked: Asked) -> Read:
+        import pandas as pd
+
         from autopeft.tasks.columns import Column, clean_texts, pick_columns, refuse_or_drop
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
         from autopeft.tasks.task import Split
@@ -87,7 +88,7 @@ class QuestionAnswering(TaskKind):
         size = encoding.max_length - len(encoding.end)
         questions, cut = begun([question for question, _ in split.texts], encoding.tokenizer, size // 2)
         pairs = replace(split, texts=tuple(zip(questions, (context for _, context in split.texts))))
-        encoded, places = encode_with_places(pairs, encoding, self.name, overlap=max(0, size // 4 - 4))
+        encoded, places = encode_with_places(pairs, encoding, self, overlap=max(0, size // 4 - 4))
         rows = list(zip(places, encoded.groups))
         labels = tuple(marked(row, *split.labels[unit][0]) for row, unit in rows)
         legend = tuple((split.texts[unit][1], tuple(place and place[1:] for place in row)) for row, unit in rows)

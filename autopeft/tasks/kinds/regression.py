@@ -53,7 +53,7 @@ class Regression(TaskKind):
         from autopeft.tasks.tokens import encode_texts
 
         mean, std = scale(encoding.task.train.labels)
-        encoded = encode_texts(split, encoding, ((np.array(split.labels) - mean) / std).astype(np.float32), self.name)
+        encoded = encode_texts(split, encoding, ((np.array(split.labels) - mean) / std).astype(np.float32), self)
         return replace(encoded, references=split.labels, legend=(mean, std))
 
     def losses(self, logits, targets):

@@ -1,13 +1,16 @@
 """Reranking: a query and a passage, read together, one score; the passages of a query are ordered by it."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read, TaskKind
 from autopeft.tasks.ranking_metrics import mrr_at_10, ndcg_at_10
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUERIES = ("query", "question", "text", "sentence1")
 PASSAGES = ("passage", "document", "doc", "answer", "text2", "sentence2", "context")
@@ -64,7 +67,7 @@ class Reranking(TaskKind):
     def encode(self, split, encoding):
         from autopeft.tasks.tokens import encode_texts
 
-        encoded = encode_texts(split, encoding, np.array(split.labels, dtype=np.float32), self.name)
+        encoded = encode_texts(split, encoding, np.array(split.labels, dtype=np.float32), self)
         queries = np.unique([query for query, _ in split.texts], return_inverse=True)[1]
         return replace(encoded, references=split.labels, legend=tuple(queries.tolist()))
 
@@ -90,7 +93,7 @@ class Reranking(TaskKind):
         return np.argsort(place[queries], kind="stable")
 
 
-def grouped(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+def grouped(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
     """With a group that no query leaves, and relevant or not as stratum. Raises AutopeftError for a group that parts a query."""
     if frame["label"].min() < 0:
         raise AutopeftError(
@@ -118,7 +121,7 @@ def queries_apart(frames) -> tuple[dict, list[str]]:
     return kept, [f"Removed {removed:,} rows of queries that stand in two splits."] if removed else []
 
 
-def whole_queries(frame: pd.DataFrame, rows: int | None, seed: int) -> pd.DataFrame:
+def whole_queries(frame: "pd.DataFrame", rows: int | None, seed: int) -> "pd.DataFrame":
     """As many whole queries, drawn at random, as have at most `rows` rows together, one at least."""
     if rows is None or rows >= len(frame):
         return frame

@@ -37,7 +37,7 @@ class Seq2Seq(LanguageModelling):
         ids = tuple(np.asarray(row, dtype=np.int32) for row in given)
         labels = tuple(np.asarray(ended(row, tokenizer.eos_token_id)[:size], dtype=np.int32) for row in said)
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
-        return TokenisedSplit(ids, None, labels, lengths, truncated, self.name, references=split.labels)
+        return TokenisedSplit(ids, None, labels, lengths, truncated, self, references=split.labels)
 
     def collate(self, split, rows, pad_token_id):
         """The encoder's inputs with the labels (B, T), of which the model makes the decoder's."""

@@ -81,7 +81,7 @@ class TokenClassification(TaskKind):
 
         names = encoding.task.label_names
         joined = Split(tuple(" ".join(words) for words in split.texts), split.labels)
-        encoded, places = encode_with_places(joined, encoding, self.name)
+        encoded, places = encode_with_places(joined, encoding, self)
         found = [carriers(words, row) for words, row in zip(split.texts, places)]
         labels = []
         for row, (tags, at) in enumerate(zip(split.labels, found)):
