@@ -1,45 +1,98 @@
-"""StudySpec -> everything about a study that needs no weights; whatever can be refused is refused here. Imports no torch."""
+"""StudySpec -> everything about a study that needs no weights; whatever can be refused is refused here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
+from autopeft.costs.step import Step
 from autopeft.importance.scores import LayerScores
+from autopeft.objectives import Limit, Limits, Objectives, Setting
+from autopeft.objectives.limits import parse_limit
+from autopeft.objectives.parameters import PARAMETERS
 from autopeft.space import SearchSpace, build_space, load_space, parse_budget
 from autopeft.study.spec import StudySpec
 from autopeft.tasks.kind import DEFAULT
 from autopeft.tasks.task import Task
+from autopeft.uniform_lora import uniform_lora
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data, sizes and space of a study."""
+    """Data, sizes, objectives, limits and space of a study."""
 
     spec: StudySpec
     task: Task
     shapes: BackboneShapes
     budget: int | None
+    objectives: Objectives
+    limits: Limits
 
     def space(self, scores: LayerScores | None = None) -> SearchSpace:
         """The search space on this backbone, with the layer scores once they are known."""
-        return build_space(self.spec.space, load_space(self.spec.space), self.shapes, self.budget, scores)
+        return build_space(self.spec.space, load_space(self.spec.space), self.shapes, self.limits, scores)
 
 
 def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> Prepared:
-    """Load the data, count the backbone and check every name and the budget. Raises AutopeftError."""
+    """Load the data, count the backbone and check every name, objective and limit.
+
+    Args:
+        spec: the study.
+        progress: told what takes long.
+
+    Raises:
+        AutopeftError: whatever can be refused without weights.
+    """
     from autopeft.backbone.sizes import shapes_of
     from autopeft.importance import get_scorer
     from autopeft.study.sampler import check_sampler
-    from autopeft.tasks import load_task
 
     check_sampler(spec.sampler)
     if spec.importance != "none":
         get_scorer(spec.importance)
     load_space(spec.space)
-    task = load_task(**spec.task_arguments(), progress=progress)
+    task, objectives = load_task_and_objectives(spec, progress)
     spec = spec.model_copy(update={"task": task.kind.name, "metric": task.metric})
     shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
+    check_pattern(spec, task, shapes)
+    budget = parse_budget(spec.budget, shapes.backbone_parameters)
+    prepared = Prepared(spec, task, shapes, budget, objectives, limits_of(spec, shapes, budget))
+    prepared.space().affordable()
+    return prepared
+
+
+def load_task_and_objectives(
+    spec: StudySpec, progress: Callable[[str], None] | None = None
+) -> tuple[Task, Objectives]:
+    """The data and what is weighed; a metric that the objectives name is the task's. Raises AutopeftError."""
+    from autopeft.tasks import load_task
+
+    task = load_task(**spec.task_arguments(), progress=progress)
+    named = [n for n in map(str.strip, spec.objectives.split(",")) if n in task.kind.metrics and n != task.metric]
+    if named and spec.metric is not None:
+        raise AutopeftError(
+            f"The objectives name {named[0]} and the metric of the study is {spec.metric}: one metric can be maximised."
+        )
+    if named:
+        task = load_task(**{**spec.task_arguments(), "metric": named[0]}, progress=progress)
+    return task, Objectives.of(spec.objectives, task.metric)
+
+
+def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Limits:
+    """The budget and the other limits, counted at the study's batch size and longest text. Raises AutopeftError."""
+    weight_bytes = 2 if spec.precision == "bf16" else 4
+    step = Step(spec.batch_size, spec.max_length, weight_bytes=weight_bytes)
+    setting = Setting(shapes, step, uniform_lora(shapes, budget))
+    found = [Limit(PARAMETERS, budget)] if budget is not None else []
+    found += [parse_limit(text, setting) for text in spec.limit]
+    names = [limit.objective.name for limit in found]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise AutopeftError(f"There are two limits on {twice}, the budget among them: give one.")
+    return Limits(tuple(found), setting)
+
+
+def check_pattern(spec: StudySpec, task: Task, shapes: BackboneShapes) -> None:
+    """Raises AutopeftError where a pattern or verbalisers do not fit the task or the model."""
     spec.words(task.label_names)
     if (spec.pattern or spec.verbalisers) and task.kind.name != DEFAULT:
         raise AutopeftError(
@@ -47,9 +100,6 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
         )
     if (spec.pattern or spec.verbalisers) and not shapes.is_decoder:
         raise AutopeftError(
-            f"A pattern and verbalisers are for decoders, which go on from the text, and {spec.model} is a {shapes.model_type} "
-            "encoder: leave them out."
+            f"A pattern and verbalisers are for decoders, which go on from the text, and {spec.model} is a "
+            f"{shapes.model_type} encoder: leave them out."
         )
-    prepared = Prepared(spec, task, shapes, parse_budget(spec.budget, shapes.backbone_parameters))
-    prepared.space().affordable()
-    return prepared

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autopeft.base.errors import AutopeftError
-from autopeft.base.yaml_files import validated
 from autopeft.configuration import Configuration
 from autopeft.front import Front, FrontPoint, Verdict, front_of, verdict
 from autopeft.space import parse_budget
@@ -28,30 +27,13 @@ class Result:
     @classmethod
     def open(cls, folder: str | Path, interrupted: bool = False) -> "Result":
         """Read a study folder. Raises AutopeftError if it holds no study or one of another version."""
-        from autopeft.study.trials import open_study, records
+        from autopeft.study.reading import read_study
 
-        files = StudyFolder(folder)
-        stored = files.read()
-        spec = validated(StudySpec, stored["spec"], f"the study in {folder}")
-        return cls(
-            StudyResult(
-                str(folder),
-                stored["spec"],
-                stored["task"],
-                files.shapes(),
-                stored["budget"],
-                stored["configurations"],
-                files.scores(),
-                records(open_study(files, spec)),
-                files.outcomes(),
-                stored["environment"],
-            ),
-            interrupted,
-        )
+        return cls(read_study(folder), interrupted)
 
     @cached_property
     def front(self) -> Front:
-        """The Pareto front of trainable parameters against the metric."""
+        """The Pareto front over the study's objectives."""
         return front_of(self.data)
 
     @cached_property
@@ -107,7 +89,7 @@ class Result:
     def write_report(self) -> dict[str, Path]:
         """Write report.html, front.csv, front.json and trials.csv into the study folder."""
         from autopeft.report import write_report
-        from autopeft.study.trials import open_study
+        from autopeft.study.optuna_study import open_study
 
-        study = open_study(StudyFolder(self.data.folder), StudySpec(**self.data.spec))
+        study = open_study(StudyFolder(self.data.folder), StudySpec(**self.data.spec), self.data.objectives)
         return write_report(self.data, Path(self.data.folder), study)

@@ -6,37 +6,63 @@ Stations are imported where they are used, so that `import autopeft` and `autope
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autopeft.base.progress import Progress
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from autopeft.proxy.curve import Curve
+    from autopeft.result import Result
+    from autopeft.study.records import TrialRecord
+    from autopeft.workbench import Workbench
 
 
 def search(
-    study: str | None = None, out: str | Path | None = None, progress: Progress | None = None, **overrides
+    study: StudySpec | str | Path | None = None, out: str | Path | None = None, progress: Progress | None = None
 ) -> "Result":
     """Search the configurations of a study and return its result; the same call again resumes it.
 
-    study: a bundled study or a YAML file (default: the quickstart, unless model= or data= is given); overrides: any field of StudySpec (model=, data=, budget="0.5%", trials= ...).
-    out: the study folder (default: runs/<name of the study>). Raises AutopeftError on bad input.
     Ctrl-C stops the training cleanly; what was measured so far is reported.
+
+    Args:
+        study: a `StudySpec`, a bundled study's name or a YAML file (default: the quickstart).
+        out: the study folder (default: runs/<name of the study>).
+        progress: shows what is going on (default: nothing is shown).
+
+    Returns:
+        The result, with the report already written into the study folder.
+
+    Raises:
+        AutopeftError: bad input, said in one sentence.
+
+    Example:
+        >>> import autopeft
+        >>> small = autopeft.StudySpec.read(
+        ...     "quickstart", trials=2, full_steps=4, train_rows=64, validation_rows=32, test_rows=32, max_length=16,
+        ...     seeds=1, finalists=1, ceiling=False, precision="fp32", workers=1
+        ... )
+        >>> result = autopeft.search(small, out="runs/small")
+        >>> len(result.data.complete) >= 1 and len(result.front.points) >= 1
+        True
     """
     from autopeft.prepare import prepare
 
     progress = progress or Progress(quiet=True)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow everything else on the machine
     began, interrupted = time.monotonic(), False
-    prepared = prepare(load_spec(study, overrides), progress.note)
+    prepared = prepare(spec_of(study), progress.note)
 
     from autopeft.result import Result
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 
-    bench = open_workbench(prepared, Path(out or Path("runs") / prepared.spec.name), progress)
+    bench = open_workbench(prepared, folder_of(prepared.spec, out), progress)
     try:
         run_search(bench)
         run_full_length(bench)
     except KeyboardInterrupt:
         interrupted = True
-        progress.note("Stopped. Run the same command again to go on from here.")
+        progress.note("Stopped. Run the same command again to resume.")
     finally:
         bench.close()
         progress.close()
@@ -46,73 +72,63 @@ def search(
     return result
 
 
-def plan(study: str | None = None, out: str | Path | None = None, **overrides) -> dict:
-    """What `search` would do, without weights or training: sizes, space, baselines, runs. Raises as `search` would."""
-    from autopeft.methods import count
-    from autopeft.prepare import prepare
-    from autopeft.study.full_length import baselines
-    from autopeft.study.rungs import ladder
-
-    prepared = prepare(load_spec(study, overrides))
-    spec, task, shapes, budget, space = prepared.spec, prepared.task, prepared.shapes, prepared.budget, prepared.space()
-    affordable = [b.name for b in space.affordable()]
-    return {
-        "folder": str(out or Path("runs") / spec.name),
-        "task": task.summary(),
-        "budget": budget,
-        "backbone_parameters": shapes.backbone_parameters,
-        "head_parameters": shapes.head_parameters,
-        "configurations": space.configurations,
-        "methods": affordable,
-        "refused": space.refused,
-        "over_budget": sorted({b.name for b in space.branches} - set(affordable)),
-        "trials": spec.trials,
-        "rungs": [
-            {"steps": r.steps, "rows": r.rows} for r in ladder(spec.rungs, spec.full_steps, len(task.validation))
-        ],
-        "full_steps": spec.full_steps,
-        "seeds": spec.seeds,
-        "finalists": spec.finalists,
-        "baselines": [
-            {"name": c.name, "configuration": str(c.configuration), "trainable": count(c.configuration, shapes)}
-            for c in baselines(shapes, budget, spec.ceiling)
-        ],
-    }
+def spec_of(study: StudySpec | str | Path | None) -> StudySpec:
+    """A study as it is, or read by name or from a file. Raises AutopeftError."""
+    return study if isinstance(study, StudySpec) else StudySpec.read(study)
 
 
-def run_search(bench) -> None:
-    """The trials: sampled configurations that climb the rungs."""
-    from autopeft.study.trials import ended, run_trials
+def folder_of(spec: StudySpec, out: str | Path | None) -> Path:
+    """Where a study is kept."""
+    return Path(out or Path("runs") / spec.name)
 
-    best: list[float] = [t.values[1] for t in ended(bench.study) if t.values]
 
-    def report(trial):
-        if trial.state == "complete":
-            best.append(trial.score)
-        said = f"{bench.spec.metric} {trial.score:.3f}" if trial.score is not None else f"{trial.state}: {trial.reason}"
-        if trial.state == "pruned":
-            said += f", stopped at step {trial.curve.steps[-1]}"
-        top = f", best {max(best):.3f}" if best else ""
+def run_search(bench: "Workbench") -> None:
+    """The trials: sampled configurations, halved at the rungs."""
+    from autopeft.study.stored import ended
+
+    quality, spec = bench.prepared.objectives.quality, bench.prepared.spec
+    best = [v for t in map_complete(bench) if (v := quality.value(t)) is not None]
+
+    def report(trial: "TrialRecord") -> None:
+        value = quality.value(trial)
+        if trial.state == "complete" and value is not None:
+            best.append(value)
+        said = f"{trial.state}: {trial.reason}" if value is None else f"{quality.name} {value:.3f}"
+        if trial.state == "pruned" and trial.curve:
+            said += f", pruned at step {trial.curve.steps[-1]}"
+        top = f", best {min(best, key=quality.cost):.3f}" if best else ""
         bench.progress.step(f"{trial.configuration}: {trial.trainable:,} params, {said}{top}")
 
-    bench.progress.stage("trials", bench.spec.trials, len(ended(bench.study)))
-    run_trials(bench.study, bench.space, bench.spec, bench.folder, bench.ladder, bench.workers.run, report, bench.first)
+    bench.progress.stage("trials", spec.trials, len(ended(bench.study)))
+    bench.trials.run(report)
 
 
-def run_full_length(bench) -> None:
+def map_complete(bench: "Workbench") -> list["TrialRecord"]:
+    """The trials that were trained to the end."""
+    from autopeft.study.stored import records
+
+    return [t for t in records(bench.study) if t.state == "complete"]
+
+
+def run_full_length(bench: "Workbench") -> None:
     """Baselines and the members of the front, trained in full with several seeds, each scored once on the test split."""
     from autopeft.study.finalists import finalists
-    from autopeft.study.full_length import baselines, finalist, runs_left, train_contenders
-    from autopeft.study.trials import records
+    from autopeft.study.full_length import baselines, finalist
 
-    chosen = [t for t in finalists(records(bench.study), bench.spec.finalists) if t.configuration.method != "head_only"]
-    contenders = baselines(bench.shapes, bench.space.budget, bench.spec.ceiling) + [finalist(t) for t in chosen]
-    bench.progress.stage("full length", runs_left(contenders, bench.folder, bench.spec))
+    prepared, objectives = bench.prepared, bench.prepared.objectives
+    chosen = finalists(map_complete(bench), objectives, prepared.spec.finalists)
+    candidates = baselines(prepared.shapes, prepared.budget, prepared.spec.ceiling)
+    candidates += [finalist(t) for t in chosen if t.configuration and t.configuration.method != "head_only"]
+    bench.progress.stage("full length", bench.full_length.left(candidates))
+    quality = objectives.quality
 
-    def report(name, curve):
+    def report(name: str, curve: "Curve | None") -> None:
         if curve is None:
             return bench.progress.step(name)
-        test = f", test {curve.test_score:.3f}" if curve.test_score is not None else ""
-        bench.progress.step(f"{name}: validation {curve.validation_score[-1]:.3f}{test} in {curve.seconds:.0f} s")
+        tested = quality.reported({}, curve, "test")
+        test = "" if tested is None else f", test {tested:.3f}"
+        bench.progress.step(
+            f"{name}: validation {quality.reported({}, curve, 'validation'):.3f}{test} in {curve.seconds:.0f} s"
+        )
 
-    train_contenders(contenders, bench.folder, bench.spec, bench.shapes, bench.workers.run, report, bench.progress.more)
+    bench.full_length.run(candidates, report, bench.progress.more)

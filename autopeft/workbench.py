@@ -1,10 +1,11 @@
-"""What a running study holds: data, resident backbone, space, Optuna study, folder. Opened anew or resumed."""
+"""What a running study holds: its folder, its trials and full-length runs, who trains. Opened anew or resumed."""
 
 import platform
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -13,9 +14,10 @@ from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.backbone.prefix import PrefixCache
-from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
+from autopeft.configuration import Scalar
+from autopeft.front import front_of
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
@@ -24,46 +26,45 @@ from autopeft.proxy.precision import Precision, choose_precision, resident
 from autopeft.proxy.subset import proxy_rows
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
-from autopeft.space import SearchSpace
-from autopeft.space.follow import follow
+from autopeft.space import SearchSpace, parameters_of
 from autopeft.study.folder import StudyFolder
-from autopeft.study.rungs import Rung, ladder
+from autopeft.study.full_length import FullLength
+from autopeft.study.halving import Halving
+from autopeft.study.trials import Trials
+from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import StudySpec, check_same
-from autopeft.study.trials import open_study
-from autopeft.tasks.task import Task
+from autopeft.study.optuna_study import open_study
+from autopeft.study.reading import read_study
 from autopeft.tasks.tokens import PARTS, TokenisedTask, tokenise
-from autopeft.uniform_lora import uniform_lora
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Workbench:
-    """One open study. Built by open_workbench; the search runs on it."""
+    """One open study; the search runs on it.
 
-    spec: StudySpec
+    Attributes:
+        prepared: the study as it was asked for, its data and sizes.
+        trials: the short runs that search.
+        full_length: the trainings of finalists and baselines.
+        workers: who trains.
+    """
+
+    prepared: Prepared
     folder: StudyFolder
     progress: Progress
-    task: Task
-    tokenised: TokenisedTask
+    trials: Trials
+    full_length: FullLength
     workers: Workers
-    space: SearchSpace
-    study: optuna.Study
-    first: list[dict]  # parameters of the configurations to begin with
 
     @property
-    def trainer(self) -> Trainer:
-        return self.workers.trainer
-
-    @property
-    def shapes(self) -> BackboneShapes:
-        return self.space.shapes
-
-    @property
-    def ladder(self) -> tuple[Rung, ...]:
-        return ladder(self.spec.rungs, self.spec.full_steps, len(self.task.validation))
+    def study(self) -> optuna.Study:
+        """The study's Optuna side."""
+        return self.trials.halving.study
 
     def close(self) -> None:
+        """Stop the worker processes."""
         self.workers.close()
 
     def add_seconds(self, seconds: float) -> None:
@@ -74,11 +75,17 @@ class Workbench:
 
 
 def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbench:
-    """Load the backbone, score the layers, build the space; a folder that holds this study is taken up again.
+    """Load the backbone, score the layers, build the space; a folder that holds this study is resumed.
 
-    Raises AutopeftError when the folder holds another study.
+    Args:
+        prepared: the study.
+        path: of its folder, which is made if it does not exist.
+        progress: told what is going on.
+
+    Raises:
+        AutopeftError: the folder holds another study.
     """
-    spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
+    spec, task, objectives = prepared.spec, prepared.task, prepared.objectives
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     folder = StudyFolder(path)
@@ -88,47 +95,55 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     backbone, tokenised, precision = load_resident(prepared, stored, progress)
     if cut := sum(getattr(tokenised, part).truncated for part in PARTS):
         progress.note(f"Data: {cut:,} rows are longer than {spec.max_length} tokens and were cut (--max-length).")
-    rows = rows_of_trials(spec, folder, backbone, tokenised, progress)
-    workers = load_workers(prepared, backbone, tokenised, progress, rows)
+    workers = load_workers(prepared, backbone, tokenised, progress, rows_of_trials(spec, backbone, tokenised, progress))
     if not stored:
         folder.create()
-        folder.write(
-            {
-                "spec": spec.model_dump(),
-                "task": task.summary(),
-                "shapes": shapes.to_json(),
-                "budget": prepared.budget,
-                "configurations": prepared.space().configurations,
-                "environment": {**environment(precision), "workers": workers.workers},
-            }
-        )
+        folder.write(facts(prepared, {**environment(precision), "workers": workers.workers}))
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")
-    first = transferred(spec.transfer, space, progress) if spec.transfer else []
-    return Workbench(spec, folder, progress, task, tokenised, workers, space, open_study(folder, spec), first)
+    first = transferred(spec.transfer, space, progress) if spec.transfer else ()
+    rungs = rungs_of(spec.rungs, spec.full_steps, len(task.validation))
+    halving = Halving(open_study(folder, spec, objectives), objectives, rungs, spec, folder, workers.run)
+    trials = Trials(halving, space, prepared.limits, first)
+    full_length = FullLength(folder, spec, prepared.shapes, objectives, prepared.limits, workers.run)
+    return Workbench(prepared, folder, progress, trials, full_length, workers)
 
 
-def transferred(folder: str, space: SearchSpace, progress: Progress) -> list[dict]:
+def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:
+    """What study.json holds."""
+    return {
+        "spec": prepared.spec.model_dump(),
+        "task": prepared.task.summary(),
+        "shapes": prepared.shapes.to_json(),
+        "budget": prepared.budget,
+        "limits": {x.objective.name: x.most for x in prepared.limits.limits},
+        "configurations": prepared.space().configurations,
+        "environment": environment,
+    }
+
+
+def transferred(folder: str, space: SearchSpace, progress: Progress) -> tuple[dict[str, Scalar], ...]:
     """Parameters of the configurations on an earlier study's front, the best first, that this space can make.
 
-    Raises AutopeftError if the folder holds no study.
+    Raises:
+        AutopeftError: the folder holds no study.
     """
-    from autopeft.result import Result
-
-    found = []
-    points = [p for p in Result.open(folder).front.points if p.configuration.method != "head_only"]
-    for point in sorted(points, key=lambda p: -p.score.mean):
+    found: list[dict[str, Scalar]] = []
+    front = front_of(read_study(folder))
+    for point in front.best_first():
+        if point.configuration.method == "head_only":
+            continue
         try:
-            found.append(follow(space, point.configuration).parameters)
+            found.append(parameters_of(space, point.configuration).parameters)
         except AutopeftError as error:
             progress.note(f"Not transferred: {error}")
     progress.note(f"Transfer: the study begins with {len(found)} configurations of the front in {folder}.")
-    return found
+    return tuple(found)
 
 
 def rows_of_trials(
-    spec: StudySpec, folder: StudyFolder, backbone: Backbone, tokenised: TokenisedTask, progress: Progress
+    spec: StudySpec, backbone: Backbone, tokenised: TokenisedTask, progress: Progress
 ) -> np.ndarray | None:
     """The training rows of trials, chosen the same way at every resume; None for all."""
     if spec.proxy_rows is None:
@@ -148,8 +163,9 @@ def load_workers(
     """Who trains: with stored hidden states of frozen layers, in as many processes as finish the most steps."""
     spec = prepared.spec
     prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes) if spec.prefix_bytes else None
-    trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing, rows)
-    probe = Job(uniform_lora(prepared.shapes, prepared.budget), spec.seed, 1, 1)
+    uniform = prepared.limits.setting.uniform_lora
+    trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing, rows, uniform)
+    probe = Job(uniform, spec.seed, 1, 1)
     workers, seconds = choose_workers(trainer, probe, spec.workers)
     timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in seconds.items())
     progress.note(
@@ -164,7 +180,7 @@ def load_workers(
     return Workers(trainer, workers)
 
 
-def stored_study(prepared: Prepared, folder: StudyFolder) -> dict | None:
+def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | None:
     """study.json of a folder that is to be resumed, None for a new one. Raises AutopeftError if it is another study's."""
     if not folder.exists:
         return None
@@ -179,7 +195,7 @@ def stored_study(prepared: Prepared, folder: StudyFolder) -> dict | None:
 
 
 def load_resident(
-    prepared: Prepared, stored: dict | None, progress: Progress
+    prepared: Prepared, stored: dict[str, Any] | None, progress: Progress
 ) -> tuple[Backbone, TokenisedTask, Precision]:
     """The backbone in the format that steps fastest (as stored, when resuming), and the data tokenised once."""
     spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
@@ -197,9 +213,8 @@ def load_resident(
         progress=progress.note,
     )
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
-    precision = choose_precision(
-        backbone, tokenised, uniform_lora(shapes, prepared.budget), spec.batch_size, spec.precision
-    )
+    uniform = prepared.limits.setting.uniform_lora
+    precision = choose_precision(backbone, tokenised, uniform, spec.batch_size, spec.precision)
     progress.note(
         f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
         f"{shapes.head_parameters:,}; {precision}."
@@ -225,7 +240,7 @@ def layer_scores(
     return scores
 
 
-def environment(precision: Precision) -> dict:
+def environment(precision: Precision) -> dict[str, Any]:
     """Versions, machine and precision, for the report."""
     return {
         "versions": {p: version(p) for p in PACKAGES},

@@ -1,0 +1,119 @@
+"""What a search would do, without weights or training."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from autopeft.search import folder_of, spec_of
+from autopeft.study.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class PlannedRung:
+    """Where trials are compared: after so many steps, on so many validation rows."""
+
+    steps: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class PlannedBaseline:
+    """What everything is compared with, and its objectives that are known before training, by name."""
+
+    name: str
+    configuration: str
+    trainable: int
+    counted: dict[str, float]
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search would do.
+
+    Attributes:
+        task: `Task.summary()`.
+        budget: the most trainable parameters, None for no limit.
+        limits: the largest value allowed of each limited objective, by name, the budget among them.
+        configurations: the exact number of discrete configurations in the space.
+        methods: those with a configuration within the limits.
+        refused: method -> why it does not fit the backbone.
+        over_limit: methods whose smallest configuration exceeds a limit.
+    """
+
+    folder: str
+    task: dict[str, Any]
+    objectives: tuple[str, ...]
+    budget: int | None
+    limits: dict[str, float]
+    backbone_parameters: int
+    head_parameters: int
+    configurations: int
+    methods: tuple[str, ...]
+    refused: dict[str, str]
+    over_limit: tuple[str, ...]
+    trials: int
+    rungs: tuple[PlannedRung, ...]
+    full_steps: int
+    seeds: int
+    finalists: int
+    baselines: tuple[PlannedBaseline, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain dicts, lists and numbers."""
+        return asdict(self)
+
+
+def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = None) -> SearchPlan:
+    """Say what `search` would do: sizes, space, baselines, runs.
+
+    Args:
+        study: a `StudySpec`, a bundled study's name or a YAML file (default: the quickstart).
+        out: the study folder (default: runs/<name of the study>).
+
+    Returns:
+        The plan; no weights were loaded, nothing was trained or written.
+
+    Raises:
+        AutopeftError: whatever `search` would refuse before it loads the weights.
+
+    Example:
+        >>> import autopeft
+        >>> planned = autopeft.plan(autopeft.StudySpec.read("quickstart", budget="0.5%"))
+        >>> planned.trials, planned.budget
+        (14, 112826)
+    """
+    from autopeft.methods import count
+    from autopeft.prepare import prepare
+    from autopeft.study.full_length import baselines
+    from autopeft.study.rungs import rungs_of
+
+    prepared = prepare(spec_of(study))
+    spec, task, shapes, space = prepared.spec, prepared.task, prepared.shapes, prepared.space()
+    affordable = tuple(b.name for b in space.affordable())
+    return SearchPlan(
+        folder=str(folder_of(spec, out)),
+        task=task.summary(),
+        objectives=tuple(o.name for o in prepared.objectives),
+        budget=prepared.budget,
+        limits={x.objective.name: x.most for x in prepared.limits.limits},
+        backbone_parameters=shapes.backbone_parameters,
+        head_parameters=shapes.head_parameters,
+        configurations=space.configurations,
+        methods=affordable,
+        refused=space.refused,
+        over_limit=tuple(sorted({b.name for b in space.branches} - set(affordable))),
+        trials=spec.trials,
+        rungs=tuple(PlannedRung(r.steps, r.rows) for r in rungs_of(spec.rungs, spec.full_steps, len(task.validation))),
+        full_steps=spec.full_steps,
+        seeds=spec.seeds,
+        finalists=spec.finalists,
+        baselines=tuple(
+            PlannedBaseline(
+                c.name,
+                str(c.configuration),
+                count(c.configuration, shapes),
+                prepared.objectives.count(c.configuration, prepared.limits),
+            )
+            for c in baselines(shapes, prepared.budget, spec.ceiling)
+        ),
+    )
