@@ -22,7 +22,7 @@ from autopeft.prepare import Prepared
 from autopeft.proxy.job import Job
 from autopeft.proxy.precision import Precision, choose_precision, resident
 from autopeft.proxy.subset import proxy_rows
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.space import SearchSpace
 from autopeft.space.follow import follow

@@ -12,7 +12,8 @@ from autopeft.methods import get_method
 from autopeft.methods import refusal as method_refusal
 from autopeft.procedures import REGISTRY, get_procedure
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Session, Trainer
+from autopeft.proxy.session import Session
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
 PROCEDURES = sorted(REGISTRY)
@@ -65,5 +66,5 @@ def opened(wanted: Configuration, steps: int = 10, seed: int = 0, model_type: st
     """A session whose advance() stops after every step."""
     found = trainer(model_type)
     job = Job(wanted, seed, steps, steps, tuple(range(1, steps)))
-    with found._attached(job) as (model, place):
-        yield Session(found, model, place, [found._run_of(model, job, own=True)])
+    with found.attached(job) as (model, place):
+        yield Session(found, model, place, [found.run_of(model, job, own=True)])

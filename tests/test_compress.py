@@ -19,7 +19,7 @@ from autopeft.configuration import Configuration
 from autopeft.export.mechanisms.compressed import FILE, Saved, expand, references
 from autopeft.export.mechanisms.signs import Signs, entropy
 from autopeft.methods import get_method
-from autopeft.proxy.training import train
+from autopeft.proxy.trainer import train
 from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
 from autopeft.tasks import load_task

@@ -1,7 +1,7 @@
 """AdaLoRA: LoRA in singular-value form whose ranks move, while it trains, to the matrices that need them. No torch."""
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import TARGETS, Method
 
 WARM_UP = 0.1  # share of the steps at the full initial rank
@@ -47,7 +47,7 @@ class AdaLora(Method):
     def refuses_company(self, other):
         return "AdaLoRA shares its ranks out among the modules of one tuner: leave adalora out"
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return RankAllocation(session, settings)
 
     def extra_loss(self, model, settings):
@@ -62,14 +62,14 @@ class AdaLora(Method):
         return settings["orthogonality"] * torch.stack([distance(gram) for gram in grams]).mean()
 
 
-class RankAllocation(Dynamics):
+class RankAllocation(Callback):
     """peft's allocator on the run's own schedule; what it remembers is saved with the run."""
 
     def __init__(self, session, settings):
         super().__init__(session, settings)
         self.tuner = session.model.base_model
         self.config = session.model.peft_config["default"]
-        for name, value in schedule(session.run.job.steps).items():
+        for name, value in schedule(session.steps).items():
             setattr(self.config, name, value)
 
     def after_update(self, step):

@@ -2,7 +2,7 @@
 
 import math
 
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import Method
 
 SOFT = 0.5  # share of the run in which the gates are at their softest; they then harden as a cosine
@@ -47,7 +47,7 @@ class ContextPruning(Method):
             "target_modules": [shapes.attention_paths[layer] for layer in layers],
         }
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return Hardening(session, settings)
 
     def extra_loss(self, model, settings):
@@ -60,7 +60,7 @@ class ContextPruning(Method):
         return settings["sparsity"] * torch.stack(kept).mean() if kept else None
 
 
-class Hardening(Dynamics):
+class Hardening(Callback):
     """Soft gates for the steps, harder and harder; steps for whatever is scored between them."""
 
     def __init__(self, session, settings):
@@ -70,7 +70,7 @@ class Hardening(Dynamics):
         self.layers = context_pruning_layers(session.model)
 
     def before_forward(self, step):
-        self._soften(alpha(step / self.session.run.job.steps))
+        self._soften(alpha(step / self.session.steps))
 
     def before_update(self, step):
         self._soften(None)

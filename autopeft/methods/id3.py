@@ -19,7 +19,7 @@ class Id3(Sparse):
     def after_attach(self, model, settings, layers, statistics, seed):
         pass  # places are filled as the run goes; what is not filled has value zero
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return Unmasking(session, settings)
 
 
@@ -36,7 +36,7 @@ class Unmasking(Reselection):
 
     def before_forward(self, step):
         for entries in self.entries:
-            missing = unmasked(step + 1, entries.number, self.session.run.job.steps) - entries.filled
+            missing = unmasked(step + 1, entries.number, self.session.steps) - entries.filled
             entries.candidates = entries.seen = entries.layer.observe = None
             if missing > 0:
                 entries.watch(missing, self.score(entries))

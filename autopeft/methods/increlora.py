@@ -9,7 +9,7 @@ rank whatever the data ask for, and when growth is over every component is in us
 from collections.abc import Iterable
 
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import TARGETS, Method
 
 BETA = 0.85  # of both moving averages
@@ -55,7 +55,7 @@ class IncreLora(Method):
     def refuses_company(self, other):
         return "IncreLoRA writes its grown ranks into its own config: leave increlora out"
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return Growth(session, settings)
 
     def extra_loss(self, model, settings):
@@ -66,7 +66,7 @@ class IncreLora(Method):
         return settings["orthogonality"] * orthogonality(model)
 
 
-class Growth(Dynamics):
+class Growth(Callback):
     """Hands out the store's components, a share at each of the growths, to the modules of the highest score.
 
     Sensitivity s of a module: the sum of |p dL/dp| over its components' numbers, a first-order estimate of what the
@@ -90,13 +90,13 @@ class Growth(Dynamics):
         device = next(iter(self.layers.values())).slots(ADAPTER)[0].device
         self.average, self.spread = torch.zeros(2, len(self.layers), device=device)
         self.assignment, self.reserve = {path: [(path, 0)] for path in self.layers}, {}
-        if self.components > settings["rank"] and not session.run.step:  # else load() says which they are
+        if self.components > settings["rank"] and not session.step:  # else load() says which they are
             for path in self.layers:
                 self._hold(path, (path, 1))
         self._assign()
 
     def before_forward(self, step):
-        due = growths_due(step, self.session.run.job.steps)
+        due = growths_due(step, self.session.steps)
         for paths in self.classes.values():
             extra = (self.settings["rank"] - 1) * len(paths) * due // GROWTHS
             missing = extra - sum(len(self.assignment[path]) - 1 for path in paths)

@@ -22,7 +22,7 @@ class Lift(Sparse):
     def scores(self, path, weight, settings, statistics, generator):
         return low_rank(weight.float(), settings["filter_rank"]).abs()
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return Refresh(session, settings) if settings["refresh"] else None
 
 

@@ -1,6 +1,6 @@
 """PVeRA: VeRA whose scaled projection is the mean and variance of a normal that is drawn from in training. No torch."""
 
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.vera import Vera
 
 
@@ -20,11 +20,11 @@ class Pvera(Vera):
     def peft_fields(self, settings, layers, shapes):
         return {**super().peft_fields(settings, layers, shapes), "peft_type": "PVERA"}
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return Sampling(session, settings)
 
 
-class Sampling(Dynamics):
+class Sampling(Callback):
     """peft's layers sample in training mode, which autopeft leaves off: on for the steps, off for what is scored."""
 
     def __init__(self, session, settings):
@@ -34,7 +34,7 @@ class Sampling(Dynamics):
     def before_forward(self, step):
         import torch
 
-        generator = torch.Generator().manual_seed(self.session.run.job.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(self.session.seed * 1_000_003 + step)
         for layer in self.layers:
             layer.pvera_generator["default"] = generator
             layer.training = True

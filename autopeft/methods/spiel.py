@@ -27,7 +27,7 @@ class Spiel(Sparse):
 
         return torch.rand(weight.shape, generator=generator)
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return {"ag": AccumulatedGradients, "ma": MomentumApproximation}[settings["growth"]](session, settings)
 
 
@@ -35,7 +35,7 @@ class Growth(Reselection):
     def before_forward(self, step):
         every = self.settings["reselect_every"]
         if step and step % every == 0:
-            share = 1.0 if step == every else SHARE * (1 - step / self.session.run.job.steps)
+            share = 1.0 if step == every else SHARE * (1 - step / self.session.steps)
             for entries in self.entries:
                 number = round(share * entries.number)
                 if number:

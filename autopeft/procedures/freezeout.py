@@ -24,7 +24,7 @@ class FreezeOut(Procedure):
     def refuses(self, methods, shapes):
         return unselectable(methods, shapes)
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return BottomUp(session, settings)
 
 
@@ -40,16 +40,16 @@ class BottomUp(Selection):
         for name, layer in self.layer_of.items():
             if layer is None and not is_head(name, self.shapes.head_modules):
                 self.layer_of[name] = self.adapted[0]
-        self.groups = self._split(session.run)
+        self.groups = self._split()
 
-    def _split(self, run) -> dict[int, dict]:
+    def _split(self) -> dict[int, dict]:
         """The method's parameter group of the optimiser (the head is the other), cut into one group per block."""
-        whole, head = run.optimiser.param_groups
+        whole, head = self.session.optimiser.param_groups
         cut = {
-            x: {**whole, "params": [p for n, p in run.parameters.items() if self.layer_of[n] == x]}
+            x: {**whole, "params": [p for n, p in self.session.parameters.items() if self.layer_of[n] == x]}
             for x in self.adapted
         }
-        run.optimiser.param_groups[:] = [*cut.values(), head]
+        self.session.optimiser.param_groups[:] = [*cut.values(), head]
         return cut
 
     def active(self, step):

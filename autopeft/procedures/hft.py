@@ -23,7 +23,7 @@ class Hft(Procedure):
     def refuses(self, methods, shapes):
         return unselectable(methods, shapes)
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return HalfOfEach(session, settings)
 
 

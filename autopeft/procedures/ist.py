@@ -29,7 +29,7 @@ class Ist(Procedure):
     def refuses(self, methods, shapes):
         return unselectable(methods, shapes) or not_additive(methods, shapes)
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return ImportantLayers(session, settings)
 
 
@@ -63,8 +63,8 @@ class ImportantLayers(Selection):
     def learn(self, step: int) -> None:
         """Reinforce the suppression of those layers without whose adapters a batch's loss is low."""
         random, session = generator(self.session, step, TRIED), self.session
-        split = session.trainer.tokenised.train
-        rows = split.expand(random.choice(split.number_of_units, session.trainer.batch_size))
+        split = session.tokenised.train
+        rows = split.expand(random.choice(split.number_of_units, session.batch_size))
         number = max(1, round(SUPPRESSED * len(self.adapted)))
         sets = [self.drawn(random, number, self.scores) for _ in range(TRIALS)]
         rewards = [math.exp(-self.loss(rows, suppressed)) for suppressed in sets]
@@ -82,7 +82,7 @@ class ImportantLayers(Selection):
 
         with torch.no_grad(), changed_additions(self.session.model, self.shapes, turn_down):
             logits, targets = self.session.logits("train", rows)
-        return self.session.trainer.tokenised.kind.loss(logits[0], targets).item()
+        return self.session.loss(logits[0], targets).item()
 
     def state(self):
         return {"scores": self.scores}

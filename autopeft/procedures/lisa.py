@@ -17,7 +17,7 @@ class Lisa(Procedure):
     def refuses(self, methods, shapes):
         return unselectable(methods, shapes)
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return SampledBlocks(session, settings)
 
 

@@ -31,7 +31,7 @@ def low_rank_noise(session, parameters: dict, rank: int, interval: int) -> dict:
     """z by name, of at most this rank in every matrix."""
     import torch
 
-    device, step = next(iter(parameters.values())).device, session.run.step
+    device, step = next(iter(parameters.values())).device, session.step
     left = torch_generator(session, device, step, LEFT)
     right = torch_generator(session, device, step // interval, RIGHT)
     z = {}

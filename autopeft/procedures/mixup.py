@@ -31,7 +31,7 @@ class Mixup(Procedure):
             return why
         return f"{alone[0]} adapts no block at whose entrance rows could be mixed" if alone else None
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return Guard(session, settings)
 
     def gradients(self, session, rows, settings):
@@ -40,11 +40,11 @@ class Mixup(Procedure):
 
         if not augmenting(session):
             return super().gradients(session, rows, settings)
-        random = generator(session, session.run.step)
+        random = generator(session, session.step)
         share = float(random.beta(settings["alpha"], settings["alpha"]))
         share = max(share, 1 - share)
         partners = torch.from_numpy(random.permutation(len(rows)))
-        lengths = torch.from_numpy(session.trainer.tokenised.train.lengths[rows])
+        lengths = torch.from_numpy(session.tokenised.train.lengths[rows])
         with mixed(entrance(session), share, partners, torch.minimum(lengths, lengths[partners])):
             logits, labels = session.logits("train", rows)
         others = labels[partners.to(labels.device)]
@@ -56,8 +56,8 @@ class Mixup(Procedure):
 
 def entrance(session):
     """The first adapted block."""
-    shapes = session.trainer.backbone.shapes
-    first = session.run.job.configuration.layers[0]
+    shapes = session.shapes
+    first = session.configuration.layers[0]
     return session.model.get_base_model().get_submodule(shapes.block(first))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 from autopeft.procedures.mechanisms.additions import changed_additions, not_additive
 from autopeft.procedures.mechanisms.draws import torch_generator
 from autopeft.procedures.mechanisms.procedure import Procedure, only_classes
@@ -29,24 +29,24 @@ class Pace(Procedure):
     def refuses(self, methods, shapes):
         return only_classes(shapes) or not_additive(methods, shapes)
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return LastLogits(session, settings) if settings["variant"] == "fast" else None
 
     def gradients(self, session, rows, settings):
         from torch.nn.functional import cross_entropy
 
-        step, variant = session.run.step, settings["variant"]
+        step, variant = session.step, settings["variant"]
         if variant == "lazy" and step % LAZY == 0:
             rows = rows[::2]  # batches are sorted by length: the first half would be the short rows
         twice = variant == "exact" or (variant == "lazy" and step % LAZY == 0)
-        with changed_additions(session.model, session.trainer.backbone.shapes, noise(session, step, settings)):
+        with changed_additions(session.model, session.shapes, noise(session, step, settings)):
             logits, labels = session.logits("train", np.concatenate([rows, rows]) if twice else rows)
         first, labels = logits[0][: len(rows)], labels[: len(rows)]
         loss = cross_entropy(first, labels) + sum(session.own_losses())
         if twice:
             loss = loss + settings["weight"] * (first - logits[0][len(rows) :]).square().sum(1).mean()
         if variant == "fast":
-            before = next(part for part in session.dynamics if isinstance(part, LastLogits)).swap(rows, first)
+            before = next(part for part in session.callbacks if isinstance(part, LastLogits)).swap(rows, first)
             known = ~before.isnan().any(1)
             if known.any():
                 loss = loss + settings["weight"] * (first - before)[known].square().sum(1).mean()
@@ -55,14 +55,14 @@ class Pace(Procedure):
         return losses
 
 
-class LastLogits(Dynamics):
+class LastLogits(Callback):
     """The logits (N, C) of every training row when it was last seen, NaN before."""
 
     def __init__(self, session, settings):
         super().__init__(session, settings)
         import torch
 
-        task = session.trainer.tokenised
+        task = session.tokenised
         device = next(session.model.parameters()).device
         self.logits = torch.full((len(task.train), len(task.task.label_names)), torch.nan, device=device)
 
@@ -84,7 +84,7 @@ def noise(session, step: int, settings):
     import torch
 
     device = next(session.model.parameters()).device
-    generator, layers = torch_generator(session, device, step), session.trainer.backbone.shapes.num_layers
+    generator, layers = torch_generator(session, device, step), session.shapes.num_layers
 
     def multiply(layer, addition):
         shape = (addition.shape[0], *[1] * (addition.ndim - 2), addition.shape[-1])

@@ -22,7 +22,7 @@ class SparseMezo(Procedure):
         return needs_gradients(methods)
 
     def gradients(self, session, rows, settings):
-        head = session.trainer.backbone.shapes.head_modules
+        head = session.shapes.head_modules
         return estimate_gradients(session, rows, lambda p: sparse_noise(session, p, settings["sparsity"], head))
 
 
@@ -33,7 +33,7 @@ def sparse_noise(session, parameters: dict, sparsity: float, head_modules) -> di
     from autopeft.methods.mechanisms.attach import is_head
 
     device = next(iter(parameters.values())).device
-    generator, z = torch_generator(session, device, session.run.step), {}
+    generator, z = torch_generator(session, device, session.step), {}
     for name, parameter in parameters.items():
         z[name] = torch.randn(parameter.shape, generator=generator, device=device)
         if sparsity and parameter.numel() and not is_head(name, head_modules):

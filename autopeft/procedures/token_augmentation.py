@@ -32,13 +32,13 @@ class TokenAugmentation(Procedure):
     def refuses(self, methods, shapes):
         return only_rows(shapes)
 
-    def dynamics(self, session, settings):
+    def callback(self, session, settings):
         return Guard(session, settings)
 
     def gradients(self, session, rows, settings):
         if not augmenting(session):
             return super().gradients(session, rows, settings)
-        random = generator(session, session.run.step)
+        random = generator(session, session.step)
         with changed_tokens(session, OPERATIONS[settings["operation"]], settings["rate"], random):
             return super().gradients(session, rows, settings)
 
@@ -70,8 +70,8 @@ def changed_tokens(session, operation, rate: float, random):
     """For the length of a with block half of the rows that the model is given have other tokens."""
     import torch
 
-    model, pad = session.model, session.trainer.tokenised.pad_token_id
-    kept = special_tokens(session.trainer.backbone)
+    model, pad = session.model, session.tokenised.pad_token_id
+    kept = special_tokens(session.backbone)
 
     def change(_, args, kwargs):
         given = {k: v.cpu().numpy().copy() for k, v in kwargs.items() if isinstance(v, torch.Tensor) and v.ndim == 2}

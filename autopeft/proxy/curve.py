@@ -1,4 +1,4 @@
-"""Curve: what one training run measured. Imports no torch."""
+"""Curve: what one training run measured."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -24,7 +24,7 @@ class Curve:
     test_loss: float | None = None
 
     def then(self, later: "Curve") -> "Curve":
-        """This stretch of a run and the one that went on from its end."""
+        """The curve of this part of a run and of the part that was resumed from its end."""
         joined = {k: getattr(self, k) + getattr(later, k) for k in (*POINTS, "seconds")}
         return replace(later, **joined, peak_memory_bytes=max(self.peak_memory_bytes, later.peak_memory_bytes))
 

@@ -1,4 +1,4 @@
-"""Job: a stretch of one training run, and what it gave. Imports no torch."""
+"""Job: a part of one training run, and what it gave."""
 
 from dataclasses import dataclass, replace
 
@@ -11,9 +11,9 @@ class Job:
     """Train a configuration with a seed from where `state` left it up to step `until` of `steps`.
 
     steps: length of the whole run, over which the learning rate warms up and falls to zero.
-    marks: steps after which the validation split is scored, beside `until`.
+    evaluation_steps: steps after which the validation split is scored, beside `until`.
     rows: how many validation rows are scored (None: all), the same ones for every job, of every class its share.
-    state: a Run's bytes from an earlier stretch, None to begin. keep_state: give the state at `until` back.
+    state: a Run's bytes at the end of an earlier part, None to begin. keep_state: give the state at `until` back.
     test: also score the test split, at the end. proxy: train on the trainer's proxy rows only, where it has some.
     """
 
@@ -21,7 +21,7 @@ class Job:
     seed: int
     steps: int
     until: int
-    marks: tuple[int, ...] = ()
+    evaluation_steps: tuple[int, ...] = ()
     rows: int | None = None
     state: bytes | None = None
     keep_state: bool = False
@@ -36,8 +36,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Done:
-    """The curve of the stretch, or why it failed; with the state to go on from."""
+class JobResult:
+    """The curve of a job's part of a run, or why it failed; with the state to resume from."""
 
     curve: Curve | None
     state: bytes | None = None

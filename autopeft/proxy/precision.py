@@ -7,7 +7,7 @@ import torch
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.configuration import Configuration
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.tokens import TokenisedTask
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}

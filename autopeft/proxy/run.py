@@ -1,20 +1,32 @@
-"""Run: one configuration in training, its parameters, optimiser and place in the data; saved and taken up bit for bit."""
+"""Run: one configuration in training, its parameters, optimiser and place in the data; saved and resumed bit for bit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import safetensors.torch
 import torch
 from torch import nn
 
+from autopeft.backbone.loading import Backbone
 from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY, learning_rate_factor
+from autopeft.configuration import Configuration
+from autopeft.methods.mechanisms.attach import is_head
+from autopeft.methods.mechanisms.callback import Callback
 from autopeft.proxy.job import Job
+
+Groups = list[tuple[list[str], float]]  # (names, learning rate) of the parts of what is trained
 
 
 class Run:
-    """parameters: name -> leaf tensor, of the method and of the head; groups: (names, learning rate) of each part."""
+    """What a job trains, and how far it has come.
 
-    def __init__(self, job: Job, parameters: dict[str, nn.Parameter], groups: list[tuple[list[str], float]]):
+    Args:
+        job: begun anew, or resumed from its `state`.
+        parameters: leaf tensors by name, of the method and of the head.
+        groups: (names, learning rate) of each part.
+    """
+
+    def __init__(self, job: Job, parameters: dict[str, nn.Parameter], groups: Groups):
         self.job, self.parameters = job, parameters
         self.optimiser = torch.optim.AdamW(
             [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups],
@@ -25,37 +37,37 @@ class Run:
         )
         self.step = 0
         self.schedule = learning_rate_factor
-        self.losses: list[torch.Tensor] = []  # since the last mark
+        self.losses: list[torch.Tensor] = []  # since the last evaluation step
         self.failure: str | None = None
         self.rng = torch.Generator().manual_seed(job.seed).get_state()
-        self._parts: list = []  # what acts around the steps and has a state of its own
-        self._kept: dict[str, torch.Tensor] = {}  # of the parts, from the job's state
+        self._callbacks: Sequence[Callback] = ()
+        self._kept: dict[str, torch.Tensor] = {}  # of the callbacks, from the job's state
         if job.state is not None:
             self._load(job.state)
 
-    def take_up(self, parts: list) -> None:
-        """Give the `Dynamics` of this run what they had when its state was saved."""
-        self._parts = parts
-        for number, part in enumerate(parts):
+    def resume(self, callbacks: Sequence[Callback]) -> None:
+        """Give the callbacks of this run the states they had when its own was saved."""
+        self._callbacks = callbacks
+        for number, callback in enumerate(callbacks):
             prefix = f"part.{number}."
             if mine := {k.removeprefix(prefix): v for k, v in self._kept.items() if k.startswith(prefix)}:
-                part.load(mine)
+                callback.load(mine)
 
-    def learn(self, loss: torch.Tensor, dynamics: Sequence = ()) -> None:
+    def learn(self, loss: torch.Tensor, callbacks: Sequence[Callback] = ()) -> None:
         """One optimiser step on the gradients that are there; a loss that is no number ends the run."""
         self.losses.append(loss.detach())
-        if not loss.is_cuda and not math.isfinite(loss.item()):  # on CUDA at the marks: asking would wait every step
+        if not loss.is_cuda and not math.isfinite(loss.item()):  # on CUDA at evaluations: asking would wait every step
             self.failure = f"the loss was {loss.item()} at step {self.step + 1} of {self.job.steps}"
             return
         factor = self.schedule(self.step, self.job.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
-        for part in dynamics:
-            part.before_update(self.step)
+        for callback in callbacks:
+            callback.before_update(self.step)
         nn.utils.clip_grad_norm_(self.parameters.values(), CLIP)
         self.optimiser.step()
-        for part in dynamics:
-            part.after_update(self.step)
+        for callback in callbacks:
+            callback.after_update(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
 
@@ -68,10 +80,10 @@ class Run:
         return mean
 
     def state(self) -> bytes:
-        """Parameters, both moments of AdamW, the random state, the step and its parts' own, as safetensors."""
+        """Parameters, both moments of AdamW, the random state, the step and the callbacks' states, as safetensors."""
         tensors = {"rng": self.rng, "step": torch.tensor(self.step)}
-        for number, part in enumerate(self._parts):
-            tensors |= {f"part.{number}.{name}": value for name, value in part.state().items()}
+        for number, callback in enumerate(self._callbacks):
+            tensors |= {f"part.{number}.{name}": value for name, value in callback.state().items()}
         for name, parameter in self.parameters.items():
             tensors[f"value.{name}"] = parameter.detach()
             for key, value in self.optimiser.state.get(parameter, {}).items():
@@ -89,3 +101,14 @@ class Run:
             moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
             if moments:
                 self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
+
+
+def parameter_groups(
+    named: Mapping[str, nn.Parameter], backbone: Backbone, configuration: Configuration, head_learning_rate: float
+) -> Groups:
+    """(names, learning rate): the method's parameters at the configuration's rate and the head's at its own."""
+    head, rate = backbone.shapes.head_modules, configuration.learning_rate
+    return [
+        ([n for n in named if not is_head(n, head)], rate),
+        ([n for n in named if is_head(n, head)], rate if configuration.method == "head_only" else head_learning_rate),
+    ]

@@ -17,8 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 from threadpoolctl import threadpool_limits
 
-from autopeft.proxy.job import Done, Job, packs
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.job import Job, JobResult, packs
+from autopeft.proxy.trainer import Trainer
 
 MOST = 8  # worker processes, however many cores there are
 GAIN = 1.1  # how much more work side by side must finish to be chosen
@@ -33,7 +33,7 @@ class Workers:
         self.trainer, self.workers = trainer, workers
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, jobs: list[Job]) -> Iterator[tuple[int, Done]]:
+    def run(self, jobs: list[Job]) -> Iterator[tuple[int, JobResult]]:
         """(number of the job, what it gave), as they end."""
         groups = packs(jobs)
         if self.workers == 1:
@@ -51,13 +51,15 @@ class Workers:
             for group in left.values():
                 yield from zip(group, self._alone([jobs[i] for i in group]))
 
-    def _alone(self, pack: list[Job]) -> list[Done]:
+    def _alone(self, pack: list[Job]) -> list[JobResult]:
         """One pack with nothing beside it; if that kills a worker too, the pack has failed."""
         try:
             return self._submit(pack).result()
         except BrokenProcessPool:
             self.close()
-            return [Done(None, failure="the process that trained it was killed, most likely out of memory")] * len(pack)
+            return [JobResult(None, failure="the process that trained it was killed, most likely out of memory")] * len(
+                pack
+            )
 
     def _submit(self, pack: list[Job]) -> Future:
         return self.pool().submit(run_in_worker, pack)
@@ -80,13 +82,13 @@ class Workers:
             self._pool = None
 
 
-def run_pack(trainer: Trainer, pack: list[Job]) -> list[Done]:
+def run_pack(trainer: Trainer, pack: list[Job]) -> list[JobResult]:
     """Train a pack; what does not fit into the device's memory is a failed job, not an end."""
     try:
         return trainer.run(pack)
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        return [Done(None, failure=str(error).split(".")[0])] * len(pack)
+        return [JobResult(None, failure=str(error).split(".")[0])] * len(pack)
 
 
 def begin(trainer: Trainer, parent: int) -> None:
@@ -110,7 +112,7 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
-def run_in_worker(pack: list[Job]) -> list[Done]:
+def run_in_worker(pack: list[Job]) -> list[JobResult]:
     return run_pack(_trainer, pack)
 
 

@@ -9,7 +9,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Done, Job
+from autopeft.proxy.job import Job, JobResult
 from autopeft.study.folder import StudyFolder
 from autopeft.study.race import Train
 from autopeft.study.records import TrialRecord
@@ -113,7 +113,7 @@ def train_contenders(
         more(len(left))
 
 
-def keep_run(done: Done, name, contender, role, configuration, folder, shapes, report) -> None:
+def keep_run(done: JobResult, name, contender, role, configuration, folder, shapes, report) -> None:
     """Store a run that was trained; one that failed is tried again when the study is resumed."""
     if done.failure:
         report(f"{name} failed: {done.failure}", None)

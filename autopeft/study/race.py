@@ -14,13 +14,13 @@ from optuna.trial import TrialState
 
 from autopeft.configuration import Configuration
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Done, Job
+from autopeft.proxy.job import Job, JobResult
 from autopeft.study.folder import StudyFolder
 from autopeft.study.promotion import promoted
 from autopeft.study.rungs import Rung
 from autopeft.study.spec import StudySpec
 
-Train = Callable[[list[Job]], Iterator[tuple[int, Done]]]  # jobs -> (number, what it gave), as they end
+Train = Callable[[list[Job]], Iterator[tuple[int, JobResult]]]  # jobs -> (number, what it gave), as they end
 
 
 @dataclass

@@ -12,7 +12,9 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.prepare import prepare
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Session, Trainer, peak_memory, reset_peak_memory
+from autopeft.proxy.session import Session
+from autopeft.proxy.timing import peak_memory, reset_peak_memory
+from autopeft.proxy.trainer import Trainer
 from autopeft.study.folder import StudyFolder
 from autopeft.train.plan import Plan
 from autopeft.train.processes import Processes
@@ -61,15 +63,15 @@ class FullTrainer(Trainer):
         Raises AutopeftError when the loss is no longer finite.
         """
         evaluations, checkpoints = set(plan.evaluations), set(plan.checkpoints)
-        marks = tuple(sorted(evaluations | checkpoints))
-        job = Job(plan.configuration, plan.seed, plan.steps, plan.steps, marks, state=begun and begun.state)
+        scored = tuple(sorted(evaluations | checkpoints))
+        job = Job(plan.configuration, plan.seed, plan.steps, plan.steps, scored, state=begun and begun.state)
         record = begun.record if begun else Record(plan.recipe.watch, plan.recipe.patience)
         if begun:
             record.resumed.append(begun.step)
             progress.note(f"Going on from step {begun.step} of {plan.steps}.")
         started, before = time.monotonic(), record.seconds
         reset_peak_memory(self.backbone.model)
-        with self._attached(job) as (model, place), self._recomputed(model, plan):
+        with self.attached(job) as (model, place), self._recomputed(model, plan):
             if plan.recipe.quantize:
                 pass_gradients(model)
             session = self._session(model, place, job, plan, processes)
@@ -106,7 +108,7 @@ class FullTrainer(Trainer):
         return recomputed(blocks[plan.configuration.frozen_layers or 0 :])
 
     def _session(self, model, place, job: Job, plan: Plan, processes: Processes) -> Parts:
-        session = Parts(self, model, place, [self._run_of(model, job, own=True)])
+        session = Parts(self, model, place, [self.run_of(model, job, own=True)])
         session.processes, session.passes = processes, plan.recipe.accumulate
         session.run.schedule = schedule(plan.recipe.schedule, plan.recipe.warmup)
         return session

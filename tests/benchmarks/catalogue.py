@@ -42,7 +42,8 @@ from autopeft.methods import Method, count, get_method, peft_fields, refusal
 from autopeft.prepare import Prepared, prepare
 from autopeft.procedures import REGISTRY as PROCEDURES
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Session, Trainer
+from autopeft.proxy.session import Session
+from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
@@ -197,8 +198,8 @@ def time_in_process(trainer: Trainer, own: Configuration, reference: Configurati
 def step_seconds(trainer: Trainer, configuration: Configuration) -> float:
     """The mean over steps after the first few, everything that a step does included."""
     job = Job(configuration, 0, 96, WARM + STEPS, tuple(range(1, WARM + STEPS + 1)))
-    with trainer._attached(job) as (model, place):
-        session = Session(trainer, model, place, [trainer._run_of(model, job, own=True)])
+    with trainer.attached(job) as (model, place):
+        session = Session(trainer, model, place, [trainer.run_of(model, job, own=True)])
         ends = [time.perf_counter() for _ in session.advance()]
     return float(np.mean(np.diff(ends)[WARM - 1 :]))
 

@@ -33,8 +33,8 @@ from autopeft.configuration import Configuration
 from autopeft.methods import peft_fields
 from autopeft.methods.mechanisms.attach import trainable_parameters
 from autopeft.prepare import Prepared
+from autopeft.proxy.run import parameter_groups
 from autopeft.proxy.scoring import evaluate
-from autopeft.proxy.training import parameter_groups
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import get_kind
 from autopeft.tasks.task import Split

@@ -18,7 +18,7 @@ from autopeft.importance.cut import saving
 from autopeft.methods import get_method
 from autopeft.proxy.job import Job
 from autopeft.proxy.precision import choose_precision, resident
-from autopeft.proxy.training import Trainer, train
+from autopeft.proxy.trainer import Trainer, train
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 

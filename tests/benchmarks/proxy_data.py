@@ -21,7 +21,7 @@ from autopeft.configuration import Configuration
 from autopeft.prepare import prepare
 from autopeft.proxy.job import Job
 from autopeft.proxy.subset import CHOICES, proxy_rows
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.study.spec import load_spec
 from autopeft.tabular.benchmark import TabularBenchmark

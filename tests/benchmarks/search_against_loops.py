@@ -38,7 +38,7 @@ from autopeft.methods import count
 from autopeft.prepare import Prepared, prepare
 from autopeft.proxy.job import Job
 from autopeft.proxy.precision import Precision, resident
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.study.folder import StudyFolder
 from autopeft.study.race import Entrant, race

@@ -19,7 +19,7 @@ from autopeft.methods import refusal
 from autopeft.methods.mechanisms.attach import attached, is_head, trainable_parameters
 from autopeft.procedures import REGISTRY
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.space import SpaceFile, build_space
 from autopeft.space.follow import follow
 from autopeft.tasks.task import Split, Task
@@ -62,7 +62,7 @@ def test_in_stretches_is_bit_equal_to_in_one_piece(name, pick):
     (whole,) = found.run([job])
     state, losses = None, []
     for until in (7, 20, 26):
-        (done,) = found.run([replace(job, until=until, marks=(), state=state)])
+        (done,) = found.run([replace(job, until=until, evaluation_steps=(), state=state)])
         state, losses = done.state, [*losses, *done.curve.validation_loss]
     assert state == whole.state and losses == list(whole.curve.validation_loss)
 

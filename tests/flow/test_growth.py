@@ -8,7 +8,7 @@ import pytest
 from tiny import tiny_backbone
 
 from autopeft.backbone.prefix import PrefixCache
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.space import build_space, load_space
 from autopeft.study.folder import StudyFolder

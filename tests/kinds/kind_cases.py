@@ -8,7 +8,7 @@ from autopeft.backbone.prefix import PrefixCache
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.tokens import tokenise
 
 SEARCH = dict(
@@ -42,7 +42,7 @@ def check_engine(trainer: Trainer, folder, monkeypatch) -> None:
         job = Job(configuration(method), 3, 6, 6, (2,), rows=6, test=True, keep_state=True)
         (whole,) = trainer.run([job])
         assert not whole.failure
-        (begun,) = trainer.run([replace(job, until=2, marks=(), test=False)])
+        (begun,) = trainer.run([replace(job, until=2, evaluation_steps=(), test=False)])
         (rest,) = trainer.run([replace(job, state=begun.state)])
         assert rest.state == whole.state and rest.curve.test_loss == whole.curve.test_loss
         cache = PrefixCache(trainer.backbone, trainer.tokenised, 10**8, folder)
@@ -53,7 +53,7 @@ def check_engine(trainer: Trainer, folder, monkeypatch) -> None:
         assert cache.read_rows > 0
     jobs = [Job(configuration(rate=rate), 0, 3, 3, (2,), rows=6) for rate in (1e-3, 1e-2)]
     alone = [trainer.run([job])[0].curve.validation_loss[-1] for job in jobs]
-    monkeypatch.setattr(Trainer, "_pays", lambda *_: True)
+    monkeypatch.setattr(Trainer, "packing_pays", lambda *_: True)
     packed = [done.curve.validation_loss[-1] for done in trainer.run(jobs)]
     assert all(abs(a - b) < 2e-4 for a, b in zip(alone, packed))
 

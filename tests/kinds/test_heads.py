@@ -13,7 +13,7 @@ from autopeft.backbone.prefix import PrefixCache
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.kind import get_kind
 
 ENCODERS = ["bert", "roberta", "deberta-v2", "distilbert", "modernbert"]

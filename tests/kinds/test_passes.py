@@ -36,9 +36,9 @@ def test_passes_add_up_to_the_step(data, kind, checkpoint, tmp_path):
     split, job = trainer.tokenised.train, Job(configuration(), 0, 4, 4)
     rows = split.expand(np.arange(7))
     found = []
-    with trainer._attached(job) as (attached, place):
+    with trainer.attached(job) as (attached, place):
         for passes in (1, 3):
-            session = Parts(trainer, attached, place, [trainer._run_of(attached, job, own=True)])
+            session = Parts(trainer, attached, place, [trainer.run_of(attached, job, own=True)])
             session.passes = passes
             loss = session.gradients(rows).item()
             found.append((loss, torch.cat([p.grad.flatten() for p in session.run.parameters.values()])))

@@ -9,7 +9,8 @@ from autopeft.configuration import Configuration
 from autopeft.methods.adalora import initial_rank, schedule
 from autopeft.methods.mechanisms.attach import attached
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Session, Trainer
+from autopeft.proxy.session import Session
+from autopeft.proxy.trainer import Trainer
 
 RANK, LAYERS, MODULES = 4, (1, 2), 4
 ADALORA = Configuration.of(
@@ -56,8 +57,8 @@ def test_a_resumed_run_is_bit_equal_before_while_and_after_ranks_fall(trainer):
 
 def test_the_regulariser_is_added_once(trainer):
     rows = trainer.rows("train", 8)
-    with trainer._attached(JOB) as (model, place):
-        session = Session(trainer, model, place, [trainer._run_of(model, JOB, own=True)])
+    with trainer.attached(JOB) as (model, place):
+        session = Session(trainer, model, place, [trainer.run_of(model, JOB, own=True)])
         (extra,) = session.own_losses()
         logits, labels = session.logits("train", rows)
         alone = torch.nn.functional.cross_entropy(logits[0], labels)

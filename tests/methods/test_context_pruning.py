@@ -132,7 +132,7 @@ def test_gates_harden_and_are_steps_when_scored():
     (whole,) = found.run([job], keep=lambda model: kept.extend(context_pruning_layers(model)))
     assert all(layer.alpha is None for layer in kept) and min(layer.kept for layer in kept) < 0.8  # some were dropped
     (first,) = found.run([replace(job, until=20)])
-    (second,) = found.run([replace(job, marks=(), state=first.state)])
+    (second,) = found.run([replace(job, evaluation_steps=(), state=first.state)])
     assert second.state == whole.state
 
 

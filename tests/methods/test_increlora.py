@@ -22,7 +22,8 @@ from autopeft.methods.tuners.increlora import (
     orthogonality,
 )
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Session, Trainer
+from autopeft.proxy.session import Session
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
@@ -45,8 +46,8 @@ def trainer(request):
 @pytest.fixture
 def session(trainer):
     job = Job(CONFIGURATION, 0, STEPS, STEPS)
-    with trainer._attached(job) as (model, place):
-        yield Session(trainer, model, place, [trainer._run_of(model, job, own=True)])
+    with trainer.attached(job) as (model, place):
+        yield Session(trainer, model, place, [trainer.run_of(model, job, own=True)])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 14, 100, 999])
@@ -100,8 +101,8 @@ def test_resumed_in_the_middle_of_growth_is_bit_equal(trainer):
 
 
 def test_a_component_joins_without_a_jump_and_with_moments_of_its_own(session):
-    growth, run = session.dynamics[0], session.run
-    session.run.job = replace(run.job, until=5, marks=(5,))
+    growth, run = session.callbacks[0], session.run
+    session.run.job = replace(run.job, until=5, evaluation_steps=(5,))
     list(session.advance())
     before = session.evaluate("validation", None)
     held = {id(p) for x in growth.layers.values() for p in x.slots(ADAPTER)}
@@ -111,12 +112,12 @@ def test_a_component_joins_without_a_jump_and_with_moments_of_its_own(session):
     assert len(joined) == 3 and not any(p in run.optimiser.state for p in joined)
     rows = np.arange(8)
     session.losses(rows).sum().backward()
-    run.learn(torch.tensor(0.0), session.dynamics)
+    run.learn(torch.tensor(0.0), session.callbacks)
     assert {int(run.optimiser.state[p]["step"]) for p in joined} == {1} and run.step == 6
 
 
 def test_the_most_sensitive_grow_first_and_borrow_from_the_least(session):
-    growth: Growth = session.dynamics[0]
+    growth: Growth = session.callbacks[0]
     paths = growth.classes[max(growth.classes)]
     growth.average = torch.tensor([float(paths.index(p)) if p in paths else 0.0 for p in growth.layers])
     growth.spread = torch.ones(len(growth.layers))
@@ -128,7 +129,7 @@ def test_the_most_sensitive_grow_first_and_borrow_from_the_least(session):
 
 
 def test_sensitivity_is_averaged_as_in_the_paper(session):
-    growth: Growth = session.dynamics[0]
+    growth: Growth = session.callbacks[0]
     for step, size in enumerate((1.0, 3.0)):
         for layer in growth.layers.values():
             (slot,) = layer.slots(ADAPTER)
@@ -171,9 +172,9 @@ def test_a_component_in_reserve_learns_before_it_counts(trainer, tmp_path):
     linears = shapes.select("all-linear", (1, 2))
     assert count(ADVANCE, shapes) == sum(3 * (x.in_features + x.out_features + 1) for x in linears)
     job = Job(ADVANCE, 0, STEPS, STEPS, tuple(range(1, STEPS)))
-    with trainer._attached(job) as (model, place):
-        session = Session(trainer, model, place, [trainer._run_of(model, job, own=True)])
-        growth, stepping = session.dynamics[0], session.advance()
+    with trainer.attached(job) as (model, place):
+        session = Session(trainer, model, place, [trainer.run_of(model, job, own=True)])
+        growth, stepping = session.callbacks[0], session.advance()
         first = {path: layer.reserves(ADAPTER)[0] for path, layer in growth.layers.items()}
         begun = {path: slot.detach().clone() for path, slot in first.items()}
         next(stepping)

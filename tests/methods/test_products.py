@@ -13,7 +13,8 @@ from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.methods.vblora import vector_length
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Session, Trainer
+from autopeft.proxy.session import Session
+from autopeft.proxy.trainer import Trainer
 
 RANK, PATH = 4, "bert.encoder.layer.1.attention.self.query"
 
@@ -128,12 +129,12 @@ def test_peanut_reads_the_weight():
 def test_pvera_samples_in_steps_and_not_where_it_is_scored():
     trainer = Trainer(tiny_backbone("bert"), tiny_task(), 8)
     job = Job(configuration("pvera"), 0, 4, 4)
-    with trainer._attached(job) as (model, place), torch.no_grad():
-        session = Session(trainer, model, place, [trainer._run_of(model, job, own=True)])
+    with trainer.attached(job) as (model, place), torch.no_grad():
+        session = Session(trainer, model, place, [trainer.run_of(model, job, own=True)])
         for name, parameter in trainable_parameters(model):
             if "lambda_b" in name:
                 parameter.fill_(1.0)
-        (sampling,) = session.dynamics
+        (sampling,) = session.callbacks
 
         def logits(step):
             sampling.before_forward(step)

@@ -17,7 +17,7 @@ from autopeft.methods.mechanisms.reselection import Reselection
 from autopeft.methods.spiel import WINDOW, AccumulatedGradients, MomentumApproximation
 from autopeft.methods.tuners.sparse import SparseConfig, SparseLayer
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
@@ -25,26 +25,26 @@ RATE = 0.1
 
 
 class Steps:
-    """A run of one sparse layer under a Dynamics, on given dense gradients (6, 4)."""
+    """A run of one sparse layer under a Callback, on given dense gradients (6, 4)."""
 
     def __init__(self, kind, k: int, settings=None, steps: int = 100):
         torch.manual_seed(0)
         self.layer = SparseLayer(nn.Linear(4, 6).requires_grad_(False), "default", SparseConfig(density=k / 24))
         self.values, self.indices = self.layer.sparse_values["default"], self.layer.sparse_indices["default"]
         self.optimiser = torch.optim.AdamW([self.values], lr=RATE, weight_decay=0.0)
-        run = SimpleNamespace(optimiser=self.optimiser, job=SimpleNamespace(steps=steps))
-        self.dynamics = kind(SimpleNamespace(model=nn.Sequential(self.layer), run=run), settings or {})
-        self.entries, self.done = self.dynamics.entries[0], 0
+        session = SimpleNamespace(model=nn.Sequential(self.layer), optimiser=self.optimiser, steps=steps)
+        self.callback = kind(session, settings or {})
+        self.entries, self.done = self.callback.entries[0], 0
         self.clipped = 1.0  # by how much clipping shortens the gradients
 
     def step(self, gradient: torch.Tensor) -> None:
         """A loss whose gradient with respect to the weight is this one."""
-        self.dynamics.before_forward(self.done)
+        self.callback.before_forward(self.done)
         (self.layer(torch.eye(4)).T * gradient).sum().backward()
-        self.dynamics.before_update(self.done)
+        self.callback.before_update(self.done)
         self.values.grad.mul_(self.clipped)
         self.optimiser.step()
-        self.dynamics.after_update(self.done)
+        self.callback.after_update(self.done)
         self.optimiser.zero_grad()
         self.done += 1
 
@@ -110,7 +110,7 @@ def test_ag_grows_the_largest_accumulated_gradients_with_their_moments():
     first = window[0].abs()
     first[list(before)] = -1
     candidates = first.topk(3).indices
-    run.dynamics.before_forward(8)  # the first time every entry is replaced
+    run.callback.before_forward(8)  # the first time every entry is replaced
     assert set(run.indices.tolist()) == set(candidates.tolist()) and not set(run.indices.tolist()) & before
     _, state = adamw([0.5 * g[run.indices.long()] for g in window])
     assert run.values.eq(0).all() and run.entries.age.eq(WINDOW).all()
@@ -124,7 +124,7 @@ def test_later_exchanges_drop_the_smallest_values():
         run.step(gradient)
     smallest = run.values.detach().abs().topk(2, largest=False).indices  # 0.2 (1 - 16 / 1000) of 10
     indices = run.indices.clone()
-    run.dynamics.before_forward(16)
+    run.callback.before_forward(16)
     assert set((run.indices != indices).nonzero().flatten().tolist()) == set(smallest.tolist())
     assert run.indices.unique().numel() == 10
 
@@ -138,7 +138,7 @@ def test_ma_grows_where_rows_and_columns_have_moved():
         run.step(gradient)
     assert run.entries.rows.tolist() == [8 * 4, 0, 0, 0, 0, 8 * 9]
     assert run.entries.columns.tolist() == [0, 8 * 4, 8 * 9, 0]
-    run.dynamics.before_forward(8)
+    run.callback.before_forward(8)
     assert set(run.indices.tolist()) == {0 * 4 + 2, 5 * 4 + 1}  # the two products that are not trained yet
 
 
@@ -168,7 +168,7 @@ def test_lift_refresh_follows_the_weights():
     with torch.no_grad():
         run.values[0] = 100.0  # an entry this large is principal
     stays = int(run.indices[0])
-    run.dynamics.before_forward(2)
+    run.callback.before_forward(2)
     assert run.indices[0] == stays and run.values[0] == 100 and run.indices.unique().numel() == 3
 
 
@@ -199,7 +199,7 @@ def test_in_stretches_is_bit_equal_to_in_one_piece(trainer, method, settings):
     (whole,) = trainer.run([job])
     state = None
     for until in (6, 11, 20):  # in the middle of a window, after an exchange
-        (done,) = trainer.run([replace(job, until=until, marks=(), state=state)])
+        (done,) = trainer.run([replace(job, until=until, evaluation_steps=(), state=state)])
         state = done.state
     assert state == whole.state
-    assert not trainer._pays([job, replace(job, configuration=replace(job.configuration, learning_rate=1e-3))])
+    assert not trainer.packing_pays([job, replace(job, configuration=replace(job.configuration, learning_rate=1e-3))])

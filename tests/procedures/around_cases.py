@@ -8,7 +8,7 @@ from tiny import LAYERS, tiny_backbone
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 

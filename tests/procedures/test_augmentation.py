@@ -107,7 +107,7 @@ GUARDED = ("mixup", "token_augmentation")
 
 
 def guarded(name: str, session) -> Guard:
-    return next(part for part in session.dynamics if isinstance(part, Guard))
+    return next(part for part in session.callbacks if isinstance(part, Guard))
 
 
 @pytest.mark.parametrize("name", GUARDED)

@@ -74,6 +74,6 @@ def test_directions_are_of_low_rank_and_share_v_for_an_interval():
 
 
 def test_methods_that_read_gradients_between_steps_are_refused(monkeypatch):
-    monkeypatch.setattr(type(get_method("lora")), "dynamics", lambda *_: None)
+    monkeypatch.setattr(type(get_method("lora")), "callback", lambda *_: None)
     for name in NAMES:
         assert "reads the gradients" in REGISTRY[name].refuses(("lora",), trainer().backbone.shapes)

@@ -98,7 +98,7 @@ def test_exact_adds_the_distance_between_two_draws():
 def test_fast_compares_with_the_epoch_before():
     with opened(pace("fast", 1.0)) as session:
         moved(session)
-        (memory,) = session.dynamics
+        (memory,) = session.callbacks
         first = session.procedure.gradients(session, ROWS[:4], session.how).item()
         kept = memory.logits.clone()
         assert kept[:4].isfinite().all() and kept[4:].isnan().all()

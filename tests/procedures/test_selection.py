@@ -82,7 +82,7 @@ def test_freezeout_saves_what_it_says_from_the_bottom_up(saving):
     steps = 30
     with opened(wanted("freezeout", "dcft", saving=saving), steps) as session:
         trained, rates = [], []
-        (part,) = session.dynamics
+        (part,) = session.callbacks
         for _ in session.advance():
             trained.append(active_layers(session) - {None})
             rates.append({layer: group["lr"] / group["rate"] for layer, group in part.groups.items()})
@@ -103,7 +103,7 @@ def test_freezeout_stops_the_embeddings_with_the_lowest_block():
 
 def test_ist_learns_which_layers_can_be_suppressed():
     with opened(wanted("ist", "lora", share=0.25, interval=5), 4) as session:
-        (part,) = session.dynamics
+        (part,) = session.callbacks
         part.loss = lambda rows, suppressed: 0.1 if 0 in suppressed else 3.0  # without layer 0's adapter all is well
         for step in range(5, 100, 5):
             part.learn(step)
@@ -118,7 +118,7 @@ def test_ist_learns_which_layers_can_be_suppressed():
 
 def test_ist_is_its_own_formula():
     with opened(wanted("ist", "lora", share=0.5, interval=5), 4) as session:
-        (part,) = session.dynamics
+        (part,) = session.callbacks
         asked = []
         part.loss = lambda rows, suppressed: asked.append(suppressed) or float(len(asked))
         part.learn(5)

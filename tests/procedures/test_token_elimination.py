@@ -7,7 +7,7 @@ from autopeft.methods.mechanisms.attach import attached
 from autopeft.procedures import get_procedure
 from autopeft.procedures.mechanisms.elimination import Tokens, eliminated
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 
 ELIMINATION = get_procedure("token_elimination")
 FITTING = [m for m in TINY if m != "deberta-v2"]
@@ -99,7 +99,7 @@ def test_stored_prefix_packing_and_resuming_change_nothing(tmp_path, monkeypatch
     job = Job(how, 0, 4, 4, keep_state=True)  # less than an epoch: batches stay as they were when they were stored
     stored, (here,) = Trainer(plain.backbone, plain.tokenised, 8, prefix=cache), plain.run([job])
     assert [stored.run([job])[0].state for _ in range(2)] == [here.state, here.state] and cache.read_rows
-    monkeypatch.setattr(Trainer, "_pays", lambda *_: True)
+    monkeypatch.setattr(Trainer, "packing_pays", lambda *_: True)
     alone = plain.run([Job(how, 0, 6, 6)])[0]
     packed = plain.run([Job(how, 0, 6, 6), Job(how, 0, 6, 6)])
     for one in packed:

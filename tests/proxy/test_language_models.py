@@ -19,7 +19,7 @@ from autopeft.methods.mechanisms.attach import attached, count_built
 from autopeft.proxy.generation import generate
 from autopeft.proxy.job import Job
 from autopeft.proxy.scoring import evaluate
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.study.full_length import DOING_NOTHING, baselines
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import Asked, get_kind
@@ -79,7 +79,7 @@ def test_a_method_alone_learns_and_runs_in_one_batch_learn_the_same():
     alone = [trainer.run([job])[0].curve for job in jobs]
     start, _ = evaluate(backbone.model, tokenised.validation, tokenised)
     assert alone[0].validation_loss[-1] < start - 1
-    trainer._pays = lambda jobs: True
+    trainer.packing_pays = lambda jobs: True
     for curve, done in zip(alone, trainer.run(jobs)):
         assert done.curve.validation_loss == pytest.approx(curve.validation_loss, rel=1e-3)
 

@@ -12,7 +12,7 @@ from autopeft.backbone.prefix import PrefixCache, identity, spread
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, get_method, refusal
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 

@@ -10,7 +10,7 @@ from autopeft.backbone.loading import load_backbone
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, Method, get_method
 from autopeft.proxy.job import Job, packs
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
@@ -36,28 +36,28 @@ def test_in_stretches_is_bit_equal_to_in_one_piece(trainer, method):
     (whole,) = trainer.run([job])
     state, curve = None, None
     for until in (2, 5, 9):
-        (done,) = trainer.run([replace(job, until=until, marks=(), state=state)])
+        (done,) = trainer.run([replace(job, until=until, evaluation_steps=(), state=state)])
         state, curve = done.state, curve.then(done.curve) if curve else done.curve
     assert state == whole.state
     assert replace(curve, seconds=0, peak_memory_bytes=0) == replace(whole.curve, seconds=0, peak_memory_bytes=0)
 
 
 def packable(method) -> bool:
-    return method.packable and type(method).dynamics is Method.dynamics
+    return method.packable and type(method).callback is Method.callback
 
 
 @pytest.mark.parametrize("method", [m for m in REGISTRY if packable(get_method(m))])
 def test_packed_is_alone_within_rounding(trainer, method, monkeypatch):
     jobs = [Job(configuration(method, rate), 0, 4, 4, (2,), rows=12, test=True) for rate in RATES[:2]]
     alone = [trainer.run([job])[0] for job in jobs]
-    monkeypatch.setattr(Trainer, "_pays", lambda *_: True)
+    monkeypatch.setattr(Trainer, "packing_pays", lambda *_: True)
     for one, packed in zip(alone, trainer.run(jobs)):
         assert packed.curve.validation_loss == pytest.approx(one.curve.validation_loss, abs=2e-4)
         assert packed.curve.test_loss == pytest.approx(one.curve.test_loss, abs=2e-4)
 
 
 def test_packed_runs_stop_and_go_on_too(trainer, monkeypatch):
-    monkeypatch.setattr(Trainer, "_pays", lambda *_: True)
+    monkeypatch.setattr(Trainer, "packing_pays", lambda *_: True)
     jobs = [Job(configuration("lora", rate), 0, 6, 3, keep_state=True) for rate in RATES]
     half = trainer.run(jobs)
     rest = trainer.run([replace(j, until=6, state=d.state) for j, d in zip(jobs, half)])
@@ -66,7 +66,7 @@ def test_packed_runs_stop_and_go_on_too(trainer, monkeypatch):
 
 
 def test_a_run_that_diverges_leaves_the_others_of_its_pack_alone(trainer, monkeypatch):
-    monkeypatch.setattr(Trainer, "_pays", lambda *_: True)
+    monkeypatch.setattr(Trainer, "packing_pays", lambda *_: True)
     jobs = [Job(configuration("lora", rate), 0, 6, 6) for rate in (1e-3, 1e30)]
     good, bad = trainer.run(jobs)
     assert bad.curve is None and "the loss was" in bad.failure
@@ -76,11 +76,11 @@ def test_a_run_that_diverges_leaves_the_others_of_its_pack_alone(trainer, monkey
 
 def test_packing_is_measured_once_and_never_with_a_loss_of_the_methods_own(trainer):
     lora = [Job(configuration("lora", rate), 0, 4, 4) for rate in RATES]
-    assert trainer._pays(lora) in (True, False) and len(trainer._packing_pays) == 1
+    assert trainer.packing_pays(lora) in (True, False) and len(trainer.packing.timed) == 1
     own = replace(
         configuration("dcft"), settings=tuple({**dict(configuration("dcft").settings), "orthogonality": 0.1}.items())
     )
-    assert trainer._pays([Job(replace(own, learning_rate=r), 0, 4, 4) for r in RATES]) is False
+    assert trainer.packing_pays([Job(replace(own, learning_rate=r), 0, 4, 4) for r in RATES]) is False
 
 
 def test_a_pack_holds_what_differs_in_the_rate_only():

@@ -6,9 +6,10 @@ import pytest
 from autopeft.backbone.loading import load_backbone
 from autopeft.base.errors import AutopeftError
 from autopeft.proxy.job import Job
+from autopeft.proxy.session import Session
 from autopeft.proxy.subset import BINS, CHOICES, from_bins, proxy_rows
 from autopeft.proxy.subset_scores import potentials
-from autopeft.proxy.training import Session, Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 from autopeft.uniform_lora import uniform_lora
@@ -39,8 +40,8 @@ def test_a_trial_sees_its_rows_only_and_a_finalist_all(backbone, tokenised):
     for proxy, expected in ((True, set(rows.tolist())), (False, set(range(120)))):
         seen: set[int] = set()
         job = Job(lora, 0, 15, 15, proxy=proxy)
-        with trainer._attached(job) as (model, place):
-            session = Session(trainer, model, place, [trainer._run_of(model, job, own=True)])
+        with trainer.attached(job) as (model, place):
+            session = Session(trainer, model, place, [trainer.run_of(model, job, own=True)])
             session.procedure = type(
                 "Watched", (), {"gradients": lambda _, s, r, how: seen.update(r.tolist()) or s.losses(r)}
             )()

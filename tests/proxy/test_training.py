@@ -12,8 +12,9 @@ from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.proxy.precision import FORMATS, choose_precision, resident
+from autopeft.proxy.run import parameter_groups
 from autopeft.proxy.scoring import evaluate
-from autopeft.proxy.training import Diverged, parameter_groups, train
+from autopeft.proxy.trainer import Diverged, train
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 
@@ -38,7 +39,7 @@ def bytes_of(model) -> dict:
 
 def test_a_run_is_measured_and_leaves_no_trace(backbone, tokenised):
     before = bytes_of(backbone.model)
-    curve = train(backbone, tokenised, LORA, seed=0, steps=4, batch_size=8, marks=(2,), test=True)
+    curve = train(backbone, tokenised, LORA, seed=0, steps=4, batch_size=8, evaluation_steps=(2,), test=True)
     assert curve.steps == (2, 4) and len(curve.validation_loss) == len(curve.train_loss) == 2
     assert 0 <= curve.test_score <= 1 and curve.seconds > 0 and curve.peak_memory_bytes > 0
     after = backbone.model.state_dict()

@@ -13,7 +13,7 @@ from autopeft.backbone.loading import load_backbone
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise

@@ -5,7 +5,7 @@ from sizes import bert_shapes
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Done
+from autopeft.proxy.job import JobResult
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import TUNING, baselines, finalist, runs_left, train_contenders
 from autopeft.study.records import TrialRecord
@@ -26,13 +26,13 @@ class Trainer:
         self.runs += jobs
         for number, job in enumerate(jobs):
             if job.test and job.seed in self.diverges:
-                yield number, Done(None, failure="the loss was nan")
+                yield number, JobResult(None, failure="the loss was nan")
                 continue
             loss = abs(job.configuration.learning_rate - 1.4e-3)
             if loss < 1e-4 and job.seed in self.collapses:
                 loss = 1.0
             tested = (0.7, 0.5) if job.test else (None, None)
-            yield number, Done(Curve(job.seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, *tested))
+            yield number, JobResult(Curve(job.seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, *tested))
 
 
 def run(folder, contender, trainer):

@@ -12,7 +12,7 @@ from autopeft.base.pareto import non_dominated
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Done
+from autopeft.proxy.job import JobResult
 from autopeft.space import SpaceFile, build_space, load_space
 from autopeft.study.folder import StudyFolder
 from autopeft.study.rungs import ladder
@@ -49,10 +49,10 @@ def run_trials(study, space, spec_and_folder, measure, report):
             try:
                 curve = measure(job.configuration)
             except ArithmeticError as error:
-                yield number, Done(None, failure=str(error))
+                yield number, JobResult(None, failure=str(error))
                 continue
             curve = replace(curve, steps=(job.until,), seconds=job.until - begun)
-            yield number, Done(curve, str(job.until).encode() if job.keep_state else None)
+            yield number, JobResult(curve, str(job.until).encode() if job.keep_state else None)
 
     run_on_folder(study, space, spec, folder, ladder(spec.rungs, spec.full_steps, 90), train, report)
 

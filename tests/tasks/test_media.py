@@ -12,7 +12,7 @@ from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, refusal
 from autopeft.procedures import REGISTRY as PROCEDURES
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 

@@ -14,7 +14,7 @@ from autopeft.methods import REGISTRY, refusal
 from autopeft.procedures import REGISTRY as PROCEDURES
 from autopeft.proxy.generation import generate
 from autopeft.proxy.job import Job
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 

@@ -21,10 +21,10 @@ def moved(wanted, passes: int, again: bool) -> torch.Tensor:
     """What three steps of a tiny BERT have changed, all parameters in one."""
     base = trainer()
     full, blocks = FullTrainer(base.backbone, base.tokenised, 8), wanted.frozen_layers or 0
-    with full._attached(Job(wanted, 0, STEPS, STEPS)) as (model, place):
+    with full.attached(Job(wanted, 0, STEPS, STEPS)) as (model, place):
         adapted = model.get_base_model().get_submodule(base.backbone.shapes.blocks_path)[blocks:]
         with recomputed(adapted) if again else nullcontext():
-            session = Parts(full, model, place, [full._run_of(model, Job(wanted, 0, STEPS, STEPS), own=True)])
+            session = Parts(full, model, place, [full.run_of(model, Job(wanted, 0, STEPS, STEPS), own=True)])
             session.passes = passes
             start = flat(session.run.parameters)
             assert list(session.advance()) == [STEPS] and not session.run.failure

@@ -18,7 +18,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.recipe import learning_rate_factor
 from autopeft.proxy.job import Job
 from autopeft.proxy.scoring import forward
-from autopeft.proxy.training import Trainer
+from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.batches import collate
 from autopeft.train.full import schedule
 from autopeft.train.plan import Plan

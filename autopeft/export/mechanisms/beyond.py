@@ -8,7 +8,7 @@ from autopeft.configuration import Configuration, called
 from autopeft.methods import Method, get_method
 from autopeft.procedures import get_procedure
 
-SWITCHES = {"extra_loss": "orthogonality", "dynamics": "refresh"}  # settings that switch it off at 0
+SWITCHES = {"extra_loss": "orthogonality", "callback": "refresh"}  # settings that switch it off at 0
 
 
 def beyond_parameters(configuration: Configuration) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def beyond_parameters(configuration: Configuration) -> tuple[str, ...]:
 
 def losses_between_steps(method: Method, settings) -> list[str]:
     """What a loop without hooks of the method's own leaves out."""
-    if not does(method, "dynamics", settings):
+    if not does(method, "callback", settings):
         return []
     return [f"What {method.title} does between the steps (reallocation, reselection, sampling) is left out."]
 

@@ -35,7 +35,7 @@ class Method:
     in_parts: ClassVar[bool] = True  # a step's gradients are the mean of those of its rows, so it can be taken in parts
     repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
     quantised_base: ClassVar[bool] = False  # needs of a linear nothing but its output, so its weight may be rounded
-    packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or dynamics of its own
+    packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or a callback of its own
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -72,8 +72,8 @@ class Method:
     def after_attach(self, model, settings: Mapping, layers: tuple[int, ...], statistics, seed: int) -> None:
         """Give the built adapters what no constructor can know (which weights of a matrix are trained)."""
 
-    def dynamics(self, session, settings: Mapping):
-        """What happens around the steps of a run (a `Dynamics`), or None."""
+    def callback(self, session, settings: Mapping):
+        """What happens around the steps of a run (a `Callback`), or None."""
         return None
 
     def extra_loss(self, model, settings: Mapping):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 
 
 class Entries:
@@ -74,14 +74,14 @@ class Entries:
         self.values.data.copy_(before - group["lr"] * first / (1 - beta1**self.age) / root)
 
 
-class Reselection(Dynamics):
+class Reselection(Callback):
     """Keeps each entry's age and indices; subclasses move entries between steps."""
 
     def __init__(self, session, settings):
         from autopeft.methods.tuners.sparse import sparse_layers
 
         super().__init__(session, settings)
-        self.entries = [Entries(x, session.run.optimiser) for x in sparse_layers(session.model).values()]
+        self.entries = [Entries(x, session.optimiser) for x in sparse_layers(session.model).values()]
         self.before: list = []
 
     def before_update(self, step):

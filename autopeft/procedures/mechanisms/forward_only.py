@@ -16,7 +16,7 @@ def estimate_gradients(session, rows, direction: Callable):
     """
     import torch
 
-    parameters = session.run.parameters
+    parameters = session.parameters
     with torch.no_grad():
         z = direction(parameters)
         start, losses = {name: p.clone() for name, p in parameters.items()}, []
@@ -38,6 +38,6 @@ def estimate_gradients(session, rows, direction: Callable):
 def needs_gradients(methods: tuple[str, ...]) -> str | None:
     """Why a method cannot do with estimates: what it does between steps reads true gradients."""
     for name in methods:
-        if type(get_method(name)).dynamics is not Method.dynamics:
+        if type(get_method(name)).callback is not Method.callback:
             return f"{name} reads the gradients of every step"
     return None

@@ -1,12 +1,12 @@
 """Guard: augmentation ends for the rest of a run once validation shows that it harms. Imports no torch at import."""
 
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 
 CHECKS = 8  # in a run, the first before its first step
 ROWS = 64  # of the validation split
 
 
-class Guard(Dynamics):
+class Guard(Callback):
     """`on` until the losses of fixed validation rows have risen since the check before by more than chance would.
 
     More than chance: the mean of the rows' differences is above its standard error. Checks are at fixed shares of a
@@ -23,7 +23,7 @@ class Guard(Dynamics):
 
     def before_update(self, step):
         """After `step` steps, and with the gradients of the next: methods are then as they are when they are scored."""
-        steps = self.session.run.job.steps
+        steps = self.session.steps
         due = not step or step * CHECKS // steps > (step - 1) * CHECKS // steps
         if not (due and self.on):
             return
@@ -37,10 +37,9 @@ class Guard(Dynamics):
         """The loss of each of the rows (N,)."""
         import torch
 
-        trainer = self.session.trainer
         with torch.no_grad():
-            logits, targets = self.session.logits("validation", trainer.rows("validation", ROWS))
-            return trainer.tokenised.kind.losses(logits[0], targets)[0].cpu()
+            logits, targets = self.session.logits("validation", self.session.rows("validation", ROWS))
+            return self.session.unit_losses(logits[0], targets).cpu()
 
     def state(self):
         return {"on": self.on, "before": self.before}
@@ -51,4 +50,4 @@ class Guard(Dynamics):
 
 def augmenting(session) -> bool:
     """Whether the guard of this run still lets it augment."""
-    return bool(next(part for part in session.dynamics if isinstance(part, Guard)).on)
+    return bool(next(part for part in session.callbacks if isinstance(part, Guard)).on)

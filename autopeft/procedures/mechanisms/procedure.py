@@ -15,7 +15,7 @@ class Procedure:
     """A way to train whatever a method trains. A subclass that sets `name` registers itself (one file each).
 
     `hyperparameters` maps a setting to its discrete choices, `defaults` gives each a value. A procedure acts through
-    one of three places: `around` changes the attached model for the whole run, its evaluations included; `dynamics`
+    one of three places: `around` changes the attached model for the whole run, its evaluations included; `callback`
     acts between steps; `gradients` replaces the forward and backward pass of a step.
     """
 
@@ -42,8 +42,8 @@ class Procedure:
         """A context manager: what is changed about the attached model while it trains and is scored."""
         return nullcontext()
 
-    def dynamics(self, session, settings: Mapping):
-        """What happens around the steps of a run (a `Dynamics`), or None."""
+    def callback(self, session, settings: Mapping):
+        """What happens around the steps of a run (a `Callback`), or None."""
         return None
 
     def gradients(self, session, rows, settings: Mapping):

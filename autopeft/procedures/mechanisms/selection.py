@@ -3,11 +3,11 @@
 from collections.abc import Collection
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.methods.mechanisms.dynamics import Dynamics
+from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import Method, get_method
 
 
-class Selection(Dynamics):
+class Selection(Callback):
     """Before each step: which parameters of the blocks it trains. What lies beside them (the head) always trains.
 
     A parameter that is left out has requires_grad off, so that nothing is computed for it, and where nothing below
@@ -19,9 +19,8 @@ class Selection(Dynamics):
 
     def __init__(self, session, settings):
         super().__init__(session, settings)
-        job, shapes = session.run.job, session.trainer.backbone.shapes
-        self.adapted, self.shapes, self.steps = job.configuration.layers, shapes, job.steps
-        self.layer_of = {name: layer_of(name, shapes) for name in session.run.parameters}
+        self.adapted, self.shapes, self.steps = session.configuration.layers, session.shapes, session.steps
+        self.layer_of = {name: layer_of(name, session.shapes) for name in session.parameters}
         self._active: frozenset[str] | None = None
 
     def active(self, step: int) -> Collection[str]:
@@ -36,10 +35,10 @@ class Selection(Dynamics):
         if active == self._active:
             return
         self._active = active
-        for name, parameter in self.session.run.parameters.items():
+        for name, parameter in self.session.parameters.items():
             parameter.requires_grad_(name in active)
             if self.forgets and name not in active:
-                self.session.run.optimiser.state.pop(parameter, None)
+                self.session.optimiser.state.pop(parameter, None)
 
 
 def layer_of(name: str, shapes: BackboneShapes) -> int | None:
@@ -51,7 +50,7 @@ def unselectable(methods: tuple[str, ...], shapes: BackboneShapes) -> str | None
     """Why layers cannot be trained in turn: the method has its own rhythm, or no parameters in the blocks."""
     for name in methods:
         method = get_method(name)
-        if type(method).dynamics is not Method.dynamics:
+        if type(method).callback is not Method.callback:
             return f"{name} chooses itself what trains when"
         fields = fields_of(method, shapes)
         paths = [*fields.get("target_modules", ()), *fields.get("modules_to_save", ())]
