@@ -1,4 +1,4 @@
-"""Made-up tables of truths of the default space on a backbone of three layers, written with the real writer."""
+"""Made-up tabular benchmarks of the default space on a backbone of three layers, written with the real writer."""
 
 import json
 from pathlib import Path
@@ -10,19 +10,21 @@ from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space import build_space, load_space
-from autopeft.tabular.benchmark import COLUMNS, TruthTable, lines_of
+from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 from autopeft.tabular.sample import spread_sample
 
 STEPS = (6, 12, 24, 48, 96)
 
 
-def truth_of(configuration: Configuration, trainable: int) -> float:
+def final_score(configuration: Configuration, trainable: int) -> float:
     """A score that rises with the parameters and has its best learning rate at 3e-3."""
     return 0.5 + 0.03 * np.log1p(trainable) - 0.05 * abs(np.log10(configuration.learning_rate / 3e-3))
 
 
-def made_up_table(folder: Path, name: str = "t", size: int = 40, noise: float = 0.0, seeds=(0, 1)) -> TruthTable:
-    """A table whose runs foretell the truth but for noise, which halves at every rung."""
+def made_up_benchmark(
+    folder: Path, name: str = "t", size: int = 40, noise: float = 0.0, seeds=(0, 1)
+) -> TabularBenchmark:
+    """Runs that predict the final score but for noise, which halves at every rung."""
     shapes = bert_shapes()
     space = build_space("default", load_space("default"), shapes)
     generator = np.random.default_rng(0)
@@ -30,13 +32,13 @@ def made_up_table(folder: Path, name: str = "t", size: int = 40, noise: float = 
     for seed in seeds:
         for c in spread_sample(space, size):
             trainable = count(c, shapes)
-            truth = truth_of(c, trainable)
-            seen = truth + noise * generator.normal(size=5) / 2.0 ** np.arange(5)
-            curve = Curve(seed, STEPS, tuple(1 - seen), tuple(1 - seen), tuple(seen), 1.0, 10**6, truth, 1 - truth)
+            final = final_score(c, trainable)
+            seen = final + noise * generator.normal(size=5) / 2.0 ** np.arange(5)
+            curve = Curve(seed, STEPS, tuple(1 - seen), tuple(1 - seen), tuple(seen), 1.0, 10**6, final, 1 - final)
             lines.append(lines_of(c, trainable, curve))
     path = folder / f"{name}.csv"
     path.write_text("".join(lines))
     scores = {"scorer": "trace", "scores": [0.1, 0.2, 0.3], "cut": 1, "warning": None, "details": {}}
     about = {"spec": {"space": "default"}, "shapes": shapes.to_json(), "budget": None, "scores": {"trace": scores}}
     path.with_suffix(".json").write_text(json.dumps(about))
-    return TruthTable.read(path)
+    return TabularBenchmark.read(path)

@@ -1,4 +1,4 @@
-"""The ladder a trial climbs: how many steps and how many validation rows each rung has. Imports no torch."""
+"""The rungs of a search: at which shares of the full length trials are compared, in steps and validation rows."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,6 +6,7 @@ from math import ceil
 
 from autopeft.base.errors import AutopeftError
 
+NO_RUNGS = "none"  # trains everything to the end
 LEAST_ROWS = Fraction(1, 3)  # share of the validation rows that the lowest rung scores at least
 
 
@@ -17,23 +18,41 @@ class Rung:
     rows: int
 
 
-def ladder(rungs: str, full_steps: int, validation_rows: int) -> tuple[Rung, ...]:
-    """ "1/4,1/2" of 64 steps -> rungs at 16, 32 and 64 steps; "none" -> the full length only.
+def shares_of(text: str) -> tuple[Fraction, ...]:
+    """Read rungs as rising shares of the full length, which is always the last.
 
-    Raises AutopeftError for a share that is not between 0 and 1.
+    Args:
+        text: "1/4,1/2" -> (1/4, 1/2, 1), and so does "1/4,1/2,1"; "none" -> (1,).
+
+    Raises:
+        AutopeftError: A share is not above 0 and at most 1.
     """
-    shares = {Fraction(1)} if rungs == "none" else {*map(_share, rungs.split(",")), Fraction(1)}
-    found = {max(1, round(share * full_steps)): share for share in sorted(shares)}
+    shares = [] if text.strip() == NO_RUNGS else [_share(part.strip()) for part in text.split(",")]
+    return tuple(sorted({*shares, Fraction(1)}))
+
+
+def ladder(rungs: str, full_steps: int, validation_rows: int) -> tuple[Rung, ...]:
+    """The rungs of a run: "1/4,1/2" of 64 steps -> rungs at 16, 32 and 64 steps; "none" -> the full length only.
+
+    Args:
+        rungs: Shares of the full length, as `shares_of` reads them.
+        full_steps: The full length, in steps.
+        validation_rows: Rows of the whole validation split.
+
+    Raises:
+        AutopeftError: A share is not above 0 and at most 1.
+    """
+    found = {max(1, round(share * full_steps)): share for share in shares_of(rungs)}
     return tuple(Rung(s, ceil(validation_rows * max(share, LEAST_ROWS))) for s, share in found.items())
 
 
 def _share(text: str) -> Fraction:
     try:
-        share = Fraction(text.strip())
+        share = Fraction(text)
     except (ValueError, ZeroDivisionError):
         share = Fraction(0)
     if not 0 < share <= 1:
         raise AutopeftError(
-            f"'{text.strip()}' in rungs is no share between 0 and 1: write shares of full_steps such as 1/4,1/2, or none."
+            f"'{text}' in rungs is no share between 0 and 1: write shares of the full length such as 1/4,1/2, or none."
         )
     return share

@@ -1,1 +1,1 @@
-"""Tables of full-length truths: what every configuration of a sample comes to, and what a search would make of it."""
+"""Tabular benchmarks: many configurations trained at full length, and the searches that can be replayed over them."""

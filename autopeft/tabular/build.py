@@ -1,8 +1,9 @@
-"""Build a table of full-length truths: train a spread sample, run by run; a rerun goes on where the last one stopped."""
+"""Build a tabular benchmark: train a spread sample, run by run. The same command resumes where the last one stopped."""
 
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging as transformers_logging
 
@@ -13,25 +14,52 @@ from autopeft.importance import score_layers
 from autopeft.methods import count
 from autopeft.prepare import Prepared
 from autopeft.proxy.job import Job
-from autopeft.tabular.benchmark import COLUMNS, TruthTable, lines_of
+from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 from autopeft.tabular.sample import spread_sample
 from autopeft.workbench import environment, load_resident, load_workers
 
-HALVINGS = 4  # rungs of a table below the full length, each half of the next
-SCORERS = ("trace", "gradient")  # whose layer scores are kept with a table, so that priors can be replayed
-OF_THE_TABLE = ("model", "data", "train_rows", "validation_rows", "test_rows", "max_length", "space", "budget", "seed")
-OF_THE_TABLE += ("full_steps", "batch_size", "head_learning_rate", "metric")  # what makes it this table and no other
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
+    from autopeft.proxy.precision import Precision
+    from autopeft.tasks.tokens import TokenisedTask
+
+HALVINGS = 4  # rungs below the full length, each half of the next
+SCORERS = ("trace", "gradient")  # whose layer scores are kept with a benchmark, so that priors can be replayed
+IDENTITY: tuple[str, ...] = (  # fields of the spec that make a benchmark this one and no other
+    "model",
+    "data",
+    "train_rows",
+    "validation_rows",
+    "test_rows",
+    "max_length",
+    "space",
+    "budget",
+    "seed",
+    "full_steps",
+    "batch_size",
+    "head_learning_rate",
+    "metric",
+)
 
 
 def rungs_of(steps: int) -> tuple[int, ...]:
-    """96 -> (6, 12, 24, 48, 96)."""
+    """The steps of the rungs of a run: 96 -> (6, 12, 24, 48, 96)."""
     return tuple(sorted({max(1, steps >> i) for i in range(HALVINGS + 1)}))
 
 
-def build_table(prepared: Prepared, path: Path, configurations: int, progress: Progress) -> TruthTable:
-    """Train every configuration with every seed (all with the first seed, then all with the next) and keep every rung.
+def build_benchmark(prepared: Prepared, path: Path, configurations: int, progress: Progress) -> TabularBenchmark:
+    """Train every configuration with every seed and keep what each rung measured.
 
-    Raises AutopeftError when the file holds another study's table.
+    All configurations are trained with the first seed, then all with the next. What `path` already holds is kept.
+
+    Args:
+        prepared: The study's data, sizes and space.
+        path: The CSV file to begin or to resume.
+        configurations: Size of the sample.
+        progress: Where notes and steps are printed.
+
+    Raises:
+        AutopeftError: The file holds the benchmark of another study.
     """
     spec = prepared.spec
     transformers_logging.set_verbosity_error()
@@ -42,17 +70,17 @@ def build_table(prepared: Prepared, path: Path, configurations: int, progress: P
         begin(prepared, path, backbone, tokenised, precision)
     drop_partial_run(path)
     sample = spread_sample(prepared.space(), configurations, spec.seed)
-    finished = TruthTable.read(path).finished()
+    finished = TabularBenchmark.read(path).finished()
     runs = [(c, s) for s in range(spec.seed, spec.seed + spec.seeds) for c in sample]
     left = [(c, s) for c, s in runs if (c.key, s) not in finished]
-    marks = rungs_of(spec.full_steps)
-    jobs = [Job(c, s, spec.full_steps, spec.full_steps, marks, test=True) for c, s in left]
+    rungs = rungs_of(spec.full_steps)
+    jobs = [Job(c, s, spec.full_steps, spec.full_steps, rungs, test=True) for c, s in left]
     workers = load_workers(prepared, backbone, tokenised, progress)
-    progress.stage("table", len(runs), len(runs) - len(left))
+    progress.stage("benchmark", len(runs), len(runs) - len(left))
     try:
         for number, done in workers.run(jobs):
             configuration, seed = left[number]
-            if done.failure:
+            if done.curve is None:
                 progress.step(f"{configuration}, seed {seed} failed: {done.failure}")
                 continue
             append(path, lines_of(configuration, count(configuration, prepared.shapes), done.curve))
@@ -60,27 +88,33 @@ def build_table(prepared: Prepared, path: Path, configurations: int, progress: P
     finally:
         workers.close()
         progress.close()
-    return TruthTable.read(path)
+    return TabularBenchmark.read(path)
 
 
-def stored_facts(prepared: Prepared, path: Path) -> dict | None:
-    """What stands beside a table that is to be gone on with, None for a new one. Raises if it is another study's."""
+def stored_facts(prepared: Prepared, path: Path) -> dict[str, Any] | None:
+    """Read what a benchmark to be resumed is of; None for a new one.
+
+    Raises:
+        AutopeftError: It is the benchmark of another study.
+    """
     about = path.with_suffix(".json")
     if not about.is_file():
         return None
     stored = json.loads(about.read_text(encoding="utf-8"))
-    for key in OF_THE_TABLE:
+    for key in IDENTITY:
         asked = getattr(prepared.spec, key)
         if stored["spec"].get(key) != asked:
             raise AutopeftError(
-                f"{path} is a table with {key}={stored['spec'].get(key)!r} and this command asks for {key}={asked!r}: "
-                "give the same options to go on with it, or another file with --out."
+                f"{path} is a benchmark with {key}={stored['spec'].get(key)!r} and this command asks for "
+                f"{key}={asked!r}: give the same options to resume it, or another file with --out."
             )
     return stored
 
 
-def begin(prepared: Prepared, path: Path, backbone, tokenised, precision) -> None:
-    """Write the head of the table and what it is of."""
+def begin(
+    prepared: Prepared, path: Path, backbone: "Backbone", tokenised: "TokenisedTask", precision: "Precision"
+) -> None:
+    """Write the header of the CSV file, and the JSON file that says what the benchmark is of."""
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {
         "spec": prepared.spec.model_dump(),
@@ -95,6 +129,7 @@ def begin(prepared: Prepared, path: Path, backbone, tokenised, precision) -> Non
 
 
 def append(path: Path, text: str) -> None:
+    """Add the lines of a run and flush them to disk."""
     with open(path, "a", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -102,7 +137,7 @@ def append(path: Path, text: str) -> None:
 
 
 def drop_partial_run(path: Path) -> None:
-    """Take back what a kill left of a run: the lines after the last one that carries a test score."""
+    """Remove what a kill left of a run: the lines after the last one that carries a test score."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     place = COLUMNS.index("peak_memory_bytes") - COLUMNS.index("test_score")
     whole = [

@@ -1,45 +1,47 @@
-"""Runs + a ladder of rungs -> what front-preserving halving would spend and keep. Imports no torch."""
+"""Successive halving over the runs of a tabular benchmark: what it would spend, and what it would keep."""
 
-from itertools import pairwise
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import non_dominated
 from autopeft.base.recipe import COHORT
 from autopeft.front.intervals import over_seeds
 from autopeft.study.promotion import promoted
+from autopeft.study.rungs import shares_of
 from autopeft.tabular.runs import Runs
 
-LADDERS = ("1/16,1/4,1", "1/8,1/2,1", "1/8,1/4,1/2,1", "1/8,1", "1/4,1/2,1", "1/4,1", "1/2,1")
+RUNGS = ("1/16,1/4", "1/8,1/2", "1/8,1/4,1/2", "1/8", "1/4,1/2", "1/4", "1/2")
 ETAS = (2, 3)  # in cohorts of 9, 4 promotes as many as 3
-SEARCHES = 40  # random samples of the table, the same ones for every ladder
+SEARCHES = 40  # random samples of the benchmark, the same ones for all rungs
 TRIALS = 27  # configurations of each
+ENOUGH = 0.98  # share of the hypervolume
 
 
-def ladder_of(text: str) -> tuple[float, ...]:
-    """ "1/8,1/2,1" -> (0.125, 0.5, 1.0). Raises AutopeftError unless the shares rise to 1."""
-    try:
-        parts = [[float(x) for x in part.split("/")] for part in text.split(",")]
-        shares = tuple(p[0] / p[1] if len(p) == 2 else p[0] for p in parts)
-    except (ValueError, ZeroDivisionError):
-        shares = ()
-    if not shares or shares[-1] != 1 or shares[0] <= 0 or any(a >= b for a, b in pairwise(shares)):
-        raise AutopeftError(f"The rungs '{text}' are not rising shares of the full length up to 1: write 1/8,1/2,1.")
-    return shares
+class SuccessiveHalving:
+    """The rungs of one search: remembers which configurations reached which, and promotes cohort by cohort.
 
+    Args:
+        runs: Of the benchmark.
+        shares: The rungs as rising shares of the full length, up to 1.
+        eta: At least one in `eta` of a cohort is promoted.
+        signal: What configurations are compared by, beside the counted objectives.
 
-class Ladder:
-    """The rungs of one search over a table: it remembers who reached which, and promotes cohort by cohort."""
+    Attributes:
+        spent: The training steps so far, in full-length runs.
+    """
 
-    def __init__(self, runs: Runs, shares: tuple[float, ...], eta: int, signal: str = "validation_loss"):
+    def __init__(self, runs: Runs, shares: Sequence[Fraction], eta: int, signal: str = "validation_loss") -> None:
+        self.spent = 0.0
         self._runs, self._eta, self._costs = runs, eta, runs.signals[signal]
-        self._rungs = sorted({runs.rung(s) for s in shares})
+        self._rungs = sorted({runs.rung(float(s)) for s in shares})
         self._reached: dict[int, list[int]] = {r: [] for r in self._rungs}
-        self.spent = 0.0  # training steps, in full-length runs
 
-    def climb(self, cohort: list[int]) -> list[int]:
-        """The members of a cohort that reach the full length."""
+    def run(self, cohort: list[int]) -> list[int]:
+        """Train a cohort rung by rung; return the members that reach the full length."""
         steps, before = self._runs.steps, 0
         for rung in self._rungs:
             self.spent += len(cohort) * (steps[rung] - before) / steps[-1]
@@ -47,40 +49,49 @@ class Ladder:
             reached.extend(cohort)
             if rung == self._rungs[-1]:
                 return cohort
-            points = np.column_stack([self._runs.parameters, self._costs[:, rung]])[reached]
-            go_on = promoted(points, range(len(reached) - len(cohort), len(reached)), self._eta)
-            cohort = [reached[i] for i in go_on]
+            points = self._runs.points(self._costs[:, rung])[reached]
+            kept = promoted(points, range(len(reached) - len(cohort), len(reached)), self._eta)
+            cohort = [reached[i] for i in kept]
         return cohort
 
 
-def promotion_rows(runs: Runs, final: str = "validation_loss") -> list[dict]:
-    """One row per ladder, eta and signal: steps spent (share of full length for all) and hypervolume kept.
+def promotion_rows(runs: Runs, final: str = "validation_loss") -> list[dict[str, Any]]:
+    """Compare rungs, etas and signals: steps spent and hypervolume kept in random searches of the benchmark.
 
-    Kept: the truth of the front that the final signal picks among the survivors of a search, over that of the front
-    that it picks among all of the search's configurations; `at_least_98` is the share of searches that keep .98.
+    Args:
+        runs: Of the benchmark.
+        final: The signal at full length that picks the front of a search.
+
+    Returns:
+        One row per rungs, eta and signal. `spent`: share of the steps of all configurations at full length. `kept`:
+        hypervolume of the front picked among those that reached the full length, over that of the front picked among
+        all, with its 95 % interval (`low`, `high`). `at_least_98`: share of the searches that keep .98 of it.
     """
+    signals = [s for s in runs.signals if s != "train_loss" or "validation_loss" not in runs.signals]
     rows = []
-    for text in LADDERS:
+    for text in RUNGS:
         for eta in ETAS:
-            for signal in (s for s in runs.signals if s != "train_loss" or "validation_loss" not in runs.signals):
-                spent, kept = zip(*(one_search(runs, ladder_of(text), eta, signal, final, s) for s in range(SEARCHES)))
+            for signal in signals:
+                spent, kept = zip(*(one_search(runs, shares_of(text), eta, signal, final, s) for s in range(SEARCHES)))
                 inside = over_seeds(np.array(kept))
-                cost = {"rungs": text, "eta": eta, "signal": signal, "spent": float(np.mean(spent))}
-                enough = {"at_least_98": float(np.mean(np.array(kept) >= 0.98))}
-                rows.append({**cost, "kept": inside.mean, "low": inside.low, "high": inside.high, **enough})
+                row: dict[str, Any] = {"rungs": text, "eta": eta, "signal": signal, "spent": float(np.mean(spent))}
+                row |= {"kept": inside.mean, "low": inside.low, "high": inside.high}
+                rows.append(row | {"at_least_98": float(np.mean(np.array(kept) >= ENOUGH))})
     return rows
 
 
-def one_search(runs: Runs, shares, eta: int, signal: str, final: str, seed: int) -> tuple[float, float]:
-    """(share of the steps spent, hypervolume kept) of one random sample of the table."""
+def one_search(
+    runs: Runs, shares: Sequence[Fraction], eta: int, signal: str, final: str, seed: int
+) -> tuple[float, float]:
+    """Run one random sample of the benchmark; return the share of the steps spent and of the hypervolume kept."""
     order = np.random.default_rng(seed).permutation(len(runs.keys))[:TRIALS].tolist()
-    ladder = Ladder(runs, shares, eta, signal)
-    survivors = [i for at in range(0, len(order), COHORT) for i in ladder.climb(order[at : at + COHORT])]
+    halving = SuccessiveHalving(runs, shares, eta, signal)
+    survivors = [i for at in range(0, len(order), COHORT) for i in halving.run(order[at : at + COHORT])]
     whole, found = (runs.volume(chosen_front(runs, np.array(x, dtype=int), final)) for x in (order, survivors))
-    return ladder.spent / len(order), found / whole if whole else 1.0
+    return halving.spent / len(order), found / whole if whole else 1.0
 
 
-def chosen_front(runs: Runs, found: np.ndarray, signal: str = "validation_score") -> np.ndarray:
-    """Of the configurations found, those on the front of (parameters, the signal at full length)."""
-    points = np.column_stack([runs.parameters, runs.signals[signal][:, -1]])[found]
+def chosen_front(runs: Runs, found: NDArray[np.integer], signal: str = "validation_score") -> NDArray[np.integer]:
+    """The non-dominated ones of the configurations found, by the counted objectives and a signal at full length."""
+    points = runs.points(runs.signals[signal][:, -1])[found]
     return found[non_dominated(points)] if len(found) else found

@@ -1,6 +1,7 @@
-"""Configuration -> the walk's parameters for it, and the nearest untried row of a table. Imports no torch."""
+"""The row of a tabular benchmark that is nearest to a proposed configuration."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autopeft.configuration import Configuration, Scalar
 from autopeft.procedures import get_procedure
@@ -9,13 +10,20 @@ from autopeft.space.branch import Branch
 from autopeft.space.follow import branch_of, follow
 
 
-def position(space: SearchSpace, branch: Branch, configuration: Configuration) -> np.ndarray:
-    """Where a configuration lies, so that the L1 distance of two is layers + settings + learning rate, each 0 to 1.
-
-    In a space with procedures + 1 where these differ, + the mean over their settings (those of another lie at 0).
+def position(space: SearchSpace, branch: Branch, configuration: Configuration) -> NDArray[np.float64]:
+    """Where a configuration lies: the L1 distance of two is that of layers + settings + learning rate, each 0 to 1.
 
     Layers: Hamming / L. Settings, their mean: a size by the ratio of (1 + value), as a share of its range's logarithm;
-    anything else 0 or 1. Learning rate: the ratio, as a share of its range's logarithm.
+    anything else 0 or 1. Learning rate: the ratio, as a share of its range's logarithm. In a space with training
+    procedures, 1 more where these differ, and the mean over their settings (those of another procedure lie at 0).
+
+    Args:
+        space: That makes the configuration.
+        branch: The part of the space that makes it.
+        configuration: What is placed.
+
+    Returns:
+        (D,) The coordinates. D is the same for all configurations of a branch.
     """
     top = branch.shapes.num_layers
     found = [float(i in configuration.layers) / top for i in range(top)]
@@ -31,8 +39,9 @@ def position(space: SearchSpace, branch: Branch, configuration: Configuration) -
 
 
 def trained(space: SearchSpace, configuration: Configuration) -> list[float]:
-    """How a configuration is trained, among all the ways of the space."""
-    own, found = dict(configuration.procedure_settings), []
+    """The coordinates of a configuration's training procedure, among all those of the space."""
+    own = dict(configuration.procedure_settings)
+    found: list[float] = []
     for name, choices in space.procedures.items():
         here = configuration.procedure == name
         found.append(0.5 * here)
@@ -42,18 +51,27 @@ def trained(space: SearchSpace, configuration: Configuration) -> list[float]:
     return [*found, 0.5 * (configuration.procedure == "plain")] if found else []
 
 
-def place(value: Scalar, values: tuple) -> list[float]:
-    """A value among its choices: one number for a size, half a one-hot vector for anything else."""
-    if all(isinstance(v, int | float) and not isinstance(v, bool) and v >= 0 for v in values):
-        span = np.log1p(max(values)) - np.log1p(min(values))
-        return [float((np.log1p(value) - np.log1p(min(values))) / span) if span else 0.0]
+def place(value: Scalar | None, values: tuple[Scalar, ...]) -> list[float]:
+    """The coordinates of a value among its choices: one for a size, half a one-hot vector for anything else."""
+    sizes = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool) and v >= 0]
+    if len(sizes) == len(values) and isinstance(value, int | float):
+        span = np.log1p(max(sizes)) - np.log1p(min(sizes))
+        return [float((np.log1p(value) - np.log1p(min(sizes))) / span) if span else 0.0]
     return [0.5 * (v == value) for v in values]
 
 
 class Rows:
-    """The rows of a table in a space: their parameters, and which is nearest to a proposal."""
+    """The rows of a benchmark in a space: their parameters, and which is nearest to a proposal.
 
-    def __init__(self, space: SearchSpace, configurations: list[Configuration]):
+    Args:
+        space: Whose parameters.
+        configurations: The rows', all of that space.
+
+    Attributes:
+        followed: Each row's parameters in the space, with Optuna's distributions.
+    """
+
+    def __init__(self, space: SearchSpace, configurations: list[Configuration]) -> None:
         self.space, self.configurations = space, configurations
         self.followed = [follow(space, c) for c in configurations]
         self._branches = [branch_of(space, c) for c in configurations]

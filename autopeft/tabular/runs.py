@@ -1,93 +1,148 @@
-"""TruthTable -> arrays: what each run measured at each rung, and what it came to. Imports no torch."""
+"""A tabular benchmark as arrays: what each run measured at each rung, and its test score at full length."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import hypervolume
 from autopeft.space import parse_budget
-from autopeft.tabular.benchmark import TruthTable
+from autopeft.tabular.benchmark import TabularBenchmark
 
 FEWEST = 4  # configurations below which no figure means anything
+BEYOND = 1.1  # without a budget the hypervolume ends at so many times the largest configuration
+
+Floats = NDArray[np.float64]
+Chosen = Sequence[int] | NDArray[np.integer] | slice
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """N configurations at R rungs. Every signal and truth is a cost, lower is better: scores are negated.
+    """N configurations at R rungs, with K objectives that are counted before training.
 
-    parameters (N,), steps (R,), signals {name: (N, R)} of one seed, truths {"score" and, if known, "loss": (N,)} as
-    means over seeds, twins (N, 2): the test scores' cost of two seeds at full length, NaN where one is missing.
+    Every column is a cost, lower is better: scores are negated.
+
+    Attributes:
+        keys: (N,) The configurations' keys.
+        counted: (N, K) The counted objectives on the scale of the plot: log10 of the parameters.
+        ends: (K,) Where the hypervolume ends on each of them, on the same scale.
+        steps: (R,) The rungs, in training steps. The last one is the full length.
+        signals: What one seed measured at each rung, (N, R) by name.
+        tested: The test split's "score" and, where known, "loss" at full length, (N,) each, as means over seeds.
+        probes: (N,) Which configurations are linear probes.
+        two_seeds: (N, 2) The test score of two seeds each, NaN where one is missing; None for a single seed.
     """
 
     keys: tuple[str, ...]
-    parameters: np.ndarray
-    steps: np.ndarray
-    signals: dict[str, np.ndarray]
-    truths: dict[str, np.ndarray]
-    twins: np.ndarray | None = None
-    limit: float | None = None  # the budget, where the hypervolume ends
+    counted: Floats
+    ends: Floats
+    steps: NDArray[np.integer]
+    signals: dict[str, Floats]
+    tested: dict[str, Floats]
+    probes: NDArray[np.bool_]
+    two_seeds: Floats | None = None
 
     @property
-    def reference(self) -> np.ndarray:
-        """[log10 parameters, cost] where the hypervolume ends: the budget, the best linear probe (else the worst)."""
-        probes = self.truths["score"][self.parameters == 0]
-        worst = probes.min() if probes.size else self.truths["score"].max()
-        return np.array([np.log10(self.limit or 1.1 * self.parameters.max()), worst])
+    def reference(self) -> Floats:
+        """(K + 1,) Where the hypervolume ends: `ends`, then the cost of the best linear probe (else the worst cost)."""
+        score = self.tested["score"]
+        worst = score[self.probes].min() if self.probes.any() else score.max()
+        return np.array([*self.ends, worst])
 
-    def points(self, cost: np.ndarray) -> np.ndarray:
-        """(N,) costs -> (N, 2) of [log10 parameters, cost]."""
-        return np.column_stack([np.log10(np.maximum(1, self.parameters)), cost])
+    def points(self, cost: Floats) -> Floats:
+        """Put the counted objectives beside a cost.
 
-    def volume(self, chosen) -> float:
-        """The hypervolume of the chosen configurations' truths."""
-        return hypervolume(self.points(self.truths["score"])[chosen], self.reference)
+        Args:
+            cost: (N,) What is minimised beside them.
 
-    def share(self, chosen) -> float:
-        """The same, as a share of the whole table's."""
+        Returns:
+            (N, K + 1) The points.
+        """
+        return np.column_stack([self.counted, cost])
+
+    def volume(self, chosen: Chosen) -> float:
+        """The hypervolume of the chosen configurations' test scores."""
+        return hypervolume(self.points(self.tested["score"])[chosen], self.reference)
+
+    def share(self, chosen: Chosen) -> float:
+        """The same, as a share of the whole benchmark's; NaN where that has none."""
         whole = self.volume(slice(None))
         return self.volume(chosen) / whole if whole else float("nan")
 
     def rung(self, share: float) -> int:
-        """The rung nearest to a share of the full length."""
+        """The index of the rung nearest to a share of the full length."""
         return int(np.abs(self.steps - share * self.steps[-1]).argmin())
 
 
-def runs_of(table: TruthTable, budget: str | None = None) -> Runs:
-    """The finished runs of a table within a budget. Raises AutopeftError when too few are left."""
-    limit = limit_of(table, budget)
-    rows = table.rows if limit is None else table.rows[table.rows["trainable"] <= limit]
+def log_parameters(parameters: Floats) -> Floats:
+    """Parameters (N,) -> the counted objective (N, 1); a linear probe has none and stands at 1 parameter."""
+    return np.log10(np.maximum(1, parameters))[:, None]
+
+
+def log_end(parameters: Floats, limit: int | None = None) -> Floats:
+    """Where the hypervolume ends (1,): at the budget in parameters, else a little beyond the largest configuration."""
+    return np.array([np.log10(limit or BEYOND * parameters.max())])
+
+
+def runs_of(benchmark: TabularBenchmark, budget: str | None = None) -> Runs:
+    """The finished runs of a benchmark within a budget.
+
+    Args:
+        benchmark: Whose runs.
+        budget: "0.5%", "300k" or a number; the benchmark's own budget if none is given.
+
+    Raises:
+        AutopeftError: Too few configurations are left, or the budget is above the benchmark's own.
+    """
+    limit = limit_of(benchmark, budget)
+    rows = benchmark.rows if limit is None else benchmark.rows[benchmark.rows["trainable"] <= limit]
     tested = rows.dropna(subset=["test_score"])
     rows = rows.merge(tested[["configuration", "seed"]], on=["configuration", "seed"])
     seeds = sorted(tested["seed"].unique())
     first = rows[rows["seed"] == seeds[0]] if seeds else rows
     keys = tuple(first["configuration"].drop_duplicates())
-    enough(len(keys), table.path)
-    steps = np.array(sorted(first["step"].unique()))
+    check_enough(len(keys), benchmark.path)
     mean = tested.groupby("configuration")[["test_loss", "test_score"]].mean().loc[list(keys)]
 
-    def wide(column: str) -> np.ndarray:
+    def wide(column: str) -> Floats:
         return first.pivot_table(index="configuration", columns="step", values=column).loc[list(keys)].to_numpy()
 
-    signals = {n: wide(n) for n in ("validation_loss", "train_loss")} | {"validation_score": -wide("validation_score")}
-    twins = -tested.pivot_table(index="configuration", columns="seed", values="test_score").reindex(keys)
+    by_seed = -tested.pivot_table(index="configuration", columns="seed", values="test_score").reindex(keys)
     trainable = first.drop_duplicates("configuration")["trainable"].to_numpy(float)
-    truths = {"score": -mean["test_score"].to_numpy(), "loss": mean["test_loss"].to_numpy()}
-    pair = twins.to_numpy()[:, :2] if len(seeds) > 1 else None
-    return Runs(keys, trainable, steps, signals, truths, pair, limit)
+    return Runs(
+        keys,
+        counted=log_parameters(trainable),
+        ends=log_end(trainable, limit),
+        steps=np.array(sorted(first["step"].unique())),
+        signals={n: wide(n) for n in ("validation_loss", "train_loss")}
+        | {"validation_score": -wide("validation_score")},
+        tested={"score": -mean["test_score"].to_numpy(), "loss": mean["test_loss"].to_numpy()},
+        probes=trainable == 0,
+        two_seeds=by_seed.to_numpy()[:, :2] if len(seeds) > 1 else None,
+    )
 
 
-def limit_of(table: TruthTable, budget: str | None) -> int | None:
-    """The budget in parameters, the table's own if none is given. Raises AutopeftError when it is above the table's."""
-    own = table.about.get("budget")
+def limit_of(benchmark: TabularBenchmark, budget: str | None) -> int | None:
+    """The budget in parameters; the benchmark's own if none is given.
+
+    Raises:
+        AutopeftError: The budget is above the benchmark's own.
+    """
+    own = benchmark.about.get("budget")
     if budget is None:
         return own
-    limit = parse_budget(budget, table.about["shapes"]["backbone_parameters"])
-    if own and limit > own:
-        raise AutopeftError(f"The budget {budget} is {limit:,} parameters, {table.path} ends at {own:,}: give less.")
+    limit = parse_budget(budget, benchmark.about["shapes"]["backbone_parameters"])
+    if own and limit is not None and limit > own:
+        raise AutopeftError(
+            f"The budget {budget} is {limit:,} parameters, {benchmark.path} ends at {own:,}: give less."
+        )
     return limit
 
 
-def enough(number: int, path) -> None:
+def check_enough(number: int, path: str | Path) -> None:
+    """Raise AutopeftError for fewer configurations than mean anything."""
     if number < FEWEST:
         raise AutopeftError(f"{path} has {number} finished configurations within the budget: {FEWEST} are needed.")

@@ -1,4 +1,4 @@
-"""SearchSpace -> a spread sample of its configurations, every method alike. Imports no torch."""
+"""A spread sample of a search space: every method alike, every value about as often as the others."""
 
 from collections import Counter
 
@@ -13,14 +13,20 @@ FEWEST = 2  # learning rates of a method that has one discrete configuration
 
 
 class Spread:
-    """A Chooser that takes, of the values that still meet the budget, one that was taken least often so far."""
+    """Takes, of the values that still meet the budget, one that was taken least often so far.
 
-    def __init__(self, method: str, seed: int):
+    Args:
+        method: The method of all its configurations.
+        seed: Of the draws.
+    """
+
+    def __init__(self, method: str, seed: int) -> None:
         self._method = method
-        self._taken: dict[str, Counter] = {}
+        self._taken: dict[str, Counter[Scalar]] = {}
         self._generator = np.random.default_rng(seed)
 
     def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
+        """One of the allowed values that were taken least often."""
         if name == "method":
             return self._method
         taken = self._taken.setdefault(name, Counter())
@@ -32,11 +38,18 @@ class Spread:
         return value
 
     def log_uniform(self, name: str, low: float, high: float) -> float:
+        """A number around the default learning rate, with a logarithm spread over the whole range."""
         return float(low * (high / low) ** np.clip(self._generator.normal(RATE, RATE_SPREAD), 0, 1))
 
 
 def spread_sample(space: SearchSpace, size: int, seed: int = 0) -> list[Configuration]:
-    """About `size` different configurations, the methods in turn, in an order of which any beginning is spread too."""
+    """Draw about `size` different configurations, the methods in turn; any beginning of the list is spread too.
+
+    Args:
+        space: What is sampled.
+        size: How many are wanted; a small space may have fewer.
+        seed: Of the draws.
+    """
     branches = space.affordable()
     choosers = {b.name: Spread(b.name, seed + i) for i, b in enumerate(branches)}
     limits = {b.name: FEWEST if b.configurations * space.trainings(b) == 1 else size for b in branches}

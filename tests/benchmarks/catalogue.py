@@ -4,7 +4,7 @@
     python tests/benchmarks/catalogue.py train [--workers 1]   # accuracy: hours; it resumes
     python tests/benchmarks/catalogue.py print                 # the tables of docs/catalogue.md
 
-Everything is kept in studies/catalogue.jsonl, a line per measurement. "Full length" is that of the tables of truths
+Everything is kept in studies/catalogue.jsonl, a line per measurement. "Full length" is that of the tabular benchmarks
 (studies/benchmark.yaml): 96 steps of 16 rows of 4,000; 300 validation rows, 1,000 test rows.
 
 At a budget a method is given its configuration with the most adapted layers, counted from the top, and among these the
@@ -147,7 +147,7 @@ class Kept:
 
 
 def open_data(data: str):
-    """The study of the tables of truths on one data set, and its trainer in this process."""
+    """The study of the tabular benchmarks on one data set, and its trainer in this process."""
     prepared = prepare(load_spec("benchmark", {"data": data}))
     backbone, tokenised, precision = load_resident(prepared, None, Progress(quiet=True))
     prefix = PrefixCache(backbone, tokenised, prepared.spec.prefix_bytes)

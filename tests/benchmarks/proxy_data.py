@@ -1,10 +1,10 @@
-"""Does it matter which rows trials are trained on? Rank fidelity against a table of truths, at equal rows and steps.
+"""Does it matter which rows trials are trained on? Rank fidelity against a tabular benchmark, at equal rows and steps.
 
     python tests/benchmarks/proxy_data.py studies/benchmarks/rotten-tomatoes.csv [--rows 256] [--steps 24] [--configurations 48] [--seeds 2]
 
-The table's configurations (spread evenly over its test scores) are trained from beginning to end for a few steps on few
-rows chosen in each way, and ranked by validation loss; the truth is the table's test score at full length on all of its
-rows, the mean of its seeds. Printed for each choice: Kendall's tau-b (95 % of resampled configurations), the same per
+The benchmark's configurations (spread evenly over its test scores) are trained from beginning to end for a few steps on few
+rows chosen in each way, and ranked by validation loss. They are compared with the benchmark's test score at full length on
+all of its rows, the mean of its seeds. Printed for each choice: Kendall's tau-b (95 % of resampled configurations), the same per
 seed, and the difference to random rows over the same resamples.
 """
 
@@ -24,8 +24,8 @@ from autopeft.proxy.subset import CHOICES, proxy_rows
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.study.spec import load_spec
-from autopeft.tabular.benchmark import TruthTable
-from autopeft.tabular.build import OF_THE_TABLE
+from autopeft.tabular.benchmark import TabularBenchmark
+from autopeft.tabular.build import IDENTITY
 from autopeft.tabular.fidelity import tau
 from autopeft.tabular.runs import runs_of
 from autopeft.workbench import load_resident
@@ -35,7 +35,7 @@ RESAMPLES = 1000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table")
+    parser.add_argument("benchmark")
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--configurations", type=int, default=48)
@@ -43,9 +43,9 @@ def main() -> None:
     parser.add_argument("--choices", nargs="*", default=CHOICES, choices=CHOICES, help="beside random rows")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    table = TruthTable.read(arguments.table)
-    prepared = prepare(load_spec("benchmark", {k: table.about["spec"].get(k) for k in OF_THE_TABLE if k != "seed"}))
-    configurations, truth = spread(table, arguments.configurations)
+    benchmark = TabularBenchmark.read(arguments.benchmark)
+    prepared = prepare(load_spec("benchmark", {k: benchmark.about["spec"].get(k) for k in IDENTITY if k != "seed"}))
+    configurations, final = spread(benchmark, arguments.configurations)
     backbone, tokenised, _ = load_resident(prepared, None, Progress(quiet=True))
     print(
         f"{len(configurations)} configurations, {arguments.rows} of {len(tokenised.train)} rows, {arguments.steps} steps"
@@ -58,16 +58,16 @@ def main() -> None:
                 for seed in range(arguments.seeds)
             ]
         )
-        show(choice, costs, truth)
+        show(choice, costs, final)
 
 
-def spread(table: TruthTable, number: int) -> tuple[list[Configuration], np.ndarray]:
-    """Configurations evenly spread over the table's test scores, and the scores' negatives."""
-    runs = runs_of(table)
-    order = np.argsort(runs.truths["score"])
+def spread(benchmark: TabularBenchmark, number: int) -> tuple[list[Configuration], np.ndarray]:
+    """Configurations evenly spread over the benchmark's test scores, and the scores' negatives."""
+    runs = runs_of(benchmark)
+    order = np.argsort(runs.tested["score"])
     chosen = order[np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int)]
-    known = table.configurations()
-    return [known[runs.keys[i]] for i in chosen], runs.truths["score"][chosen]
+    known = benchmark.configurations()
+    return [known[runs.keys[i]] for i in chosen], runs.tested["score"][chosen]
 
 
 def measured(choice, seed, arguments, configurations, prepared, backbone, tokenised) -> list[float]:
@@ -84,17 +84,17 @@ def measured(choice, seed, arguments, configurations, prepared, backbone, tokeni
     return losses
 
 
-def show(choice: str, costs: dict[str, np.ndarray], truth: np.ndarray) -> None:
+def show(choice: str, costs: dict[str, np.ndarray], final: np.ndarray) -> None:
     """One line: tau of the mean over seeds, its interval, each seed's, and the difference to random rows."""
     generator = np.random.default_rng(0)
     mine, plain = (costs[c].mean(0) for c in (choice, "random"))
-    drawn = [generator.integers(len(truth), size=len(truth)) for _ in range(RESAMPLES)]
-    low, high = np.nanpercentile([tau(mine[d], truth[d]) for d in drawn], [2.5, 97.5])
-    gap = np.nanpercentile([tau(mine[d], truth[d]) - tau(plain[d], truth[d]) for d in drawn], [2.5, 97.5])
-    seeds = ", ".join(f"{tau(c, truth):.3f}" for c in costs[choice])
+    drawn = [generator.integers(len(final), size=len(final)) for _ in range(RESAMPLES)]
+    low, high = np.nanpercentile([tau(mine[d], final[d]) for d in drawn], [2.5, 97.5])
+    gap = np.nanpercentile([tau(mine[d], final[d]) - tau(plain[d], final[d]) for d in drawn], [2.5, 97.5])
+    seeds = ", ".join(f"{tau(c, final):.3f}" for c in costs[choice])
     print(
-        f"{choice}: tau {tau(mine, truth):.3f} ({low:.3f} to {high:.3f}), seeds {seeds}; "
-        f"against random {tau(mine, truth) - tau(plain, truth):+.3f} ({gap[0]:+.3f} to {gap[1]:+.3f})",
+        f"{choice}: tau {tau(mine, final):.3f} ({low:.3f} to {high:.3f}), seeds {seeds}; "
+        f"against random {tau(mine, final) - tau(plain, final):+.3f} ({gap[0]:+.3f} to {gap[1]:+.3f})",
         flush=True,
     )
 

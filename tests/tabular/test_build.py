@@ -1,4 +1,4 @@
-"""A table of truths is built run by run on real weights, and a build that was killed goes on."""
+"""A benchmark is built run by run on real weights, and a build that was killed resumes."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.prepare import prepare
 from autopeft.study.spec import load_spec
-from autopeft.tabular.benchmark import TruthTable
-from autopeft.tabular.build import build_table, rungs_of
+from autopeft.tabular.benchmark import TabularBenchmark
+from autopeft.tabular.build import build_benchmark, rungs_of
 from autopeft.tabular.sample import spread_sample
 
 SMALL = {
@@ -26,35 +26,35 @@ MEASURED = ["configuration", "seed", "step", "train_loss", "validation_loss", "v
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    path = tmp_path_factory.mktemp("tables") / "small.csv"
-    build_table(prepare(load_spec("benchmark", SMALL)), path, 3, Progress(quiet=True))
+    path = tmp_path_factory.mktemp("benchmarks") / "small.csv"
+    build_benchmark(prepare(load_spec("benchmark", SMALL)), path, 3, Progress(quiet=True))
     return path
 
 
 def test_every_run_has_every_rung_and_one_test_score(built):
-    table = TruthTable.read(built)
-    assert len(table.finished()) == 6 and len(table.rows) == 6 * len(rungs_of(4))
-    last = table.rows[table.rows["step"] == 4]
-    assert last["test_score"].between(0, 1).all() and table.rows["test_score"].notna().sum() == 6
+    benchmark = TabularBenchmark.read(built)
+    assert len(benchmark.finished()) == 6 and len(benchmark.rows) == 6 * len(rungs_of(4))
+    last = benchmark.rows[benchmark.rows["step"] == 4]
+    assert last["test_score"].between(0, 1).all() and benchmark.rows["test_score"].notna().sum() == 6
     sample = spread_sample(prepare(load_spec("benchmark", SMALL)).space(), 3, 0)
-    assert set(table.configurations().values()) == set(sample)
-    assert {"trace", "gradient"} == set(table.about["scores"])
+    assert set(benchmark.configurations().values()) == set(sample)
+    assert {"trace", "gradient"} == set(benchmark.about["scores"])
 
 
-def test_a_killed_build_goes_on_and_ends_the_same(built, tmp_path):
+def test_a_killed_build_resumes_and_ends_the_same(built, tmp_path):
     path = tmp_path / "small.csv"
     path.with_suffix(".json").write_bytes(built.with_suffix(".json").read_bytes())
     whole = built.read_text()
     path.write_text(whole[: int(len(whole) * 0.6)])
-    build_table(prepare(load_spec("benchmark", SMALL)), path, 3, Progress(quiet=True))
+    build_benchmark(prepare(load_spec("benchmark", SMALL)), path, 3, Progress(quiet=True))
     order = ["configuration", "seed", "step"]
-    one, again = (TruthTable.read(p).rows[MEASURED].sort_values(order, ignore_index=True) for p in (built, path))
+    one, again = (TabularBenchmark.read(p).rows[MEASURED].sort_values(order, ignore_index=True) for p in (built, path))
     assert one.equals(again)
 
 
-def test_another_studys_table_is_refused(built):
-    with pytest.raises(AutopeftError, match="table with full_steps=4 and this command asks for full_steps=8"):
-        build_table(prepare(load_spec("benchmark", {**SMALL, "full_steps": 8})), built, 3, Progress(quiet=True))
+def test_another_studys_benchmark_is_refused(built):
+    with pytest.raises(AutopeftError, match="benchmark with full_steps=4 and this command asks for full_steps=8"):
+        build_benchmark(prepare(load_spec("benchmark", {**SMALL, "full_steps": 8})), built, 3, Progress(quiet=True))
 
 
 def test_the_sample_is_spread(minilm):

@@ -1,4 +1,4 @@
-"""Tables that other people published."""
+"""Runs that other people published."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from autopeft.base.errors import AutopeftError
 from autopeft.tabular.fidelity import read_and_judge
 from autopeft.tabular.published import is_published, read_published
 
-TABLE = Path(__file__).parents[2] / "studies/benchmarks/published/peft_metamathqa_runs.csv"
+PEFT = Path(__file__).parents[2] / "studies/benchmarks/published/peft_metamathqa_runs.csv"
 
 
 def test_the_published_runs_are_read_with_their_curves():
-    runs = read_published(TABLE)
+    runs = read_published(PEFT)
     assert len(runs.keys) == 63 and runs.steps[0] == 250 and runs.steps[-1] == 5000
-    assert set(runs.signals) == {"train_loss", "valid_accuracy"} and -1 < runs.truths["score"].min() < -0.4
+    assert set(runs.signals) == {"train_loss", "valid_accuracy"} and -1 < runs.tested["score"].min() < -0.4
 
 
 def test_a_run_that_lacks_a_rung_is_left_out(tmp_path):
@@ -33,4 +33,4 @@ def test_a_missing_column_or_partner_or_a_budget_is_one_sentence(tmp_path):
     with pytest.raises(AutopeftError, match="no column 'test_accuracy'"):
         read_published(runs)
     with pytest.raises(AutopeftError, match="leave out --budget"):
-        read_and_judge(TABLE, "1%")
+        read_and_judge(PEFT, "1%")

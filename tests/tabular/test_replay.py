@@ -1,4 +1,4 @@
-"""Searches over a table."""
+"""Searches over a tabular benchmark."""
 
 import json
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import optuna
 import pytest
-from made_up_benchmarks import made_up_table
+from made_up_benchmarks import made_up_benchmark
 from sizes import bert_shapes
 
 from autopeft.base.errors import AutopeftError
@@ -14,21 +14,25 @@ from autopeft.configuration import Configuration
 from autopeft.importance.scores import LayerScores
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
+from autopeft.report.benchmark import search_figure
 from autopeft.space import SpaceFile, build_space, load_space
+from autopeft.space.follow import follow
+from autopeft.study.rungs import shares_of
 from autopeft.study.sampler import BudgetedSampler
-from autopeft.tabular.benchmark import COLUMNS, TruthTable, lines_of
-from autopeft.tabular.contest import arm_rows, arms_of, contest, figure, pair_rows
+from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
+from autopeft.tabular.comparison import compare, pair_rows, setup_rows, setups_of
 from autopeft.tabular.halving import chosen_front
-from autopeft.tabular.nearest import Rows, follow
-from autopeft.tabular.replay import Arm, Course, Replay, propose, tell
+from autopeft.tabular.nearest import Rows
+from autopeft.tabular.replay import Replay, add_trial, propose
 from autopeft.tabular.sample import spread_sample
+from autopeft.tabular.trajectory import SearchSetup, Trajectory
 
 SCORES = LayerScores("trace", (0.1, 0.3, 0.2), 1)
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory) -> TruthTable:
-    return made_up_table(tmp_path_factory.mktemp("tables"))
+def benchmark(tmp_path_factory) -> TabularBenchmark:
+    return made_up_benchmark(tmp_path_factory.mktemp("benchmarks"))
 
 
 @pytest.mark.parametrize("name", ["default", "autopeft", "lora"])
@@ -62,10 +66,21 @@ def test_the_nearest_row_is_of_the_same_method_and_not_tried():
     assert {"lora", "ia3"} <= rows.used_up({0, 1}) and "bitfit" not in rows.used_up({0, 1})
 
 
+def test_a_key_of_digits_only_is_text(benchmark, tmp_path):
+    for suffix in (".csv", ".json"):
+        text = benchmark.path.with_suffix(suffix).read_text()
+        (tmp_path / "t").with_suffix(suffix).write_text(text)
+    key = next(iter(benchmark.configurations()))
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    kept = [lines[0], *("000000000012" + x.removeprefix(key) for x in lines if x.startswith(key))]
+    (tmp_path / "t.csv").write_text("\n".join(kept) + "\n")
+    assert list(TabularBenchmark.read(tmp_path / "t.csv").configurations()) == ["000000000012"]
+
+
 PROCEDURES = {"lisa": {"gamma": [1, 2], "interval": [5, 20]}, "lozo": {}}
 
 
-def test_a_table_holds_how_its_runs_are_trained(tmp_path):
+def test_a_benchmark_holds_how_its_runs_are_trained(tmp_path):
     """Written, read again, found by their key; of two rows the one that is trained as proposed is nearer."""
     file = SpaceFile(methods={"lora": {}, "head_only": {}}, procedures=PROCEDURES)
     space = build_space("mine", file, bert_shapes())
@@ -75,7 +90,7 @@ def test_a_table_holds_how_its_runs_are_trained(tmp_path):
     text = "".join(lines_of(c, 1, curve) for c in sample)
     (tmp_path / "t.csv").write_text(",".join(COLUMNS) + "\n" + text)
     (tmp_path / "t.json").write_text("{}")
-    read = TruthTable.read(tmp_path / "t.csv").configurations()
+    read = TabularBenchmark.read(tmp_path / "t.csv").configurations()
     assert list(read.values()) == sample and list(read) == [c.key for c in sample]
 
     plain = lora(4)
@@ -91,69 +106,80 @@ def test_a_table_holds_how_its_runs_are_trained(tmp_path):
     assert [rows.nearest(c, set()) for c in (plain, *ways, lozo)] == [0, 1, 2, 3]
 
 
-def test_a_study_is_told_the_rows_own_parameters_and_values(table):
-    replayed = Replay(table)
+def test_a_study_is_told_the_rows_own_parameters_and_values(benchmark):
+    replayed = Replay(benchmark)
     rows, study = replayed.rows("none"), optuna.create_study(directions=["minimize", "maximize"])
     row, notes = propose(study, rows, "nsga2", 0, set(), [])
-    tell(study, rows, row, notes, [1.0, 0.5])
+    add_trial(study, rows, row, notes, [1.0, 0.5])
     told = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     assert len(told) == 1 and told[0].params == rows.followed[row].parameters and told[0].values == [1.0, 0.5]
     assert any("generation" in k for k in told[0].system_attrs), "a genetic sampler finds its parents by this"
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "tpe-multivariate", "tpe-group", "nsga2", "random"])
-def test_every_sampler_finds_the_whole_table_in_the_end(table, sampler):
-    size = len(table.configurations())
-    course = Replay(table).search(Arm(sampler), 0, size + 5)
-    assert len(course.share) == size and course.share[-1] == pytest.approx(1) == course.reported
-    assert (np.diff(course.share) >= 0).all() and course.cost[-1] == pytest.approx(size)
+def test_every_sampler_finds_the_whole_benchmark_in_the_end(benchmark, sampler):
+    size = len(benchmark.configurations())
+    trajectory = Replay(benchmark).search(SearchSetup(sampler), 0, size + 5)
+    assert len(trajectory.share) == size and trajectory.share[-1] == pytest.approx(1) == trajectory.reported
+    assert (np.diff(trajectory.share) >= 0).all() and trajectory.cost[-1] == pytest.approx(size)
 
 
-def test_a_search_is_repeatable(table):
-    one, other = (Replay(table).search(Arm("tpe", "trace"), 3, 20) for _ in range(2))
+def test_a_search_is_repeatable(benchmark):
+    one, other = (Replay(benchmark).search(SearchSetup("tpe", "trace"), 3, 20) for _ in range(2))
     assert (one.share == other.share).all()
 
 
-def test_rungs_cost_less_and_pruned_trials_are_told(table, monkeypatch):
+def test_rungs_cost_less_and_pruned_trials_are_told(benchmark, monkeypatch):
     told = []
-    monkeypatch.setattr("autopeft.tabular.replay.tell", lambda *a: (told.append(a[-1]), tell(*a)))
-    course = Replay(table).search(Arm("tpe", rungs="1/8,1/2,1"), 0, 36)
-    assert course.cost[-1] < 30 and course.cost[0] == course.cost[8] < 9
+    monkeypatch.setattr("autopeft.tabular.replay.add_trial", lambda *a: (told.append(a[-1]), add_trial(*a)))
+    trajectory = Replay(benchmark).search(SearchSetup("tpe", rungs=shares_of("1/8,1/2")), 0, 36)
+    assert trajectory.cost[-1] < 30 and trajectory.cost[0] == trajectory.cost[8] < 9
     assert 0 < sum(v is None for v in told) < len(told) == 36
 
 
-def test_a_transfer_begins_with_the_other_tables_front(table):
-    replayed = Replay(table, transfer=table)
+def test_a_transfer_begins_with_the_other_benchmarks_front(benchmark):
+    replayed = Replay(benchmark, transfer=benchmark)
     front = chosen_front(replayed.runs, np.arange(len(replayed.configurations)))
-    plain, helped = (replayed.search(Arm("tpe", transfer=t), 0, len(front)) for t in (False, True))
+    plain, helped = (replayed.search(SearchSetup("tpe", transfer=t), 0, len(front)) for t in (False, True))
     assert helped.share[-1] == pytest.approx(1) and plain.share[-1] < 0.99
 
 
-def test_a_transfer_from_another_space_and_unknown_scores_are_refused(table, tmp_path):
-    other = made_up_table(tmp_path, "other")
+def test_a_transfer_from_another_space_and_unknown_scores_are_refused(benchmark, tmp_path):
+    other = made_up_benchmark(tmp_path, "other")
     other.path.with_suffix(".json").write_text(json.dumps({**other.about, "spec": {"space": "lora"}}))
     with pytest.raises(AutopeftError, match="another space"):
-        Replay(table, transfer=TruthTable.read(other.path))
+        Replay(benchmark, transfer=TabularBenchmark.read(other.path))
     with pytest.raises(AutopeftError, match="no layer scores 'gradient'"):
-        Replay(table).rows("gradient")
+        Replay(benchmark).rows("gradient")
 
 
-def test_courses_are_compared_seed_by_seed():
-    slow = Course(np.array([1.0, 2, 3, 4]), np.array([0.1, 0.2, 0.5, 1.0]), 1.0)
-    fast = Course(np.array([0.5, 1, 1.5, 2]), np.array([0.1, 1.0, 1.0, 1.0]), 1.0)
-    courses = {Arm("tpe"): [slow, slow], Arm("tpe", rungs="1/2,1"): [fast, fast]}
-    (pair,) = pair_rows(courses)
+def test_trajectories_are_compared_seed_by_seed():
+    slow = Trajectory(np.array([1.0, 2, 3, 4]), np.array([0.1, 0.2, 0.5, 1.0]), 1.0)
+    fast = Trajectory(np.array([0.5, 1, 1.5, 2]), np.array([0.1, 1.0, 1.0, 1.0]), 1.0)
+    found = {SearchSetup("tpe"): [slow, slow], SearchSetup("tpe", rungs=shares_of("1/2")): [fast, fast]}
+    (pair,) = pair_rows(found)
     assert (pair["share"], pair["trials"], pair["arrived"]) == (0, -2, 1)
     assert pair["equal_cost"] == pytest.approx(0.8) and pair["equal_cost_is"] == "more"
-    row = arm_rows(courses)[0]
+    row = setup_rows(found)[0]
     assert row["at_4"] == 1 and row["trials_to_98"] == 4 and row["reached_98"] == 1
 
 
-def test_every_combination_is_an_arm_and_a_figure_has_a_band_each(table):
-    arms = arms_of(["random"], ["none", "trace"], ["none"], transfer=False)
-    assert [str(a) for a in arms] == ["random", "random + trace prior"]
-    assert len(arms_of(["random", "tpe"], ["none"], ["none", "1/8,1"], transfer=True)) == 8
-    assert len(figure(contest(Replay(table), arms, 2, 12)).data) == 6
+def test_replay_reads_rungs_as_search_does():
+    """The full length is implied; writing it is the same setup, and the label is the shortest spelling."""
+    (setup,) = setups_of(["tpe"], ["none"], ["1/4,1/2", "1/4,1/2,1", "0.25, 0.5"], transfer=False)
+    assert str(setup) == "tpe + rungs 1/4,1/2"
+    for text in ("", "1/0", "a", "0", "2"):
+        with pytest.raises(AutopeftError, match="rungs is no share"):
+            setups_of(["tpe"], ["none"], [text], transfer=False)
+
+
+def test_every_combination_is_a_setup_and_a_figure_has_a_band_each(benchmark):
+    setups = setups_of(["random"], ["none", "trace"], ["none"], transfer=False)
+    assert [str(s) for s in setups] == ["random", "random + trace prior"]
+    assert len(setups_of(["random", "tpe"], ["none"], ["none", "1/8"], transfer=True)) == 8
+    found = compare(Replay(benchmark), setups, 2, 12)
+    drawn = search_figure({str(s): np.array([t.share for t in each]) for s, each in found.items()})
+    assert len(drawn.data) == 6
 
 
 def test_the_new_samplers_are_there():

@@ -1,10 +1,10 @@
-"""The commands that look into tables of truths."""
+"""The commands that look into tabular benchmarks."""
 
 import json
 
 import pytest
 from click.testing import CliRunner
-from made_up_benchmarks import made_up_table
+from made_up_benchmarks import made_up_benchmark
 
 from autopeft.base.errors import AutopeftError
 from autopeft.cli import commands
@@ -12,7 +12,7 @@ from autopeft.cli import commands
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory) -> str:
-    return str(made_up_table(tmp_path_factory.mktemp("tables"), size=20).path)
+    return str(made_up_benchmark(tmp_path_factory.mktemp("benchmarks"), size=20).path)
 
 
 def ask(*arguments) -> str:
@@ -40,9 +40,9 @@ def test_replay_prints_writes_and_compares(path, tmp_path):
     "options, sentence",
     [
         (("--sampler", "tpee"), "Did you mean 'tpe'"),
-        (("--rungs", "1/2"), "rising shares"),
+        (("--rungs", "2"), "no share between 0 and 1"),
         (("--importance", "magic"), "no layer scores 'magic'"),
-        (("--transfer", "nowhere.csv"), "There is no table nowhere.csv"),
+        (("--transfer", "nowhere.csv"), "There is no tabular benchmark nowhere.csv"),
         (("--out", "figure.txt"), "no place for a figure"),
         (("--budget", "x"), "not a number"),
     ],
@@ -52,7 +52,7 @@ def test_bad_input_is_one_sentence(path, options, sentence):
         ask("replay", path, *options)
 
 
-def test_what_is_no_table_is_said(tmp_path):
+def test_what_is_no_benchmark_is_said(tmp_path):
     for command in ("fidelity", "replay"):
-        with pytest.raises(AutopeftError, match="There is no table"):
+        with pytest.raises(AutopeftError, match="There is no tabular benchmark"):
             ask(command, tmp_path / "x.csv")
