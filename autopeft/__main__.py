@@ -1,5 +1,5 @@
 """python -m autopeft"""
 
-from autopeft.cli import main
+from autopeft.cli.main import main
 
 main()

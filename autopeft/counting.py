@@ -1,40 +1,104 @@
-"""Counting one configuration as the command line spells it. Imports no torch."""
+"""Counting one configuration as the command line spells it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.configuration import Configuration
+from autopeft.configuration import Configuration, Scalar
+from autopeft.costs.step import Step
 from autopeft.methods import count_per_module, get_method, refusal
+from autopeft.uniform_lora import uniform_lora
 
 
-def count(model: str, method: str, settings: Mapping[str, object] | None = None, num_labels: int = 2) -> dict:
-    """Trainable parameters of a configuration on a backbone, from its config.json alone.
+@dataclass(frozen=True)
+class Counted:
+    """What a configuration comes to on a backbone, counted from the sizes alone.
 
-    settings: the method's own ("rank", "target_modules" ...), "layers" ("all", "0,2-4") and "frozen_layers"; in a
-    combination "a+b" the own ones carry their method: "lora.rank". Returns {"trainable", "total", "percent", "head",
-    "modules"}; total and percent are of the backbone without the task head. Raises AutopeftError on bad input.
+    Attributes:
+        trainable: parameters without the task head.
+        total: parameters of the backbone without the task head.
+        percent: trainable of total.
+        head: parameters of the task head, which is trained beside the method.
+        modules: trainable parameters of each module, by its path.
+        objectives: every objective that is known before training, by name.
+        uniform_lora: the same of uniform LoRA at r = 8, for comparison.
+    """
+
+    configuration: Configuration
+    trainable: int
+    total: int
+    percent: float
+    head: int
+    modules: dict[str, int]
+    objectives: dict[str, float]
+    uniform_lora: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain dicts and numbers."""
+        return {**asdict(self), "configuration": self.configuration.to_json()}
+
+
+def count(
+    model: str,
+    method: str,
+    settings: Mapping[str, object] | None = None,
+    num_labels: int = 2,
+    task: str = "classification",
+    step: Step | None = None,
+) -> Counted:
+    """Count a configuration on a backbone, from its config.json alone: nothing is trained, built or loaded.
+
+    Args:
+        model: a folder with a config.json, a built-in name or a hub name.
+        method: a method's name; in a combination "a+b" the settings carry their method: "lora.rank".
+        settings: the method's own ("rank", "target_modules" ...), "layers" ("all", "0,2-4") and "frozen_layers".
+        num_labels: outputs of the task head.
+        task: the kind of task, which decides the head.
+        step: rows, tokens and number formats of a training step (default: 32 rows of 128 tokens in fp32).
+
+    Returns:
+        Parameters and every objective that is known before training.
+
+    Raises:
+        AutopeftError: a name is unknown, or the method does not fit the backbone.
+
+    Example:
+        >>> import autopeft
+        >>> counted = autopeft.count("minilm-l6", "lora", {"rank": 8, "target_modules": "query+value"})
+        >>> counted.trainable, f"{counted.percent:.2f} %"
+        (73728, '0.33 %')
     """
     from autopeft.backbone.sizes import shapes_of
+    from autopeft.objectives import REGISTRY, Setting
+    from autopeft.objectives import Counted as CountedObjective
+    from autopeft.tasks.kind import get_kind
 
     for name in method.split("+"):
         get_method(name)
-    shapes = shapes_of(model, num_labels)
+    shapes = shapes_of(model, num_labels, kind=get_kind(task))
     if why := refusal(method, shapes):
         raise AutopeftError(f"{method} does not fit {model}: {why}.")
     configuration = configuration_of(method, dict(settings or {}), shapes.num_layers)
     modules = count_per_module(configuration, shapes)
+    uniform = uniform_lora(shapes, None)
+    setting = Setting(shapes, step or Step(32, 128), uniform)
+    objectives = [o for o in REGISTRY.values() if isinstance(o, CountedObjective)]
     trainable = sum(modules.values())
-    return {
-        "trainable": trainable,
-        "total": shapes.backbone_parameters,
-        "percent": 100 * trainable / shapes.backbone_parameters,
-        "head": shapes.head_parameters,
-        "modules": modules,
-    }
+    return Counted(
+        configuration,
+        trainable,
+        shapes.backbone_parameters,
+        100 * trainable / shapes.backbone_parameters,
+        shapes.head_parameters,
+        modules,
+        {o.name: float(o.count(configuration, setting)) for o in objectives},
+        {o.name: float(o.count(uniform, setting)) for o in objectives},
+    )
 
 
-def configuration_of(method: str, given: dict, num_layers: int) -> Configuration:
-    """Fill in the method's defaults; refuse unknown settings and values of the wrong kind."""
+def configuration_of(method: str, given: dict[str, Any], num_layers: int) -> Configuration:
+    """Fill in the method's defaults. Raises AutopeftError for unknown settings and values of the wrong kind."""
     asked = given.pop("layers", "all")
     layers = parse_layers(asked, int_of("frozen_layers", given.pop("frozen_layers", 0)), num_layers)
     methods = method.split("+")
@@ -55,10 +119,11 @@ def configuration_of(method: str, given: dict, num_layers: int) -> Configuration
 
 
 def key(methods: list[str], method: str, setting: str) -> str:
+    """A setting's name, which in a combination carries its method."""
     return setting if len(methods) == 1 else f"{method}.{setting}"
 
 
-def like(default, name: str, value):
+def like(default: Scalar, name: str, value: Any) -> Scalar:
     """Read a value in the type of the setting's default."""
     if isinstance(default, bool):
         if str(value).lower() not in ("true", "false"):
@@ -72,7 +137,8 @@ def like(default, name: str, value):
     return number
 
 
-def is_number(value) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value reads as a number."""
     try:
         float(value)
     except (TypeError, ValueError):
@@ -80,15 +146,16 @@ def is_number(value) -> bool:
     return True
 
 
-def int_of(name: str, value) -> int:
+def int_of(name: str, value: Any) -> int:
+    """Read a whole number. Raises AutopeftError."""
     try:
         return int(str(value))
     except ValueError:
         raise AutopeftError(f"'{name}' is a whole number, not '{value}'.") from None
 
 
-def parse_layers(text, frozen: int, num_layers: int) -> tuple[int, ...]:
-    """ "all" or "0,2-4" -> block indices, those below the frozen prefix left out."""
+def parse_layers(text: str | None, frozen: int, num_layers: int) -> tuple[int, ...]:
+    """Read "all" or "0,2-4" as block indices, those below the frozen prefix left out."""
     if not 0 <= frozen < num_layers:
         raise AutopeftError(
             f"frozen_layers is 0 to {num_layers - 1} on this backbone of {num_layers} layers, not {frozen}."

@@ -1,66 +1,10 @@
 """What a search would do, without weights or training."""
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from autopeft.search import folder_of, spec_of
+from autopeft.study.planned import PlannedBaseline, PlannedRung, SearchPlan
 from autopeft.study.spec import StudySpec
-
-
-@dataclass(frozen=True)
-class PlannedRung:
-    """Where trials are compared: after so many steps, on so many validation rows."""
-
-    steps: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class PlannedBaseline:
-    """What everything is compared with, and its objectives that are known before training, by name."""
-
-    name: str
-    configuration: str
-    trainable: int
-    counted: dict[str, float]
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What a search would do.
-
-    Attributes:
-        task: `Task.summary()`.
-        budget: the most trainable parameters, None for no limit.
-        limits: the largest value allowed of each limited objective, by name, the budget among them.
-        configurations: the exact number of discrete configurations in the space.
-        methods: those with a configuration within the limits.
-        refused: method -> why it does not fit the backbone.
-        over_limit: methods whose smallest configuration exceeds a limit.
-    """
-
-    folder: str
-    task: dict[str, Any]
-    objectives: tuple[str, ...]
-    budget: int | None
-    limits: dict[str, float]
-    backbone_parameters: int
-    head_parameters: int
-    configurations: int
-    methods: tuple[str, ...]
-    refused: dict[str, str]
-    over_limit: tuple[str, ...]
-    trials: int
-    rungs: tuple[PlannedRung, ...]
-    full_steps: int
-    seeds: int
-    finalists: int
-    baselines: tuple[PlannedBaseline, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain dicts, lists and numbers."""
-        return asdict(self)
 
 
 def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = None) -> SearchPlan:

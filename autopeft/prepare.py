@@ -61,9 +61,7 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
     return prepared
 
 
-def load_task_and_objectives(
-    spec: StudySpec, progress: Callable[[str], None] | None = None
-) -> tuple[Task, Objectives]:
+def load_task_and_objectives(spec: StudySpec, progress: Callable[[str], None] | None = None) -> tuple[Task, Objectives]:
     """The data and what is weighed; a metric that the objectives name is the task's. Raises AutopeftError."""
     from autopeft.tasks import load_task
 

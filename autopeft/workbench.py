@@ -30,11 +30,11 @@ from autopeft.space import SearchSpace, parameters_of
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
-from autopeft.study.trials import Trials
-from autopeft.study.rungs import rungs_of
-from autopeft.study.spec import StudySpec, check_same
 from autopeft.study.optuna_study import open_study
 from autopeft.study.reading import read_study
+from autopeft.study.rungs import rungs_of
+from autopeft.study.spec import StudySpec, check_same
+from autopeft.study.trials import Trials
 from autopeft.tasks.tokens import PARTS, TokenisedTask, tokenise
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
@@ -164,7 +164,9 @@ def load_workers(
     spec = prepared.spec
     prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes) if spec.prefix_bytes else None
     uniform = prepared.limits.setting.uniform_lora
-    trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing, rows, uniform)
+    trainer = Trainer(
+        backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing, rows, uniform
+    )
     probe = Job(uniform, spec.seed, 1, 1)
     workers, seconds = choose_workers(trainer, probe, spec.workers)
     timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in seconds.items())

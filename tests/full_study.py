@@ -7,11 +7,12 @@ import optuna
 from autopeft.backbone.loading import load_backbone
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
+from autopeft.objectives import Objectives
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.study.folder import StudyFolder
+from autopeft.study.optuna_study import open_study
 from autopeft.study.spec import StudySpec
-from autopeft.study.trials import open_study
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 from autopeft.train.full import FullTrainer
@@ -57,7 +58,7 @@ def made_study(folder, *configurations: Configuration, **changes):
             "environment": {"precision": precision, "versions": {}, "wall_seconds": 0.0},
         }
     )
-    study = open_study(files, spec)
+    study = open_study(files, spec, Objectives.of("parameters,metric", "accuracy"))
     for configuration in configurations:
         curve = Curve(0, (12,), (0.6,), (0.6,), (0.6,), 2.4, 10**8)
         attrs = {

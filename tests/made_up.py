@@ -30,11 +30,13 @@ def lora(rank: int, layers=(0, 1, 2)) -> Configuration:
 
 
 def trial(number: int, rank: int, score: float) -> TrialRecord:
-    return TrialRecord(number, "complete", lora(rank), rank * 384, curve(score))
+    counted = {"parameters": rank * 384}
+    return TrialRecord(number, "complete", lora(rank), rank * 384, curve(score), counted=counted)
 
 
 def outcome(name: str, role: str, rank: int, scores) -> Outcome:
-    return Outcome(name, role, lora(rank), rank * 384, tuple(curve(s, i, test=True) for i, s in enumerate(scores)))
+    curves = tuple(curve(s, i, test=True) for i, s in enumerate(scores))
+    return Outcome(name, role, lora(rank), rank * 384, curves, {"parameters": rank * 384})
 
 
 TRACE = LayerScores(
@@ -83,6 +85,7 @@ WHOLE = StudyResult(
     TRIALS,
     OUTCOMES,
     {"versions": {"torch": "2"}, "wall_seconds": 3.0},
+    {"parameters": 10_000},
 )
 STATES = {
     "whole": WHOLE,

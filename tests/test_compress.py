@@ -14,7 +14,7 @@ import autopeft
 from autopeft.backbone.loading import load_backbone
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
-from autopeft.cli import commands
+from autopeft.cli.main import commands
 from autopeft.configuration import Configuration
 from autopeft.export.mechanisms.compressed import FILE, Saved, expand, references
 from autopeft.export.mechanisms.signs import Signs, entropy

@@ -7,7 +7,7 @@ class Exhaustive:
     def __init__(self):
         self._path, self._at, self.done = [], 0, False
 
-    def choice(self, name, choices, allowed, weights=None):
+    def suggest_categorical(self, name, choices, allowed, weights=None):
         assert allowed and set(allowed) <= set(choices)
         if self._at == len(self._path):
             self._path.append([0, len(allowed)])
@@ -15,7 +15,7 @@ class Exhaustive:
         self._at += 1
         return allowed[chosen]
 
-    def log_uniform(self, name, low, high):
+    def suggest_float(self, name, low, high):
         assert 0 < low < high
         return low
 
@@ -31,6 +31,6 @@ class Exhaustive:
 def every_configuration(space):
     chooser, found = Exhaustive(), []
     while not chooser.done:
-        found.append(space.walk(chooser))
+        found.append(space.sample(chooser))
         chooser.advance()
     return found

@@ -8,6 +8,7 @@ EPSILON = 1e-8  # of AdamW
 COHORT = 9  # trials that are compared with each other at a rung
 ETA = 3  # at a rung at least one of so many trials goes on
 RUNGS = "1/4,1/2"  # shares of the full length at which trials are compared
+OBJECTIVES = "parameters,metric"  # what is weighed against each other; "metric" is the task's
 
 
 def warmup_steps(steps: int, warmup: float = WARMUP) -> int:

@@ -1,5 +1,1 @@
-"""The command line: a file per group of commands, each of which reads arguments, calls one function and prints."""
-
-from autopeft.cli.main import commands, main
-
-__all__ = ["commands", "main"]
+"""The command line: a file per group of commands. Each reads its arguments, calls one function and prints."""

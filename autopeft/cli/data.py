@@ -4,8 +4,9 @@ import json
 
 import click
 
-from autopeft.cli.look import print_rows
-from autopeft.cli.main import as_json, commands
+from autopeft.cli.main import commands
+from autopeft.cli.options import as_json
+from autopeft.report.rows import print_rows
 
 
 @commands.group()

@@ -1,12 +1,14 @@
-"""The commands that look before a search: trace, space, count, front, methods, procedures."""
+"""The commands that look before a search: trace, space, methods, procedures."""
 
 import json
+from typing import Any
 
 import click
 
-from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
-from autopeft.cli.main import as_json, commands, quiet
+from autopeft.cli.main import commands
+from autopeft.cli.options import as_json, quiet
+from autopeft.report.rows import print_rows
 from autopeft.study.spec import StudySpec
 
 
@@ -36,8 +38,8 @@ from autopeft.study.spec import StudySpec
 @click.option("--seed", default=0, show_default=True)
 @as_json
 @quiet
-def trace(json_, quiet, **arguments) -> None:
-    """Score the layers: semantic trace analysis, or another scorer.
+def trace(json_: bool, quiet: bool, **arguments: Any) -> None:
+    r"""Score the layers: semantic trace analysis, or another scorer.
 
     \b
     Example: autopeft trace --model ./my-bert --data reviews.csv --json
@@ -55,22 +57,6 @@ def trace(json_, quiet, **arguments) -> None:
         click.echo(f"Predicted saving of a training step: {100 * scores.details['saving']:.0f} %.")
     if scores.warning:
         click.echo(scores.warning)
-
-
-def print_rows(rows: list[dict], title: str) -> None:
-    """A list of equal dicts as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(
-            column, justify="right" if isinstance(rows[0][column], int | float) else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row.values()))
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=160)).print(table)
 
 
 @commands.group()
@@ -96,8 +82,8 @@ def space_list() -> None:
 )
 @click.option("--task", default="classification", show_default=True, help="Kind of task (`autopeft data tasks`).")
 @as_json
-def space_show(name, model, task, json_) -> None:
-    """A space's dimensions and its exact number of discrete configurations on a backbone.
+def space_show(name: str, model: str, task: str, json_: bool) -> None:
+    r"""A space's dimensions and its exact number of discrete configurations on a backbone.
 
     \b
     Example: autopeft space show default --model ./my-bert --json
@@ -143,61 +129,8 @@ def space_show(name, model, task, json_) -> None:
 
 
 @commands.command()
-@click.option(
-    "--model", default="minilm-l6", show_default=True, help="A folder with a config.json, a built-in or a hub name."
-)
-@click.option("--method", required=True, help="A method, or several joined by +.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting; also layers=0,2-4 and frozen_layers=3."
-)
-@click.option("--verbose", is_flag=True, help="Per module.")
-@as_json
-def count(model, method, settings, verbose, json_) -> None:
-    """Count a configuration's trainable parameters without training or building it.
-
-    \b
-    Example: autopeft count --model ./my-bert --method dcft --set kernel_size=8 --set target_modules=all-linear
-    """
-    import autopeft
-
-    given = {}
-    for pair in settings:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise AutopeftError(f"--set takes NAME=VALUE, such as rank=8, not '{pair}'.")
-        given[name.strip()] = value.strip()
-    counted = autopeft.count(model, method, given)
-    modules = counted.pop("modules")
-    if json_:
-        return click.echo(json.dumps({**counted, **({"modules": modules} if verbose else {})}, indent=1))
-    if verbose and modules:
-        print_rows([{"module": p, "trainable": n} for p, n in modules.items()], f"{method} on {model}")
-    click.echo(
-        f"{counted['trainable']:,} trainable parameters, {counted['percent']:.4f} % of {counted['total']:,}; "
-        f"the task head has {counted['head']:,} more."
-    )
-
-
-@commands.command()
-@click.option("--points", required=True, type=click.Path(), help="A CSV file, one row per result.")
-@click.option("--minimize", required=True, multiple=True, metavar="COLUMN", help="A column to minimise.")
-@click.option("--maximize", required=True, multiple=True, metavar="COLUMN", help="A column to maximise.")
-@click.option("--out", type=click.Path(), help="Also write the figure as an HTML file.")
-@as_json
-def front(points, minimize, maximize, out, json_) -> None:
-    """Draw and print the Pareto front of anybody's table of results.
-
-    \b
-    Example: autopeft front --points runs.csv --minimize trainable --maximize test_accuracy --out front.html
-    """
-    from autopeft.front.points import print_points_front
-
-    print_points_front(points, minimize, maximize, out, json_)
-
-
-@commands.command()
 @click.option("--model", help="Say which of them fit this backbone.")
-def methods(model) -> None:
+def methods(model: str | None) -> None:
     """The fine-tuning methods: what they are, their settings, their papers."""
     from autopeft.methods import REGISTRY, refusal
 
@@ -223,8 +156,8 @@ def methods(model) -> None:
 @commands.command()
 @click.option("--model", help="Say which methods each can train on this backbone.")
 @as_json
-def procedures(model, json_) -> None:
-    """The training procedures: how a method's parameters are trained, their settings, their papers.
+def procedures(model: str | None, json_: bool) -> None:
+    r"""The training procedures: how a method's parameters are trained, their settings, their papers.
 
     \b
     A search space names those to search under `procedures:`, beside plain training.

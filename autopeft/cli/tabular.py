@@ -8,8 +8,9 @@ import click
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
-from autopeft.cli.look import print_rows
-from autopeft.cli.main import as_json, commands, quiet, study_options
+from autopeft.cli.main import commands
+from autopeft.cli.options import as_json, quiet, study_options
+from autopeft.report.rows import print_rows
 
 
 @commands.command()

@@ -5,7 +5,8 @@ import json
 import click
 
 from autopeft.base.progress import Progress
-from autopeft.cli.main import as_json, commands, options_of, quiet
+from autopeft.cli.main import commands
+from autopeft.cli.options import as_json, options_of, quiet
 from autopeft.train.plan import Recipe
 
 

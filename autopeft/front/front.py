@@ -1,148 +1,148 @@
-"""StudyResult -> Front: the answer, its best and knee, and whether it beats uniform LoRA. Imports no torch."""
+"""StudyResult -> Front: the answer, its best and its knee."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log10
 
 import numpy as np
 
 from autopeft.base.pareto import knee, non_dominated
 from autopeft.configuration import Configuration
-from autopeft.front.intervals import Interval, difference, judgement, over_seeds
+from autopeft.front.intervals import Interval, over_seeds
+from autopeft.objectives import Objectives, Scored
 from autopeft.study.records import Outcome, StudyResult, TrialRecord
 
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """One point of parameters against score. seeds is 0 for a proxy run (validation), else the full-length runs (test)."""
+    """One configuration with what it comes to in every objective.
+
+    Attributes:
+        name: "trial 7", "uniform LoRA" ...
+        role: "finalist", "baseline", "ceiling" or "trial".
+        trainable: parameters without the task head.
+        percent: of the backbone's parameters.
+        values: objective -> mean and interval over seeds: of full-length runs on the test split, of a proxy run on the
+            validation split.
+        validation: mean of the quality on the validation split.
+        quality: the objective that says how good a model is.
+        seeds: how many full-length runs; 0 for a proxy run.
+        counted: the objectives and limits that are known before training, by name.
+    """
 
     name: str
-    role: str  # "finalist" | "baseline" | "ceiling" | "trial"
+    role: str
     configuration: Configuration
-    trainable: int  # without the task head
-    percent: float  # of the backbone
-    score: Interval
-    validation: float  # mean validation score
+    trainable: int
+    percent: float
+    values: Mapping[str, Interval]
+    validation: float
+    quality: Scored
     seeds: int
+    counted: Mapping[str, float]
+
+    @property
+    def score(self) -> Interval:
+        """The quality, with its interval."""
+        return self.values[self.quality.name]
+
+    def costs(self, objectives: Objectives) -> list[float]:
+        """The mean values as costs (M,), the quality's last."""
+        return objectives.costs({name: interval.mean for name, interval in self.values.items()})
 
 
 @dataclass(frozen=True)
 class Front:
-    """The non-dominated points, by parameters. `measured` says on which split and at which length."""
+    """The non-dominated points of a study, by parameters.
+
+    Attributes:
+        measured: on which split and at which length.
+        objectives: what the points are compared on.
+    """
 
     points: tuple[FrontPoint, ...]
     measured: str
+    objectives: Objectives
+
+    def best_first(self) -> list[FrontPoint]:
+        """The points by the mean of their quality."""
+        quality = self.objectives.quality
+        return sorted(self.points, key=lambda p: quality.cost(p.score.mean))
 
     def best(self, budget: int | None = None) -> FrontPoint | None:
-        """The member with the best validation score and at most `budget` parameters; None if no member is that small."""
+        """The member with the best quality on the validation split.
+
+        Args:
+            budget: the most trainable parameters it may have.
+
+        Returns:
+            The member, None if no member is that small.
+        """
         within = [p for p in self.points if budget is None or p.trainable <= budget]
-        return max(within, key=lambda p: p.validation, default=None)
+        return min(within, key=lambda p: self.objectives.quality.cost(p.validation), default=None)
 
     @property
     def knee(self) -> FrontPoint | None:
-        """Where more parameters stop paying: farthest from the line between the ends (log parameters, score)."""
+        """Where paying more stops paying off."""
         if not self.points:
             return None
-        return self.points[knee(np.array([[log10(max(1, p.trainable)), -p.score.mean] for p in self.points]))]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The best configuration against uniform LoRA and the ceiling, in one sentence and in numbers."""
-
-    sentence: str
-    best: FrontPoint | None = None
-    against: str | None = None
-    gap: Interval | None = None
-    judgement: str | None = None  # "better" | "worse" | "within noise"
+        return self.points[knee([p.costs(self.objectives) for p in self.points])]
 
 
 def point_of(outcome: Outcome, result: StudyResult) -> FrontPoint:
-    """A full-length outcome as a point: test score over seeds."""
-    validation = float(np.mean([c.validation_score[-1] for c in outcome.curves]))
+    """A full-length outcome as a point: values on the test split over seeds."""
+    objectives = result.objectives
     return FrontPoint(
         outcome.name,
         outcome.role,
         outcome.configuration,
         outcome.trainable,
         result.percent(outcome.trainable),
-        over_seeds(outcome.test_scores),
-        validation,
+        {o.name: over_seeds(outcome.over_seeds(o)) for o in objectives},
+        float(np.mean(outcome.over_seeds(objectives.quality, "validation"))),
+        objectives.quality,
         len(outcome.curves),
+        outcome.counted,
     )
 
 
 def point_of_trial(trial: TrialRecord, result: StudyResult) -> FrontPoint:
-    """A proxy run as a point: validation score of one seed."""
+    """A complete proxy run as a point: values on the validation split of one seed."""
+    values, quality = result.objectives.values(trial), result.objectives.quality
+    assert values is not None and trial.configuration is not None and trial.trainable is not None
     return FrontPoint(
         f"trial {trial.number}",
         "trial",
         trial.configuration,
         trial.trainable,
         result.percent(trial.trainable),
-        over_seeds([trial.score]),
-        trial.score,
+        {name: over_seeds([value]) for name, value in values.items()},
+        values[quality.name],
+        quality,
         0,
+        trial.counted,
     )
 
 
-def candidates(result: StudyResult) -> list[FrontPoint]:
-    """What may be on the front: finalists and baselines within the budget; without finalists, the proxy runs."""
-    points = [point_of(o, result) for o in result.outcomes if o.role != "ceiling"]
+def measured_in_full(outcome: Outcome, objectives: Objectives) -> bool:
+    """Whether an outcome has a value of every objective."""
+    return all(outcome.over_seeds(o) for o in objectives)
+
+
+def eligible(result: StudyResult) -> list[FrontPoint]:
+    """What may be on the front: finalists and baselines within the limits; without finalists, the proxy runs."""
+    outcomes = [o for o in result.outcomes if o.role != "ceiling" and measured_in_full(o, result.objectives)]
+    points = [point_of(o, result) for o in outcomes]
     if not any(p.role == "finalist" for p in points):
         points = [point_of_trial(t, result) for t in result.complete]
-    return [p for p in points if result.budget is None or p.trainable <= result.budget]
+    return [p for p in points if all(p.counted.get(name, 0) <= most for name, most in result.limits.items())]
 
 
 def front_of(result: StudyResult) -> Front:
-    """The Pareto front of trainable parameters (down) against mean score (up)."""
-    points = candidates(result)
+    """The Pareto front over the study's objectives."""
+    points, objectives = eligible(result), result.objectives
     if not points:
-        return Front((), "nothing measured yet")
-    keep = non_dominated(np.array([[p.trainable, -p.score.mean] for p in points]))
+        return Front((), "nothing measured yet", objectives)
+    keep = non_dominated([p.costs(objectives) for p in points])
     members = sorted((p for p, kept in zip(points, keep) if kept), key=lambda p: p.trainable)
     measured = "test split, full length" if members[0].seeds else "validation split, proxy runs"
-    return Front(tuple(members), measured)
-
-
-def verdict(result: StudyResult) -> Verdict:
-    """Does the best finalist beat uniform LoRA at the budget, by how much, and is that noise?
-
-    The best is chosen by validation score, so that its test score is not the luckiest of several.
-    """
-    outcomes = {o.name: o for o in result.outcomes}
-    found = [p for p in candidates(result) if p.role == "finalist"]
-    if not found:
-        return Verdict("No finalist has been trained at full length yet, so nothing can be said against uniform LoRA.")
-    best = max(found, key=lambda p: p.validation)
-    sentence = (
-        f"The best configuration by validation, {best.name} ({best.configuration}), reaches a test "
-        f"{result.task['metric']} of {best.score.mean:.4f} with {best.trainable:,} trainable parameters "
-        f"({best.percent:.3f} %)"
-    )
-    if (uniform := outcomes.get("uniform LoRA")) is None:
-        return Verdict(f"{sentence}; uniform LoRA has not been trained yet.", best)
-    gap = difference(outcomes[best.name].test_scores, uniform.test_scores)
-    word = judgement(gap)
-    says = {"better": "beats", "worse": "does not beat", "within noise": "is within noise of"}[word]
-    share = 0 <= best.score.mean <= 1
-    sentence += f": it {says} uniform LoRA with {uniform.trainable:,} ({points(gap, share)})"
-    for other in (o for o in result.outcomes if o.role == "ceiling" or o.name == "doing nothing"):
-        apart = difference(outcomes[best.name].test_scores, other.test_scores)
-        mean = over_seeds(other.test_scores).mean
-        sentence += f", and {in_points(apart.mean, share)} from {other.name} ({mean:.4f})"
-    if (chosen := front_of(result).best()).name != best.name:
-        kind = "a baseline, " if chosen.role == "baseline" else ""
-        sentence += f". The front's own best is {kind}{chosen.name} ({chosen.score.mean:.4f})"
-    return Verdict(sentence + ".", best, "uniform LoRA", gap, word)
-
-
-def points(gap: Interval, share: bool = True) -> str:
-    """A difference of scores with its interval if there is one; in points where the score is a share."""
-    low, high = (f"{100 * x:+.1f}" if share else f"{x:+.4f}" for x in (gap.low, gap.high))
-    interval = f"95 % interval {low} to {high}" if gap.half == gap.half else "one seed: no interval"
-    return f"{in_points(gap.mean, share)}, {interval}"
-
-
-def in_points(difference: float, share: bool) -> str:
-    """+0.012 -> "+1.2 points" of a share, "+0.0120" of a log-likelihood."""
-    return f"{100 * difference:+.1f} points" if share else f"{difference:+.4f}"
+    return Front(tuple(members), measured, objectives)

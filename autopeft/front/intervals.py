@@ -1,10 +1,13 @@
-"""Scores over seeds -> mean, spread, intervals and the difference of two. Imports no torch."""
+"""Scores over seeds -> mean, spread, intervals and the difference of two."""
 
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
+
+from autopeft.objectives.objective import Direction
 
 LEVEL = 0.95
 
@@ -20,10 +23,11 @@ class Interval:
 
     @property
     def half(self) -> float:
+        """Half of the interval's width, NaN where there is none."""
         return (self.high - self.low) / 2
 
 
-def over_seeds(scores) -> Interval:
+def over_seeds(scores: ArrayLike) -> Interval:
     """Student's t interval of the mean over seeds; a single seed has no spread and no interval width (NaN)."""
     scores = np.asarray(scores, dtype=float)
     if len(scores) < 2:
@@ -38,7 +42,7 @@ def sampling_error(score: float, rows: int) -> float:
     return sqrt(max(0.0, score * (1 - score)) / rows)
 
 
-def difference(one, other) -> Interval:
+def difference(one: ArrayLike, other: ArrayLike) -> Interval:
     """Mean of one minus mean of the other over seeds, with Welch's interval (unequal variances)."""
     one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
     gap = float(one.mean() - other.mean())
@@ -53,8 +57,17 @@ def difference(one, other) -> Interval:
     return Interval(gap, spread, gap - half, gap + half)
 
 
-def judgement(gap: Interval) -> str:
-    """ "better", "worse", or "within noise" when the interval holds zero or there is none."""
-    if gap.low > 0:
+def judgement(gap: Interval, direction: Direction = "maximize") -> str:
+    """Whether a difference says anything.
+
+    Args:
+        gap: a difference with its interval.
+        direction: of the objective that it is a difference of.
+
+    Returns:
+        "better" or "worse"; "within noise" when the interval holds zero or there is none.
+    """
+    low, high = (gap.low, gap.high) if direction == "maximize" else (-gap.high, -gap.low)
+    if low > 0:
         return "better"
-    return "worse" if gap.high < 0 else "within noise"
+    return "worse" if high < 0 else "within noise"

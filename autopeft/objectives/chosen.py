@@ -9,8 +9,6 @@ from autopeft.objectives.limits import Limits
 from autopeft.objectives.metric import METRIC, metric_objective
 from autopeft.objectives.objective import Counted, Evidence, Measured, Objective, Scored, get_objective
 
-DEFAULT = f"parameters,{METRIC}"
-
 
 @dataclass(frozen=True)
 class Objectives:
@@ -32,7 +30,9 @@ class Objectives:
         names = [n.strip() for n in text.split(",") if n.strip()]
         found = tuple(metric_objective(metric) if n in (METRIC, metric) else get_objective(n) for n in names)
         if len(found) < 2:
-            raise AutopeftError(f"A study weighs objectives against each other and '{text}' names {len(found)}: name two.")
+            raise AutopeftError(
+                f"A study weighs objectives against each other and '{text}' names {len(found)}: name two."
+            )
         if len({o.name for o in found}) < len(found):
             raise AutopeftError(f"The objectives '{text}' name one of them twice: name each once.")
         if not any(isinstance(o, Scored) for o in found):

@@ -3,10 +3,14 @@
 import re
 from dataclasses import dataclass
 
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
+from autopeft.costs.step import Step
 from autopeft.objectives.objective import Counted, get_objective
+from autopeft.objectives.parameters import PARAMETERS
 from autopeft.objectives.setting import Setting
+from autopeft.uniform_lora import uniform_lora
 
 SUFFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "m": 1e6, "G": 1e9, "B": 1e9, "b": 1e9, "T": 1e12, "P": 1e15}
 NUMBER = re.compile(r"\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*(x|[kKmMbBGTP]?)\s*(?:B|FLOPs)?\s*")
@@ -30,6 +34,12 @@ class Limits:
 
     limits: tuple[Limit, ...]
     setting: Setting
+
+    @classmethod
+    def of_budget(cls, shapes: BackboneShapes, budget: int | None = None) -> "Limits":
+        """A budget of trainable parameters alone (None for no limit), for a step of 32 rows of 128 tokens."""
+        found = (Limit(PARAMETERS, budget),) if budget is not None else ()
+        return cls(found, Setting(shapes, Step(32, 128), uniform_lora(shapes, budget)))
 
     def meet(self, configuration: Configuration) -> bool:
         """Whether a configuration keeps to every limit."""

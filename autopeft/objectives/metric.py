@@ -11,4 +11,4 @@ def metric_objective(metric: str) -> Scored:
     Args:
         metric: one of the task's metrics, or "package.module:function".
     """
-    return Scored(metric, metric, "maximize", reads="score")
+    return Scored(metric, metric, "maximize", reads="score", perplexity=metric == "log-likelihood")

@@ -145,9 +145,11 @@ class Scored(Objective):
 
     Attributes:
         reads: the field of `Curve` without its split: "score" or "loss".
+        perplexity: whether exp(-value) is a perplexity, which tables then show beside it.
     """
 
     reads: Literal["score", "loss"] = "score"
+    perplexity: bool = False
 
     def value(self, evidence: Evidence) -> float | None:
         """The value on the validation split where the run ended."""

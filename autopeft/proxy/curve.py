@@ -37,7 +37,12 @@ class Curve:
     def then(self, later: "Curve") -> "Curve":
         """The curve of this part of a run and of the part that was resumed from its end."""
         joined = {k: getattr(self, k) + getattr(later, k) for k in (*POINTS, "seconds")}
-        return replace(later, **joined, peak_memory_bytes=max(self.peak_memory_bytes, later.peak_memory_bytes), measured=self.measured)
+        return replace(
+            later,
+            **joined,
+            peak_memory_bytes=max(self.peak_memory_bytes, later.peak_memory_bytes),
+            measured={**later.measured, **self.measured},
+        )
 
     def at(self, step: int) -> int | None:
         """Where in the points a step stands, None if it was not reached."""

@@ -1,7 +1,7 @@
 """Trainer: jobs -> curves. Attach to the resident backbone, train a part of a run, evaluate, detach."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -13,13 +13,15 @@ from autopeft.backbone.prefix import PrefixCache
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.methods.mechanisms.statistics import Statistics
+from autopeft.objectives.train_memory import TRAIN_MEMORY
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
+from autopeft.proxy.measuring import measure
 from autopeft.proxy.packing import Packing
 from autopeft.proxy.run import Run, parameter_groups
 from autopeft.proxy.session import Place, Session
-from autopeft.proxy.timing import peak_memory, reset_peak_memory
+from autopeft.proxy.timing import cuda_devices, peak_memory, reset_peak_memory
 from autopeft.tasks.tokens import TokenisedTask
 
 Point = tuple[int, float, float, float]  # (step, train loss, validation loss, validation score)
@@ -42,6 +44,7 @@ class Trainer:
         prefix: the store of hidden states below the lowest adapted block, if there is one.
         packing: whether jobs of one family may be trained together where that is faster.
         proxy_rows: the training rows (N,) of jobs with `proxy`; None means all.
+        uniform_lora: what measured objectives are a ratio to; only needed for jobs that measure any.
     """
 
     def __init__(
@@ -53,10 +56,11 @@ class Trainer:
         prefix: PrefixCache | None = None,
         packing: bool = True,
         proxy_rows: np.ndarray | None = None,
+        uniform_lora: Configuration | None = None,
     ):
         self.backbone, self.tokenised, self.prefix = backbone, tokenised, prefix
         self.batch_size, self.head_learning_rate = batch_size, head_learning_rate
-        self.proxy_rows = proxy_rows
+        self.proxy_rows, self.uniform_lora = proxy_rows, uniform_lora
         self.statistics = Statistics(backbone, tokenised)
         self.packing = Packing(tokenised, packing)
 
@@ -73,6 +77,7 @@ class Trainer:
         if len(jobs) > 1 and not self.packing_pays(jobs):
             return [result for job in jobs for result in self.run([job])]
         started, first = time.monotonic(), jobs[0]
+        measured = measure(self, first)
         reset_peak_memory(self.backbone.model)
         with self.attached(first) as (model, place):
             session = Session(self, model, place, [self.run_of(model, job, own=len(jobs) == 1) for job in jobs])
@@ -84,8 +89,10 @@ class Trainer:
             if keep and alive:
                 keep(model)
             seconds, memory = (time.monotonic() - started) / len(jobs), peak_memory(self.backbone.model)
+            if cuda_devices(self.backbone.model) and len(jobs) == 1:
+                measured[TRAIN_MEMORY.name] = memory  # of the run itself: it takes the place of the prediction
             return [
-                job_result(run, [at_step[i] for at_step in points], tested[i], seconds, memory)
+                job_result(run, [at_step[i] for at_step in points], tested[i], seconds, memory, measured)
                 for i, run in enumerate(session.runs)
             ]
 
@@ -185,7 +192,9 @@ def train(
     return result.curve
 
 
-def job_result(run: Run, points: Sequence[Point], tested: Score, seconds: float, memory: int) -> JobResult:
+def job_result(
+    run: Run, points: Sequence[Point], tested: Score, seconds: float, memory: int, measured: Mapping[str, float]
+) -> JobResult:
     """A run and its points -> what its job gave; memory in bytes."""
     if run.failure:
         return JobResult(None, failure=run.failure)
@@ -200,5 +209,6 @@ def job_result(run: Run, points: Sequence[Point], tested: Score, seconds: float,
         memory,
         test_loss=tested[0],
         test_score=tested[1],
+        measured=measured,
     )
     return JobResult(curve, run.state() if run.job.keep_state else None)

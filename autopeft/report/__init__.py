@@ -1,26 +1,28 @@
-"""StudyResult -> terminal table, figures, one HTML file, CSV and JSON. Imports no torch."""
+"""StudyResult -> terminal table, figures, one HTML file, CSV and JSON."""
 
 import json
 from pathlib import Path
 
+import optuna
+
 from autopeft.base.files import write_whole
 from autopeft.report.page import page
-from autopeft.report.tables import FRONT_COLUMNS, TRIAL_COLUMNS, csv, front_rows, result_json, trial_rows
+from autopeft.report.tables import csv, front_columns, front_rows, result_json, trial_columns, trial_rows
 from autopeft.report.terminal import print_front
 from autopeft.study.records import StudyResult
 
 __all__ = ["print_front", "result_json", "write_report"]
 
 
-def write_report(result: StudyResult, folder: Path, study=None) -> dict[str, Path]:
+def write_report(result: StudyResult, folder: Path, study: optuna.Study | None = None) -> dict[str, Path]:
     """Write report.html, front.csv, front.json and trials.csv, each whole or not at all; return their paths.
 
     study: the Optuna study, for the importances of its parameters. Raises AutopeftError when the disk is full.
     """
     texts = {
         "report.html": page(result, study),
-        "front.csv": csv(front_rows(result), FRONT_COLUMNS),
-        "trials.csv": csv(trial_rows(result), TRIAL_COLUMNS),
+        "front.csv": csv(front_rows(result), front_columns(result.objectives)),
+        "trials.csv": csv(trial_rows(result), trial_columns(result.objectives)),
         "front.json": json.dumps(result_json(result), indent=1) + "\n",
     }
     for name, text in texts.items():

@@ -4,31 +4,21 @@ import json
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
+import optuna
+import plotly.graph_objects as go
 import plotly.offline
 
 from autopeft.front import front_of, verdict
-from autopeft.report import figures
-from autopeft.report.tables import front_rows, sampling_note
+from autopeft.objectives import get_objective
+from autopeft.report import figures, insight
+from autopeft.report.tables import front_columns, front_rows, sampling_note
 from autopeft.study.records import StudyResult
 from autopeft.tasks.task import asked
 
-COLUMNS = (
-    ("name", "name"),
-    ("method", "method"),
-    ("configuration", "configuration"),
-    ("trainable", "parameters"),
-    ("percent", "%"),
-    ("score", "score"),
-    ("sd", "sd"),
-    ("low", "low"),
-    ("high", "high"),
-    ("seeds", "seeds"),
-    ("validation", "validation"),
-)
 
-
-def page(result: StudyResult, study=None) -> str:
+def page(result: StudyResult, study: optuna.Study | None = None) -> str:
     """The whole page as text; plotly's library is embedded once, nothing is fetched when it is opened."""
     template = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
     body = "\n".join([summary(result), *sections(result, study), table(result), origin(result)])
@@ -42,13 +32,9 @@ def page(result: StudyResult, study=None) -> str:
 def summary(result: StudyResult) -> str:
     """What was asked, the verdict, the chosen configuration and the command that takes it away."""
     task, best = result.task, front_of(result).best()
-    budget = (
-        f"at most {result.budget:,} trainable parameters ({result.percent(result.budget):.3g} %)"
-        if result.budget
-        else "no budget"
-    )
+    budget = limits_text(result)
     stopped = sum(t.state == "pruned" for t in result.trials)
-    trials = f"{len(result.complete) + stopped} trials" + (f" ({stopped} stopped at a rung)" if stopped else "")
+    trials = f"{len(result.complete) + stopped} trials" + (f" ({stopped} pruned at a rung)" if stopped else "")
     text = (
         f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{asked(task)}, {task['train']:,} training, "
         f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {trials} of "
@@ -62,31 +48,50 @@ def summary(result: StudyResult) -> str:
     return text
 
 
-def sections(result: StudyResult, study) -> list[str]:
+def limits_text(result: StudyResult) -> str:
+    """The limits in words."""
+    if not result.limits:
+        return "no limit"
+    objectives = {name: get_objective(name) for name in result.limits}
+    return ", ".join(f"at most {objectives[n].words(most)} ({n})" for n, most in result.limits.items())
+
+
+def sections(result: StudyResult, study: optuna.Study | None) -> list[str]:
     """Every figure that the study has data for."""
     if not result.complete:
         return ["<p class=note>No trial has finished yet: run the search again to go on.</p>"]
     front = front_of(result)
     parts = [
         f"<h2>Pareto front <span class=note>({escape(front.measured)}; bars: 95 % over seeds)</span></h2><div class=pair><div>"
-        f"{div(figures.pareto(result), 'pareto')}</div><div><p class=note>Click a point for its whole configuration.</p>"
+        f"{fronts(result)}</div><div><p class=note>Click a point for its whole configuration.</p>"
         "<pre id=picked></pre></div></div>",
         f"<h2>Trials by method <span class=note>(validation, short runs)</span></h2>{div(figures.by_method(result), 'methods')}",
         f"<h2>Hypervolume over trials</h2>{div(figures.hypervolume_over_trials(result), 'hypervolume')}",
     ]
     if result.scores:
         warning = f"<p class=note>{escape(result.scores.warning)}</p>" if result.scores.warning else ""
-        parts.append(f"<h2>Layer importance</h2>{warning}{div(figures.layers(result), 'layers')}")
-    parts.append(f"<h2>Learning curves</h2>{div(figures.learning_curves(result), 'curves')}")
+        parts.append(f"<h2>Layer importance</h2>{warning}{div(insight.layers(result), 'layers')}")
+    parts.append(f"<h2>Learning curves</h2>{div(insight.learning_curves(result), 'curves')}")
     if study is not None and len(result.complete) >= 4:
         parts.append(
-            "<h2>Which dimension matters <span class=note>(PED-ANOVA over both objectives)</span></h2>"
-            + div(figures.parameter_importances(study), "importances")
+            "<h2>Which dimension matters <span class=note>(PED-ANOVA over all objectives)</span></h2>"
+            + div(insight.parameter_importances(study), "importances")
         )
     return parts
 
 
-def div(figure, name: str) -> str:
+def fronts(result: StudyResult) -> str:
+    """The quality against each other objective; of three and more objectives also all of them side by side."""
+    objectives = result.objectives
+    names = [f"pareto{i or ''}" for i in range(len(objectives.others))]
+    drawn = [div(figures.pareto(result, o), name) for o, name in zip(objectives.others, names)]
+    if len(objectives) > 2:
+        drawn.append(div(figures.parallel(result), "parallel"))
+    return "".join(drawn)
+
+
+def div(figure: go.Figure, name: str) -> str:
+    """A figure as a part of the page."""
     return figure.to_html(
         full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False, "responsive": True}
     )
@@ -94,17 +99,29 @@ def div(figure, name: str) -> str:
 
 def table(result: StudyResult) -> str:
     """All points, sortable by a click on a column's head."""
-    head = "".join(f"<th>{title}</th>" for _, title in COLUMNS)
-    rows = "".join(
-        f"<tr{' class=member' if row['on_front'] else ''}>" + "".join(cell(row[key]) for key, _ in COLUMNS) + "</tr>"
-        for row in front_rows(result)
+    rows = front_rows(result)
+    columns = [c for c in front_columns(result.objectives) if c not in ("on_front", "role", "head")]
+    head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)
+    body = "".join(
+        f"<tr{' class=member' if row['on_front'] else ''}>" + "".join(cell(row[c]) for c in columns) + "</tr>"
+        for row in rows
     )
-    return f"<h2>All points <span class=note>(shaded: on the front)</span></h2><div class=scroll><table class=sortable><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    return (
+        "<h2>All points <span class=note>(shaded: on the front)</span></h2><div class=scroll><table class=sortable>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
-def cell(value) -> str:
+def cell(value: Any) -> str:
+    """A table cell; numbers carry what they are sorted by."""
     if isinstance(value, int | float):
-        text = "" if value != value else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        text = (
+            ""
+            if value != value
+            else f"{value:,}"
+            if isinstance(value, int)
+            else f"{value:,.4f}".rstrip("0").rstrip(".")
+        )
         return f'<td class=n data-v="{value if value == value else -1e9}">{text}</td>'
     return f"<td>{escape(str(value))}</td>"
 

@@ -1,37 +1,49 @@
-"""StudyResult -> front.csv, front.json and trials.csv. Imports no torch.
+"""StudyResult -> front.csv, front.json and trials.csv.
 
-front.csv: name, role, on_front, method, configuration, trainable, percent, head, score, sd, low, high, seeds, validation
-trials.csv: number, state, method, configuration, trainable, score, loss, seconds, peak_memory_bytes, reason
+Every objective has a column of its own under its name; one that varies over seeds also has NAME_sd, NAME_low and
+NAME_high, and the quality NAME_validation.
 """
 
 import math
+from typing import Any
 
 import pandas as pd
 
-from autopeft.front import FrontPoint, front_of, point_of, point_of_trial, verdict
+from autopeft.front import FrontPoint, front_of, measured_in_full, point_of, point_of_trial, verdict
 from autopeft.front.intervals import sampling_error
+from autopeft.objectives import Counted, Objective, Objectives
 from autopeft.study.records import StudyResult
 from autopeft.tasks.kind import kind_of
 
-FRONT_COLUMNS = (
-    *("name", "role", "on_front", "method", "configuration", "trainable", "percent", "head"),
-    *("score", "sd", "low", "high", "seeds", "validation"),
-)
-TRIAL_COLUMNS = (
-    *("number", "state", "method", "configuration", "trainable"),
-    *("score", "loss", "steps", "seconds", "peak_memory_bytes", "reason"),
-)
+FACTS = ("name", "role", "on_front", "method", "configuration", "trainable", "percent", "head", "seeds")
+TRIAL_FACTS = ("number", "state", "method", "configuration", "trainable", "steps", "seconds", "peak_memory_bytes")
+
+
+def front_columns(objectives: Objectives) -> tuple[str, ...]:
+    """The columns of front.csv."""
+    return (*FACTS, *(column for o in objectives for column in columns_of(o)), f"{objectives.quality.name}_validation")
+
+
+def columns_of(objective: Objective) -> tuple[str, ...]:
+    """The columns of one objective: its mean, and what says how sure that is."""
+    name = objective.name
+    return (name,) if isinstance(objective, Counted) else (name, f"{name}_sd", f"{name}_low", f"{name}_high")
+
+
+def trial_columns(objectives: Objectives) -> tuple[str, ...]:
+    """The columns of trials.csv."""
+    return (*TRIAL_FACTS, *(o.name for o in objectives), "validation_loss", "reason")
 
 
 def all_points(result: StudyResult) -> list[FrontPoint]:
     """Everything trained at full length; until a finalist is among it, the proxy runs too: the front is theirs."""
-    points = [point_of(o, result) for o in result.outcomes]
+    points = [point_of(o, result) for o in result.outcomes if measured_in_full(o, result.objectives)]
     if any(p.role == "finalist" for p in points):
         return points
     return points + [point_of_trial(t, result) for t in result.complete]
 
 
-def front_rows(result: StudyResult) -> list[dict]:
+def front_rows(result: StudyResult) -> list[dict[str, Any]]:
     """One flat row per point, by parameters."""
     members = {p.name for p in front_of(result).points}
     return [
@@ -44,18 +56,23 @@ def front_rows(result: StudyResult) -> list[dict]:
             "trainable": p.trainable,
             "percent": p.percent,
             "head": result.shapes.head_parameters,
-            "score": p.score.mean,
-            "sd": p.score.sd,
-            "low": p.score.low,
-            "high": p.score.high,
             "seeds": p.seeds,
-            "validation": p.validation,
+            **values_of(p, result.objectives),
         }
         for p in sorted(all_points(result), key=lambda p: p.trainable)
     ]
 
 
-def trial_rows(result: StudyResult) -> list[dict]:
+def values_of(point: FrontPoint, objectives: Objectives) -> dict[str, float]:
+    """The columns of a point's objectives."""
+    row: dict[str, float] = {}
+    for objective in objectives:
+        interval = point.values[objective.name]
+        row |= dict(zip(columns_of(objective), (interval.mean, interval.sd, interval.low, interval.high)))
+    return row | {f"{objectives.quality.name}_validation": point.validation}
+
+
+def trial_rows(result: StudyResult) -> list[dict[str, Any]]:
     """One flat row per trial."""
     return [
         {
@@ -64,18 +81,18 @@ def trial_rows(result: StudyResult) -> list[dict]:
             "method": t.configuration.method if t.configuration else None,
             "configuration": str(t.configuration) if t.configuration else None,
             "trainable": t.trainable,
-            "score": t.score,
-            "loss": t.loss,
             "steps": t.curve.steps[-1] if t.curve else None,
             "seconds": t.curve.seconds if t.curve else None,
             "peak_memory_bytes": t.curve.peak_memory_bytes if t.curve else None,
+            **{o.name: o.value(t) for o in result.objectives},
+            "validation_loss": t.loss,
             "reason": t.reason,
         }
         for t in result.trials
     ]
 
 
-def result_json(result: StudyResult) -> dict:
+def result_json(result: StudyResult) -> dict[str, Any]:
     """The front, the chosen configuration and the verdict for scripts; NaN becomes null."""
     front, said = front_of(result), verdict(result)
     configurations = {p.name: p.configuration.to_json() for p in all_points(result)}
@@ -87,7 +104,9 @@ def result_json(result: StudyResult) -> dict:
         "folder": result.folder,
         "metric": result.task["metric"],
         "measured": front.measured,
+        "objectives": [{"name": o.name, "direction": o.direction, "unit": o.unit} for o in result.objectives],
         "budget": result.budget,
+        "limits": dict(result.limits),
         "backbone_parameters": result.shapes.backbone_parameters,
         "head_parameters": result.shapes.head_parameters,
         "configurations": result.configurations,
@@ -108,7 +127,7 @@ def result_json(result: StudyResult) -> dict:
 def sampling_note(result: StudyResult) -> str:
     """What the intervals leave out: the noise of the test rows themselves; empty for other metrics than rows' accuracy."""
     best, kind = front_of(result).best(), kind_of(result.task)
-    if result.task["metric"] != "accuracy" or not kind.row_level or best is None or not best.seeds:
+    if result.objectives.quality.name != "accuracy" or not kind.row_level or best is None or not best.seeds:
         return ""
     error = sampling_error(best.score.mean, result.task["test"])
     return (
@@ -117,10 +136,11 @@ def sampling_note(result: StudyResult) -> str:
     )
 
 
-def finite(value):
+def finite(value: Any) -> Any:
+    """A number as JSON can hold it: NaN and infinity become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def csv(rows: list[dict], columns: tuple[str, ...]) -> str:
+def csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     """The rows under a header that is there even when they are not."""
     return pd.DataFrame(rows, columns=list(columns)).to_csv(index=False)

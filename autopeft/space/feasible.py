@@ -36,10 +36,12 @@ class Feasible:
         return self._found[key]
 
     def settings(self, branch: Branch, chosen: Mapping[str, Scalar], layers: tuple[int, ...]) -> bool:
-        """Whether the settings chosen so far can be completed to a configuration that keeps to the limits."""
-        if self._limits is None:
-            return True
-        return any(self._limits.meet(branch.configuration(s, layers, RATE)) for s in branch.completions(chosen))
+        """Whether the settings chosen so far can be completed to a configuration that keeps to the limits.
+
+        Of a combination something has to be left on, limits or not.
+        """
+        completed = (branch.configuration(s, layers, RATE) for s in branch.completions(chosen))
+        return any(self._limits is None or self._limits.meet(c) for c in completed)
 
     def trained_by(self, configuration: Configuration, procedure: str) -> bool:
         """Whether a configuration that keeps to the limits still does when a procedure trains it."""

@@ -120,9 +120,7 @@ class SearchSpace:
             return made
         return replace(made, procedure=procedure, procedure_settings=tuple(sorted(how.items())))
 
-    def _procedure(
-        self, branch: Branch, made: Configuration, suggester: Suggester
-    ) -> tuple[str, dict[str, Scalar]]:
+    def _procedure(self, branch: Branch, made: Configuration, suggester: Suggester) -> tuple[str, dict[str, Scalar]]:
         allowed = tuple(p for p in self.procedures_for(branch) if self.feasible.trained_by(made, p))
         if not allowed:
             return "plain", {}
@@ -152,7 +150,9 @@ class SearchSpace:
             affordable = self.feasible.layers(branch, tuple(sorted((*chosen, layer))))
             last = not chosen and not any(self.feasible.layers(branch, (x,)) for x in order[place + 1 :])
             allowed = (True,) if affordable and last else (False, True) if affordable else (False,)
-            if suggester.suggest_categorical(f"layer.{layer}", (False, True), allowed, {False: 1 - on[layer], True: on[layer]}):
+            if suggester.suggest_categorical(
+                f"layer.{layer}", (False, True), allowed, {False: 1 - on[layer], True: on[layer]}
+            ):
                 chosen = (*chosen, layer)
         return tuple(sorted(chosen))
 

@@ -154,7 +154,9 @@ class FullLength:
         candidate, configuration = attempt.candidate, attempt.configuration
         role = "tuning" if attempt.tuning else candidate.role
         counted = self.objectives.count(configuration, self.limits)
-        self.folder.add_run(candidate.name, role, configuration, count(configuration, self.shapes), counted, result.curve)
+        self.folder.add_run(
+            candidate.name, role, configuration, count(configuration, self.shapes), counted, result.curve
+        )
         report(str(attempt), result.curve)
 
     def _to_tune(self, candidates: list[Candidate]) -> list[Attempt]:

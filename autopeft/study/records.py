@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.recipe import OBJECTIVES
 from autopeft.configuration import Configuration
 from autopeft.importance.scores import LayerScores
 from autopeft.objectives import Objective, Objectives
-from autopeft.objectives.chosen import DEFAULT
 from autopeft.proxy.curve import Curve
 
 
@@ -98,7 +98,7 @@ class StudyResult:
     @cached_property
     def objectives(self) -> Objectives:
         """What the study pursues."""
-        return Objectives.of(self.spec.get("objectives", DEFAULT), self.task["metric"])
+        return Objectives.of(self.spec.get("objectives", OBJECTIVES), self.task["metric"])
 
     @cached_property
     def complete(self) -> tuple[TrialRecord, ...]:

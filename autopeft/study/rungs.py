@@ -31,7 +31,7 @@ def shares_of(text: str) -> tuple[Fraction, ...]:
     return tuple(sorted({*shares, Fraction(1)}))
 
 
-def ladder(rungs: str, full_steps: int, validation_rows: int) -> tuple[Rung, ...]:
+def rungs_of(rungs: str, full_steps: int, validation_rows: int) -> tuple[Rung, ...]:
     """The rungs of a run: "1/4,1/2" of 64 steps -> rungs at 16, 32 and 64 steps; "none" -> the full length only.
 
     Args:

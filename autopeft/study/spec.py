@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from autopeft.backbone.verbalisers import words_of
 from autopeft.base.errors import AutopeftError
-from autopeft.base.recipe import COHORT, ETA, RUNGS
+from autopeft.base.recipe import COHORT, ETA, OBJECTIVES, RUNGS
 from autopeft.base.yaml_files import read_yaml, validated
-from autopeft.objectives.chosen import DEFAULT
 
 FREE = (
     "trials",
@@ -82,7 +81,7 @@ class StudySpec(BaseModel):
         None, description="Most trainable parameters: 0.5%, 300k, 1.5M (the head is counted apart)."
     )
     objectives: str = Field(
-        DEFAULT,
+        OBJECTIVES,
         description="What is weighed against each other: metric, loss, parameters, adapter-bytes, train-flops, "
         "train-memory, step-time, latency, or your own package.module:function; two or more, joined by commas.",
     )

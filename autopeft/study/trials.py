@@ -1,7 +1,7 @@
 """The search's trials: ask for a cohort, count it, halve it, tell; a kill leaves nothing to do twice."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,9 @@ class Trials:
         """A cohort with new trials up to its size."""
         spec, study = self.halving.spec, self.halving.study
         filled = list(cohort)
-        while time.monotonic() < deadline and len(filled) < spec.cohort and len(ended(study)) + len(filled) < spec.trials:
+        while (
+            time.monotonic() < deadline and len(filled) < spec.cohort and len(ended(study)) + len(filled) < spec.trials
+        ):
             asked = self.ask(len(ended(study)) + len(filled))
             if isinstance(asked, RunningTrial):
                 filled.append(asked)

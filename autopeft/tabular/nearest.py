@@ -7,7 +7,7 @@ from autopeft.configuration import Configuration, Scalar
 from autopeft.procedures import get_procedure
 from autopeft.space import SearchSpace
 from autopeft.space.branch import Branch
-from autopeft.space.follow import branch_of, follow
+from autopeft.space.inverse import branch_of, parameters_of
 
 
 def position(space: SearchSpace, branch: Branch, configuration: Configuration) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ class Rows:
 
     def __init__(self, space: SearchSpace, configurations: list[Configuration]) -> None:
         self.space, self.configurations = space, configurations
-        self.followed = [follow(space, c) for c in configurations]
+        self.followed = [parameters_of(space, c) for c in configurations]
         self._branches = [branch_of(space, c) for c in configurations]
         names = [b.name for b in self._branches]
         self._of = {n: np.flatnonzero(np.array(names) == n) for n in dict.fromkeys(names)}

@@ -13,9 +13,9 @@ from autopeft.base.recipe import COHORT, ETA
 from autopeft.configuration import Configuration
 from autopeft.importance.saving import saving_of
 from autopeft.importance.scores import LayerScores
-from autopeft.space import SearchSpace, build_space, load_space
-from autopeft.space.anchor import Anchor
-from autopeft.study.sampler import BudgetedSampler, TrialChooser
+from autopeft.objectives import Limits
+from autopeft.space import SearchSpace, build_space, default_configurations, load_space
+from autopeft.study.sampler import LimitedSampler, TrialSuggester
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.halving import SuccessiveHalving, chosen_front
 from autopeft.tabular.nearest import Rows
@@ -125,12 +125,7 @@ def space_of(benchmark: TabularBenchmark, importance: str, limit: int | None) ->
     if importance not in priors:
         raise AutopeftError(f"{benchmark.path} has no layer scores '{importance}': it has {', '.join(priors)}.")
     name = about["spec"]["space"]
-    return build_space(name, load_space(name), shapes, limit, priors[importance])
-
-
-def default_configurations(space: SearchSpace) -> list[Configuration]:
-    """Each method's default configuration, with which a study begins."""
-    return [space.walk(Anchor(b)) for b in space.affordable() if len(b.parts) == 1]
+    return build_space(name, load_space(name), shapes, Limits.of_budget(shapes, limit), priors[importance])
 
 
 def propose(
@@ -149,13 +144,13 @@ def propose(
     Returns:
         The row's index, and the system attributes that the sampler left on the trial.
     """
-    study.sampler = asked = BudgetedSampler(sampler, seed)
+    study.sampler = asked = LimitedSampler(sampler, seed)
     trial = study.ask()
     row = None
     while first and row is None:
         row = rows.nearest(first.pop(0), tried)
     if row is None:
-        row = rows.nearest(rows.space.walk(TrialChooser(trial, asked), exclude=rows.used_up(tried)), tried)
+        row = rows.nearest(rows.space.sample(TrialSuggester(trial, asked), exclude=rows.used_up(tried)), tried)
     assert row is not None, "methods without an untried row are excluded"
     notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
     study.tell(trial, state=TrialState.FAIL)  # the proposal itself: samplers learn from the row instead

@@ -6,7 +6,7 @@ import numpy as np
 
 from autopeft.configuration import Configuration, Scalar
 from autopeft.space import SearchSpace
-from autopeft.space.anchor import RATE
+from autopeft.space.default_configurations import RATE
 
 RATE_SPREAD = 0.25  # standard deviation of a learning rate, as a share of its range's logarithm: good and bad ones
 FEWEST = 2  # learning rates of a method that has one discrete configuration
@@ -25,7 +25,7 @@ class Spread:
         self._taken: dict[str, Counter[Scalar]] = {}
         self._generator = np.random.default_rng(seed)
 
-    def choice(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
+    def suggest_categorical(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
         """One of the allowed values that were taken least often."""
         if name == "method":
             return self._method
@@ -37,7 +37,7 @@ class Spread:
         taken[value] += 1
         return value
 
-    def log_uniform(self, name: str, low: float, high: float) -> float:
+    def suggest_float(self, name: str, low: float, high: float) -> float:
         """A number around the default learning rate, with a logarithm spread over the whole range."""
         return float(low * (high / low) ** np.clip(self._generator.normal(RATE, RATE_SPREAD), 0, 1))
 
@@ -58,7 +58,7 @@ def spread_sample(space: SearchSpace, size: int, seed: int = 0) -> list[Configur
     while sum(map(len, found.values())) < size and tries < 20 * size:
         for name, chooser in choosers.items():
             if len(found[name]) < limits[name] and sum(map(len, found.values())) < size:
-                found[name].setdefault(space.walk(chooser))
+                found[name].setdefault(space.sample(chooser))
             tries += 1
     turns = max(map(len, found.values()))
     columns = [list(c) for c in found.values()]

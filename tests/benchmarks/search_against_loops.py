@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import torch
+from autopeft.study.race import Entrant, race
 from loops import LOOPS, sample
 
 from autopeft.backbone.prefix import PrefixCache
@@ -41,8 +42,7 @@ from autopeft.proxy.precision import Precision, resident
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.study.folder import StudyFolder
-from autopeft.study.race import Entrant, race
-from autopeft.study.rungs import ladder
+from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import load_spec
 from autopeft.tasks import batches as bucketing
 from autopeft.tasks.batches import batches
@@ -104,7 +104,7 @@ def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: 
         folder = StudyFolder(Path(temporary) / "study")
         folder.create()
         setup = time.monotonic() - began
-        rungs = ladder(spec.rungs if levers.rungs else "none", spec.full_steps, len(prepared.task.validation))
+        rungs = rungs_of(spec.rungs if levers.rungs else "none", spec.full_steps, len(prepared.task.validation))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(directions=["minimize", "maximize"])
         for start in range(0, len(configurations), spec.cohort):

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from made_up_benchmarks import made_up_benchmark
 
 from autopeft.base.errors import AutopeftError
-from autopeft.cli import commands
+from autopeft.cli.main import commands
 
 
 @pytest.fixture(scope="module")

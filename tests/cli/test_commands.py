@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from autopeft.cli import commands
+from autopeft.cli.main import commands
 from autopeft.study.spec import StudySpec
 
 

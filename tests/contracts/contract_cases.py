@@ -30,7 +30,9 @@ def backbone(model_type: str):
     """A frozen tiny model with its sizes, as a search holds it; one for all tests, since each has to restore it."""
     model = tiny_model(model_type).requires_grad_(False)
     return SimpleNamespace(
-        model=model, shapes=describe(model, model_type, get_kind(TASKS.get(model_type, "classification"))), new_parameters=()
+        model=model,
+        shapes=describe(model, model_type, get_kind(TASKS.get(model_type, "classification"))),
+        new_parameters=(),
     )
 
 

@@ -20,8 +20,7 @@ from autopeft.methods.mechanisms.attach import attached, is_head, trainable_para
 from autopeft.procedures import REGISTRY
 from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
-from autopeft.space import SpaceFile, build_space
-from autopeft.space.follow import follow
+from autopeft.space import SpaceFile, build_space, parameters_of
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import tokenise
 
@@ -134,7 +133,7 @@ def test_a_space_with_it_is_walked_and_counted_exactly(name):
     found = every_configuration(space)
     assert len(found) == len(set(found)) == space.configurations
     for made in found[:: 1 + len(found) // 20]:
-        assert follow(space, made).parameters["method"] == made.method
+        assert parameters_of(space, made).parameters["method"] == made.method
     ways = {made.procedure_settings for made in found if made.procedure == name != "plain"}
     assert len(ways) == (name != "plain") * prod(map(len, REGISTRY[name].hyperparameters.values()))
 

@@ -12,9 +12,10 @@ from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.space import build_space, load_space
 from autopeft.study.folder import StudyFolder
-from autopeft.study.rungs import ladder
+from autopeft.study.optuna_study import open_study
+from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import StudySpec
-from autopeft.study.trials import open_study, records, run_trials
+from autopeft.study.stored import records, run_trials
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
@@ -46,7 +47,7 @@ def test_memory_after_500_trials_is_that_after_20(tmp_path):
         gc.collect()
         memory.append(psutil.Process().memory_info().rss)
 
-    run_trials(study, space, spec, folder, ladder(spec.rungs, 4, 30), workers.run, report)
+    run_trials(study, space, spec, folder, rungs_of(spec.rungs, 4, 30), workers.run, report)
     assert len(records(study)) == len(memory) == TRIALS
     print(f"after 20 trials {memory[19] / 1e6:.1f} MB, after {TRIALS} {memory[-1] / 1e6:.1f} MB")
     assert memory[-1] <= 1.05 * memory[19]

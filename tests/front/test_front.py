@@ -4,8 +4,11 @@ import pytest
 from made_up import OUTCOMES, STATES, TRIALS, WHOLE, curve, outcome, trial
 
 from autopeft.front import front_of, verdict
+from autopeft.objectives import Objectives
 from autopeft.study.finalists import finalists
 from autopeft.study.records import TrialRecord
+
+DEFAULT = Objectives.of("parameters,metric", "accuracy")
 
 
 def test_the_front_is_made_of_full_length_test_scores_within_the_budget():
@@ -32,7 +35,7 @@ def test_a_baseline_at_the_top_of_the_front_is_named():
 
 
 def test_nothing_over_budget_is_reported():
-    tight = replace(WHOLE, budget=2000)
+    tight = replace(WHOLE, limits={"parameters": 2000})
     assert [p.name for p in front_of(tight).points] == ["trial 1"]
     assert verdict(tight).best.name == "trial 1"
 
@@ -58,23 +61,23 @@ def test_every_state_has_a_front_and_a_verdict(state):
 
 
 def test_finalists_are_the_front_by_validation_loss():
-    assert [t.number for t in finalists(TRIALS, 6)] == [0, 1, 2]
+    assert [t.number for t in finalists(TRIALS, DEFAULT, 6)] == [0, 1, 2]
 
 
 def test_too_many_finalists_keep_the_best_and_the_smallest():
     many = tuple(trial(i, 2**i, 0.5 + 0.04 * i) for i in range(8))
-    kept = [t.number for t in finalists(many, 4)]
+    kept = [t.number for t in finalists(many, DEFAULT, 4)]
     assert len(kept) == 4 and kept[0] == 0 and kept[-1] == 7
 
 
 def test_failed_trials_are_no_finalists():
-    assert finalists((TrialRecord(0, "failed", None, None),), 3) == []
+    assert finalists((TrialRecord(0, "failed", None, None),), DEFAULT, 3) == []
 
 
 def test_a_trial_whose_loss_is_not_a_number_is_no_finalist():
     lost = replace(curve(0.6), validation_loss=(0.6, float("nan")))
-    broken = TrialRecord(9, "complete", TRIALS[3].configuration, 5000, lost)
-    assert [t.number for t in finalists((*TRIALS, broken), 2)] == [0, 2]
+    broken = TrialRecord(9, "complete", TRIALS[3].configuration, 5000, lost, counted={"parameters": 5000})
+    assert [t.number for t in finalists((*TRIALS, broken), DEFAULT, 2)] == [0, 2]
 
 
 def test_the_verdict_names_what_is_exported_when_that_is_another_finalist():

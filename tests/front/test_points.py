@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from autopeft.base.errors import AutopeftError
-from autopeft.cli import commands
-from autopeft.front.points import points_front, print_points_front
+from autopeft.cli.main import commands
+from autopeft.front.points import points_front
 
 TABLE = pd.DataFrame(
     {"parameters": [10, 1000, 100_000, 1000, None], "accuracy": [0.5, 0.7, 0.8, 0.6, 0.9], "name": list("abcde")}
@@ -54,13 +54,15 @@ def test_bad_files_are_one_sentence(tmp_path):
 
 
 def test_the_figure_never_replaces_the_table(csv):
+    arguments = ["front", "--points", csv, "--minimize", "parameters", "--maximize", "accuracy", "--out", csv]
     with pytest.raises(AutopeftError, match="is the table itself"):
-        print_points_front(csv, ("parameters",), ("accuracy",), csv, False)
+        CliRunner().invoke(commands, arguments, catch_exceptions=False)
     assert pd.read_csv(csv).shape == TABLE.shape
 
 
 def test_cells_are_escaped_in_the_figure(tmp_path):
     path, out = tmp_path / "t.csv", tmp_path / "t.html"
     pd.DataFrame({"p": [1], "a": [1.0], "note": ["<b>x</b>"]}).to_csv(path, index=False)
-    print_points_front(str(path), ("p",), ("a",), str(out), False)
+    arguments = ["front", "--points", str(path), "--minimize", "p", "--maximize", "a", "--out", str(out)]
+    CliRunner().invoke(commands, arguments, catch_exceptions=False)
     assert "&lt;b" in out.read_text(encoding="utf-8") or "\\u0026lt;b" in out.read_text(encoding="utf-8")

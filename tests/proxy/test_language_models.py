@@ -45,7 +45,9 @@ def instructions(metric: str, max_length: int = 48):
     rows = [f"Is {i} odd or even{', please' * (i % 4)}?" for i in range(24)]
     frame = pd.DataFrame({"prompt": rows, "response": ["even" if i % 2 == 0 else "odd indeed" for i in range(24)]})
     made = get_kind("instruction").read({"train": frame}, Asked("made"))
-    return tokenise(Task("made", (), metric, **made.splits, kind=get_kind("instruction")), smollm2_tokenizer(), max_length)
+    return tokenise(
+        Task("made", (), metric, **made.splits, kind=get_kind("instruction")), smollm2_tokenizer(), max_length
+    )
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2"])

@@ -12,7 +12,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.report import print_front, result_json, write_report
 from autopeft.report.figures import pareto
 from autopeft.report.page import page
-from autopeft.report.tables import FRONT_COLUMNS, TRIAL_COLUMNS
+from autopeft.report.tables import front_columns, trial_columns
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -61,7 +61,7 @@ def test_the_tables_hold_every_point(tmp_path):
 
 def test_json_has_no_nan():
     text = json.dumps(result_json(STATES["one seed"]))
-    assert "NaN" not in text and json.loads(text)["front"][0]["sd"] is None
+    assert "NaN" not in text and json.loads(text)["front"][0]["accuracy_sd"] is None
 
 
 def test_the_terminal_names_front_baselines_and_verdict():
@@ -89,13 +89,15 @@ def test_the_tables_agree_with_the_front(state, tmp_path):
     said = result_json(STATES[state])
     assert {said["best"], said["knee"]} - {None} <= {r["name"] for r in said["front"]}
     paths = write_report(STATES[state], tmp_path)
-    for name, columns in (("front.csv", FRONT_COLUMNS), ("trials.csv", TRIAL_COLUMNS)):
-        assert tuple(next(csv.reader(paths[name].open()))) == columns
+    for name, columns in (("front.csv", front_columns), ("trials.csv", trial_columns)):
+        assert tuple(next(csv.reader(paths[name].open()))) == columns(WHOLE.objectives)
 
 
-def test_the_budget_is_named_where_its_line_stands():
+def test_a_limit_is_named_where_its_line_stands():
     figure = pareto(WHOLE)
-    assert 10 ** figure.layout.annotations[0].x == pytest.approx(figure.layout.shapes[0].x0) == WHOLE.budget
+    assert (
+        10 ** figure.layout.annotations[0].x == pytest.approx(figure.layout.shapes[0].x0) == WHOLE.limits["parameters"]
+    )
 
 
 @pytest.mark.parametrize("state", STATES)

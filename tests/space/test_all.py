@@ -29,10 +29,10 @@ class Dice:
     def __init__(self, seed: int):
         self.random = random.Random(seed)
 
-    def choice(self, name, choices, allowed, weights=None):
+    def suggest_categorical(self, name, choices, allowed, weights=None):
         return self.random.choice(allowed)
 
-    def log_uniform(self, name, low, high):
+    def suggest_float(self, name, low, high):
         return (low * high) ** 0.5
 
 
@@ -40,4 +40,4 @@ class Dice:
 def test_is_walked_on_a_backbone(seed):
     space = build_space("all", load_space("all"), bert_shapes())
     for _ in range(20):
-        assert space.walk(Dice(seed)).method in METHODS
+        assert space.sample(Dice(seed)).method in METHODS

@@ -9,17 +9,18 @@ from walks import every_configuration
 from autopeft.base.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
 from autopeft.methods import count
-from autopeft.space import SpaceFile, anchors, build_space, load_space
+from autopeft.objectives import Limits
+from autopeft.space import SpaceFile, build_space, default_parameters, load_space
 
 
 class Random:
     def __init__(self, seed):
         self._random = random.Random(seed)
 
-    def choice(self, name, choices, allowed, weights=None):
+    def suggest_categorical(self, name, choices, allowed, weights=None):
         return self._random.choice(allowed)
 
-    def log_uniform(self, name, low, high):
+    def suggest_float(self, name, low, high):
         return low
 
 
@@ -104,13 +105,13 @@ def test_the_bundled_autopeft_space_on_bert_base_is_the_published_one():
 @pytest.mark.parametrize("name", ["default", "lora", "dcft", "adapters", "freeze", "autopeft", "mam", "unipelt"])
 def test_no_path_leads_over_the_budget(name):
     shapes = bert_shapes(layers=4)
-    space = build_space(name, load_space(name), shapes, budget=1500)
+    space = build_space(name, load_space(name), shapes, Limits.of_budget(shapes, 1500))
     for seed in range(60):
-        assert count(space.walk(Random(seed)), shapes) <= 1500
+        assert count(space.sample(Random(seed)), shapes) <= 1500
 
 
 def test_a_budget_that_nothing_meets_names_the_smallest():
-    space = build_space("lora", load_space("lora"), bert_shapes(), budget=10)
+    space = build_space("lora", load_space("lora"), bert_shapes(), Limits.of_budget(bert_shapes(), 10))
     with pytest.raises(AutopeftError, match="smallest is lora with 128 "):
         space.affordable()
 
@@ -119,12 +120,12 @@ def test_scores_decide_which_layer_is_asked_for_first():
     asked = []
 
     class Recorder(Random):
-        def choice(self, name, choices, allowed, weights=None):
+        def suggest_categorical(self, name, choices, allowed, weights=None):
             asked.append((name, weights))
-            return 0 if name == "frozen_layers" else super().choice(name, choices, allowed, weights)
+            return 0 if name == "frozen_layers" else super().suggest_categorical(name, choices, allowed, weights)
 
     scores = LayerScores("test", (0.1, 0.9, 0.2), cut=0)
-    build_space("lora", load_space("lora"), bert_shapes(), scores=scores).walk(Recorder(0))
+    build_space("lora", load_space("lora"), bert_shapes(), scores=scores).sample(Recorder(0))
     bits = [(n, w) for n, w in asked if n.startswith("layer.")]
     assert [n for n, _ in bits] == ["layer.1", "layer.2"]
     assert bits[0][1][True] > bits[1][1][True] > 0
@@ -158,12 +159,12 @@ def test_an_unknown_space_suggests_the_nearest():
 
 def test_anchors_are_the_defaults_on_every_layer_shrunk_to_the_budget():
     shapes = bert_shapes(layers=4)
-    free = {a["method"]: a for a in anchors(build_space("default", load_space("default"), shapes))}
+    free = {a["method"]: a for a in default_parameters(build_space("default", load_space("default"), shapes))}
     assert (
         free["lora"]["lora.rank"] == 8
         and free["lora"]["frozen_layers"] == 0
         and all(free["lora"][f"layer.{i}"] for i in (1, 2, 3))
     )
-    tight = build_space("default", load_space("default"), shapes, budget=1500)
-    assert [a["method"] for a in anchors(tight)] == [b.name for b in tight.affordable()]
-    assert {a["method"]: a for a in anchors(tight)}["lora"]["lora.rank"] == 2
+    tight = build_space("default", load_space("default"), shapes, Limits.of_budget(shapes, 1500))
+    assert [a["method"] for a in default_parameters(tight)] == [b.name for b in tight.affordable()]
+    assert {a["method"]: a for a in default_parameters(tight)}["lora"]["lora.rank"] == 2

@@ -4,16 +4,18 @@ from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
 from autopeft.methods import count
+from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
 from autopeft.study.folder import StudyFolder
-from autopeft.study.full_length import TUNING, baselines, finalist, runs_left, train_contenders
+from autopeft.study.full_length import TUNING, FullLength, baselines, finalist
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 from autopeft.uniform_lora import uniform_lora
 
 SHAPES = bert_shapes()
 SPEC = StudySpec(seeds=3)
+OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
 
 
 class Trainer:
@@ -35,17 +37,13 @@ class Trainer:
             yield number, JobResult(Curve(job.seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, *tested))
 
 
-def run(folder, contender, trainer):
+def full_length(folder, trainer=None) -> FullLength:
+    return FullLength(folder, SPEC, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), trainer)
+
+
+def run(folder, candidate, trainer):
     said = []
-    train_contenders(
-        [contender],
-        folder,
-        SPEC,
-        SHAPES,
-        trainer,
-        lambda name, _: said.append(name),
-        lambda n: said.append(f"{n} more"),
-    )
+    full_length(folder, trainer).run([candidate], lambda name, _: said.append(name), lambda n: said.append(f"{n} more"))
     return said
 
 
@@ -67,7 +65,7 @@ def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget
 def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     folder, trainer = StudyFolder(tmp_path), Trainer()
     uniform = baselines(SHAPES, 2000, False)[1]
-    assert runs_left([uniform], folder, SPEC) == len(TUNING) + 3
+    assert full_length(folder).left([uniform]) == len(TUNING) + 3
     run(folder, uniform, trainer)
     assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 300, False)] * len(TUNING) + [
         (s, 300, True) for s in (1, 2, 3)
@@ -76,20 +74,20 @@ def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     assert (
         outcome.configuration.learning_rate == sorted(uniform.rates(), key=lambda c: c.learning_rate)[1].learning_rate
     )
-    assert [c.seed for c in outcome.curves] == [1, 2, 3] and runs_left([uniform], folder, SPEC) == 0
+    assert [c.seed for c in outcome.curves] == [1, 2, 3] and full_length(folder).left([uniform]) == 0
     run(folder, uniform, trainer)
     assert len(trainer.runs) == len(TUNING) + 3
 
 
 def test_a_finalist_keeps_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):
     configuration = Configuration.of("lora", {"rank": 2, "target_modules": "query+value", "rslora": False}, (1,), 1e-2)
-    contender = finalist(TrialRecord(5, "complete", configuration, 128))
+    candidate = finalist(TrialRecord(5, "complete", configuration, 128))
     folder = StudyFolder(tmp_path)
-    said = run(folder, contender, Trainer(diverges={1}))
+    said = run(folder, candidate, Trainer(diverges={1}))
     assert any("seed 1 failed: the loss was nan" in line for line in said)
     assert [c.seed for c in folder.outcomes()[0].curves] == [2, 3]
     again = Trainer()
-    run(folder, contender, again)
+    run(folder, candidate, again)
     assert [j.seed for j in again.runs] == [1] and folder.outcomes()[0].configuration == configuration
 
 
@@ -100,7 +98,7 @@ def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
     said = run(folder, uniform, trainer)
     rates = sorted(c.learning_rate for c in uniform.rates())
     assert [j.configuration.learning_rate for j in trainer.runs if j.test] == [rates[1]] * 3 + [rates[0]] * 3
-    assert [x for x in said if "more" in x] == ["3 more", "0 more"] and runs_left([uniform], folder, SPEC) == 0
+    assert [x for x in said if "more" in x] == ["3 more", "0 more"] and full_length(folder).left([uniform]) == 0
     (outcome,) = folder.outcomes()
     assert outcome.configuration.learning_rate == rates[0] and [c.seed for c in outcome.curves] == [1, 2, 3]
 

@@ -11,18 +11,23 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import non_dominated
 from autopeft.configuration import Configuration
 from autopeft.methods import count
+from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
 from autopeft.space import SpaceFile, build_space, load_space
 from autopeft.study.folder import StudyFolder
-from autopeft.study.rungs import ladder
+from autopeft.study.halving import Halving
+from autopeft.study.optuna_study import open_study
+from autopeft.study.rungs import rungs_of
 from autopeft.study.sampler import SAMPLERS
 from autopeft.study.spec import StudySpec
-from autopeft.study.trials import ended, finished_methods, open_study, records
-from autopeft.study.trials import run_trials as run_on_folder
+from autopeft.study.stored import ended, records
+from autopeft.study.trials import Trials, finished_methods
 
 SHAPES = bert_shapes(layers=4)
 BUDGET = 1500
+LIMITS = Limits.of_budget(SHAPES, BUDGET)
+OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
 
 
 def measured(configuration: Configuration) -> Curve:
@@ -35,7 +40,8 @@ def start(tmp_path, **fields):
     folder = StudyFolder(tmp_path / "study")
     folder.create()
     spec = StudySpec(**{"trials": 12, "space": "default", "rungs": "none", "cohort": 4, **fields})
-    return open_study(folder, spec), build_space("default", load_space("default"), SHAPES, BUDGET), (spec, folder)
+    study = open_study(folder, spec, OBJECTIVES)
+    return study, build_space("default", load_space("default"), SHAPES, LIMITS), (spec, folder)
 
 
 def run_trials(study, space, spec_and_folder, measure, report):
@@ -54,7 +60,8 @@ def run_trials(study, space, spec_and_folder, measure, report):
             curve = replace(curve, steps=(job.until,), seconds=job.until - begun)
             yield number, JobResult(curve, str(job.until).encode() if job.keep_state else None)
 
-    run_on_folder(study, space, spec, folder, ladder(spec.rungs, spec.full_steps, 90), train, report)
+    halving = Halving(study, OBJECTIVES, rungs_of(spec.rungs, spec.full_steps, 90), spec, folder, train)
+    Trials(halving, space, LIMITS).run(report)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -74,7 +81,7 @@ def test_every_method_is_tried_before_any_is_tried_twice(tmp_path):
 
 
 def space_names():
-    return build_space("default", load_space("default"), SHAPES, BUDGET).affordable()
+    return build_space("default", load_space("default"), SHAPES, LIMITS).affordable()
 
 
 def test_optuna_reads_the_study(tmp_path):

@@ -12,13 +12,13 @@ from sizes import bert_shapes
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
 from autopeft.importance.scores import LayerScores
+from autopeft.objectives import Limits
 from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.report.benchmark import search_figure
-from autopeft.space import SpaceFile, build_space, load_space
-from autopeft.space.follow import follow
+from autopeft.space import SpaceFile, build_space, load_space, parameters_of
 from autopeft.study.rungs import shares_of
-from autopeft.study.sampler import BudgetedSampler
+from autopeft.study.sampler import LimitedSampler
 from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 from autopeft.tabular.comparison import compare, pair_rows, setup_rows, setups_of
 from autopeft.tabular.halving import chosen_front
@@ -38,10 +38,10 @@ def benchmark(tmp_path_factory) -> TabularBenchmark:
 @pytest.mark.parametrize("name", ["default", "autopeft", "lora"])
 @pytest.mark.parametrize("scores", [None, SCORES])
 def test_every_configuration_of_a_space_can_be_followed(name, scores):
-    sampled = build_space(name, load_space(name), bert_shapes(), 4000)
-    space = build_space(name, load_space(name), bert_shapes(), 4000, scores)
+    sampled = build_space(name, load_space(name), bert_shapes(), Limits.of_budget(bert_shapes(), 4000))
+    space = build_space(name, load_space(name), bert_shapes(), Limits.of_budget(bert_shapes(), 4000), scores)
     for configuration in spread_sample(sampled, 40):
-        followed = follow(space, configuration)
+        followed = parameters_of(space, configuration)
         assert followed.parameters.keys() == followed.distributions.keys()
         assert all(d._contains(d.to_internal_repr(followed.parameters[n])) for n, d in followed.distributions.items())
 
@@ -49,7 +49,7 @@ def test_every_configuration_of_a_space_can_be_followed(name, scores):
 def test_a_configuration_of_another_space_is_refused():
     space = build_space("lora", load_space("lora"), bert_shapes())
     with pytest.raises(AutopeftError, match="not in space 'lora'"):
-        follow(space, Configuration.of("ia3", {}, (0,), 1e-3))
+        parameters_of(space, Configuration.of("ia3", {}, (0,), 1e-3))
 
 
 def lora(rank: int, layers=(0, 1, 2), rate: float = 1e-3) -> Configuration:
@@ -183,4 +183,4 @@ def test_every_combination_is_a_setup_and_a_figure_has_a_band_each(benchmark):
 
 
 def test_the_new_samplers_are_there():
-    assert BudgetedSampler("tpe-group", 0) and BudgetedSampler("tpe-multivariate", 0)
+    assert LimitedSampler("tpe-group", 0) and LimitedSampler("tpe-multivariate", 0)

@@ -1,4 +1,4 @@
-"""The walk's inverse: every configuration that the walk makes is followed back to the parameters that make it."""
+"""The sampling's inverse: every configuration that the walk makes is followed back to the parameters that make it."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,12 @@ from sizes import bert_shapes
 
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
+from autopeft.objectives import Limits
 from autopeft.procedures import REGISTRY
-from autopeft.space import build_space, load_space
-from autopeft.space.follow import follow
+from autopeft.space import build_space, load_space, parameters_of
+
+SHAPES = bert_shapes(layers=4)
+WITHIN = Limits.of_budget(SHAPES, 3000)
 
 
 class Dice:
@@ -17,10 +20,10 @@ class Dice:
     def __init__(self, seed: int):
         self.generator = np.random.default_rng(seed)
 
-    def choice(self, name, choices, allowed, weights=None):
+    def suggest_categorical(self, name, choices, allowed, weights=None):
         return allowed[self.generator.integers(len(allowed))]
 
-    def log_uniform(self, name, low, high):
+    def suggest_float(self, name, low, high):
         return float(low * (high / low) ** self.generator.random())
 
 
@@ -30,29 +33,29 @@ class Fixed:
     def __init__(self, parameters):
         self.parameters = parameters
 
-    def choice(self, name, choices, allowed, weights=None):
+    def suggest_categorical(self, name, choices, allowed, weights=None):
         assert self.parameters[name] in allowed
         return self.parameters[name]
 
-    def log_uniform(self, name, low, high):
+    def suggest_float(self, name, low, high):
         return self.parameters[name]
 
 
 @pytest.mark.parametrize("name", ["default", "lora", "freeze", "autopeft"])
 def test_what_the_walk_makes_is_followed_back(name):
-    space = build_space(name, load_space(name), bert_shapes(layers=4), 3000)
+    space = build_space(name, load_space(name), SHAPES, WITHIN)
     for seed in range(60):
-        made = space.walk(Dice(seed))
+        made = space.sample(Dice(seed))
         if made.method == "head_only" and name == "autopeft":
             continue  # a combination with every part off: many ways, one configuration
-        assert space.walk(Fixed(follow(space, made).parameters)) == made
+        assert space.sample(Fixed(parameters_of(space, made).parameters)) == made
 
 
 @pytest.fixture
 def trained():
     """A space with every procedure there is."""
     file = load_space("default").model_copy(update={"procedures": {name: {} for name in REGISTRY}})
-    return build_space("mine", file, bert_shapes(layers=4), 3000)
+    return build_space("mine", file, SHAPES, WITHIN)
 
 
 def test_procedures_are_followed_back(trained, monkeypatch):
@@ -60,9 +63,9 @@ def test_procedures_are_followed_back(trained, monkeypatch):
         monkeypatch.setattr(type(REGISTRY[name]), "learning_rate_factor", 0.3**number)
     seen = set()
     for seed in range(150):
-        made = trained.walk(Dice(seed))
-        found = follow(trained, made)
-        assert trained.walk(Fixed(found.parameters)) == made and found.distributions.keys() == found.parameters.keys()
+        made = trained.sample(Dice(seed))
+        found = parameters_of(trained, made)
+        assert trained.sample(Fixed(found.parameters)) == made and found.distributions.keys() == found.parameters.keys()
         seen.add(made.procedure)
         assert Configuration.from_json(made.to_json()) == made
     assert seen == set(REGISTRY)
@@ -72,17 +75,19 @@ def test_a_procedure_or_a_method_it_refuses_that_a_space_does_not_hold_is_one_se
     settings = {"rank": 2, "target_modules": "ffn", "rslora": False}
     lora = Configuration.of("lora", settings, (1,), 1e-3, "lisa", {"gamma": 3, "interval": 5})
     with pytest.raises(AutopeftError, match="not in this space: lisa.gamma"):
-        follow(trained, lora)
+        parameters_of(trained, lora)
     with pytest.raises(AutopeftError, match="is not in space 'lora'"):
-        follow(build_space("lora", load_space("lora"), bert_shapes(layers=4)), lora)
+        parameters_of(build_space("lora", load_space("lora"), bert_shapes(layers=4)), lora)
     refused = Configuration.of("prefix_tuning", {"prefix_length": 2}, (1,), 1e-2, "pace", REGISTRY["pace"].defaults)
     with pytest.raises(AutopeftError, match="not in this space: procedure"):
-        follow(trained, refused)
+        parameters_of(trained, refused)
 
 
 def test_what_the_space_does_not_hold_is_one_sentence():
-    space = build_space("lora", load_space("lora"), bert_shapes(layers=4), 3000)
+    space = build_space("lora", load_space("lora"), SHAPES, WITHIN)
     with pytest.raises(AutopeftError, match="is not in space 'lora'"):
-        follow(space, Configuration.of("bitfit", {}, (1,), 1e-3))
+        parameters_of(space, Configuration.of("bitfit", {}, (1,), 1e-3))
     with pytest.raises(AutopeftError, match="not in this space: lora.rank"):
-        follow(space, Configuration.of("lora", {"rank": 3, "target_modules": "ffn", "rslora": False}, (1,), 1e-3))
+        parameters_of(
+            space, Configuration.of("lora", {"rank": 3, "target_modules": "ffn", "rslora": False}, (1,), 1e-3)
+        )

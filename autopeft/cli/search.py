@@ -1,0 +1,76 @@
+"""The commands that search and show what was found: search, report."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autopeft.base.progress import Progress
+from autopeft.cli.main import EXIT_INTERRUPTED, commands
+from autopeft.cli.options import as_json, quiet, study_options
+from autopeft.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from autopeft.result import Result
+
+
+@commands.command()
+@click.option(
+    "--study",
+    help="A study in studies/ or a YAML file; options override it (default: quickstart, unless --model or --data is "
+    "given).",
+)
+@click.option("--out", type=click.Path(), help="Study folder (default: runs/NAME); the same command again resumes it.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen; load no weights, train nothing.")
+@as_json
+@quiet
+@study_options
+def search(study: str | None, out: str | None, dry_run: bool, json_: bool, quiet: bool, **overrides: Any) -> None:
+    r"""Search for the Pareto front of trainable parameters against accuracy, or of other objectives.
+
+    \b
+    Examples:
+      autopeft search --budget 0.5%
+      autopeft search --model bert-base-uncased --data reviews.csv --label stars --budget 300k --trials 60
+      autopeft search --objectives train-memory,accuracy --limit train-flops=0.6x
+      autopeft search --space dcft --importance none --out runs/dcft
+      autopeft search --model smollm2-135m --task choice --data openbookqa --max-length 64
+    """
+    import autopeft
+
+    spec = StudySpec.read(study, **overrides)
+    if dry_run:
+        from autopeft.report.plan import plan_lines
+
+        planned = autopeft.plan(spec, out)
+        return click.echo(json.dumps(planned.to_json(), indent=1) if json_ else "\n".join(plan_lines(planned)))
+    result = autopeft.search(spec, out, Progress(quiet=quiet))
+    print_result(result, json_)
+    if result.interrupted:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+@commands.command()
+@click.argument("study")
+@as_json
+def report(study: str, json_: bool) -> None:
+    """Print a study's front and write its HTML report, tables and JSON again."""
+    from autopeft.result import Result
+
+    result = Result.open(study)
+    result.write_report()
+    print_result(result, json_)
+
+
+def print_result(result: "Result", json_: bool) -> None:
+    """Print a study's front, and what to do with it next."""
+    from autopeft.report import print_front, result_json
+
+    if json_:
+        return click.echo(json.dumps(result_json(result.data), indent=1))
+    print_front(result.data)
+    folder = result.data.folder
+    click.echo(
+        f"Report: {folder}/report.html\nNext: autopeft export {folder} --to peft    or    autopeft train {folder}"
+    )

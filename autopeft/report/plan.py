@@ -1,0 +1,32 @@
+"""SearchPlan -> what a dry run says."""
+
+from autopeft.objectives import get_objective
+from autopeft.study.planned import SearchPlan
+from autopeft.tasks.task import asked
+
+
+def plan_lines(plan: SearchPlan) -> list[str]:
+    """The lines of a dry run."""
+    task = plan.task
+    head = f"; the head's {plan.head_parameters:,} are counted apart" if plan.head_parameters else ""
+    steps = ", ".join(str(r.steps) for r in plan.rungs)
+    return [
+        f"Data: {task['name']}, {asked(task)}, {task['train']:,} / {task['validation']:,} / {task['test']:,} rows.",
+        f"Backbone: {plan.backbone_parameters:,} parameters{head}.",
+        f"Objectives: {', '.join(plan.objectives)}.",
+        *(f"Limit: at most {get_objective(n).words(most)} ({n})." for n, most in plan.limits.items()),
+        *([] if plan.limits else ["Limit: none."]),
+        f"Space: {plan.configurations:,} configurations of {', '.join(plan.methods)}.",
+        *(f"Left out: {method} ({why})." for method, why in plan.refused.items()),
+        *(f"Left out: {method} (its smallest configuration is over a limit)." for method in plan.over_limit),
+        f"Would run {plan.trials} trials, compared at steps {steps}, then up to {plan.finalists} finalists and these "
+        f"baselines for {plan.full_steps} steps with {plan.seeds} seeds each:",
+        *(f"  {b.name}: {b.configuration}, {counted(b.counted, b.trainable)}" for b in plan.baselines),
+        f"Into {plan.folder}. Nothing was trained.",
+    ]
+
+
+def counted(values: dict[str, float], trainable: int) -> str:
+    """What is known of a baseline before it is trained."""
+    known = ", ".join(get_objective(n).words(v) for n, v in values.items())
+    return known or f"{trainable:,} parameters"
