@@ -1,6 +1,6 @@
 """Fine-tuning methods, one file each: what is trained, how many parameters that is, and its peft config.
 
-The files of this folder register themselves; nothing here lists them. Importing this package imports no torch.
+The files of this folder register themselves; nothing here lists them.
 """
 
 import importlib

@@ -1,6 +1,13 @@
-"""DEFT: a subspace of a linear's outputs is taken out of the weight and trained anew. Imports no torch."""
+"""DEFT: a subspace of a linear's outputs is taken out of the weight and trained anew."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 
 
 class Deft(Method):
@@ -15,13 +22,15 @@ class Deft(Method):
     zero_start = False  # what is taken out is put back, up to rounding
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: min(settings["rank"], x.out_features) * (x.in_features + x.out_features)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "DEFT",
             "r": settings["rank"],

@@ -1,7 +1,14 @@
-"""DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size. No torch."""
+"""DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Delora(LinearsOnly):
@@ -19,13 +26,15 @@ class Delora(LinearsOnly):
     mergeable = True
     packable = False  # it adds in place, which vmap refuses
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: settings["rank"] * (x.in_features + x.out_features) + 1
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "DELORA",
             "r": settings["rank"],

@@ -1,8 +1,15 @@
-"""LoHa: a linear's update is the elementwise product of two low-rank matrices. Imports no torch."""
+"""LoHa: a linear's update is the elementwise product of two low-rank matrices."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Loha(LinearsOnly):
@@ -17,13 +24,15 @@ class Loha(LinearsOnly):
     mergeable = True
     packable = False  # its product is an autograd function that vmap cannot take
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: 2 * settings["rank"] * (x.in_features + x.out_features)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "LOHA",
             "r": settings["rank"],

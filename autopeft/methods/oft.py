@@ -1,8 +1,15 @@
-"""OFT: the inputs of a linear are rotated, block by block, before it. Imports no torch."""
+"""OFT: the inputs of a linear are rotated, block by block, before it."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Oft(LinearsOnly):
@@ -21,11 +28,13 @@ class Oft(LinearsOnly):
     mergeable = True
     packable = False  # writes into a matrix in place, which vmap cannot
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         size, chosen = blocks(settings, layers, shapes)
         return {x.path: x.in_features * (size - 1) // 2 for x in chosen}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         size, chosen = blocks(settings, layers, shapes)
         return {
             "peft_type": "OFT",
@@ -36,7 +45,7 @@ class Oft(LinearsOnly):
         }
 
 
-def blocks(settings, layers, shapes) -> tuple:
+def blocks(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:
     """The block size that all chosen linears can have, and these linears."""
     chosen = shapes.select(settings["target_modules"], layers)
     return admissible(settings["block_size"], {x.in_features for x in chosen}), chosen

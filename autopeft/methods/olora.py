@@ -1,4 +1,4 @@
-"""OLoRA: LoRA trains the first columns and rows of a weight's QR decomposition. Imports no torch."""
+"""OLoRA: LoRA trains the first columns and rows of a weight's QR decomposition."""
 
 from autopeft.methods.mechanisms.decomposed import Decomposed
 from autopeft.methods.mechanisms.linears_only import LinearsOnly

@@ -1,4 +1,4 @@
-"""PiSSA: LoRA trains the largest singular directions of a weight, the rest stays frozen. Imports no torch."""
+"""PiSSA: LoRA trains the largest singular directions of a weight, the rest stays frozen."""
 
 from autopeft.methods.mechanisms.decomposed import Decomposed
 

@@ -1,6 +1,6 @@
 """Training procedures, one file each: how a method's parameters are trained.
 
-The files of this folder register themselves; nothing here lists them. Importing this package imports no torch.
+The files of this folder register themselves; nothing here lists them.
 """
 
 import importlib

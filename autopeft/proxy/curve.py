@@ -1,6 +1,7 @@
 """Curve: what one training run measured."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 
@@ -37,4 +38,5 @@ class Curve:
 
     @classmethod
     def from_json(cls, data: dict) -> "Curve":
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**fields)

@@ -1,12 +1,28 @@
-"""The small interface every fine-tuning method implements, and the registry. Imports no torch."""
+"""The small interface every fine-tuning method implements, and the registry."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftConfig, PeftModel
+    from torch import nn
+
+    from autopeft.methods.mechanisms.statistics import Statistics
+
 
 REGISTRY: dict[str, "Method"] = {}
+
+# A configuration's settings by name. Each is a str, int, float or bool (a Scalar), of the type that the method's
+# `hyperparameters` offer under that name, which no checker knows.
+Settings = Mapping[str, Any]
 
 TARGETS = ("query+value", "attention", "ffn", "all-linear")  # the choices most methods offer
 
@@ -37,7 +53,7 @@ class Method:
     quantised_base: ClassVar[bool] = False  # needs of a linear nothing but its output, so its weight may be rounded
     packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or a callback of its own
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.name:
             REGISTRY[cls.name] = cls()
@@ -50,11 +66,11 @@ class Method:
         """Why this method cannot be combined with the method of that name (one clause), or None if it can."""
         return None
 
-    def count(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """Trainable parameters per module path, without the task head, from the sizes alone."""
         raise NotImplementedError
 
-    def peft_fields(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
         """The fields of the peft config that trains this: {"peft_type": "LORA", "r": 8, "target_modules": [...], ...}.
 
         Full module paths in target_modules, JSON types only; task_type and modules_to_save (the head) are added by
@@ -62,21 +78,30 @@ class Method:
         """
         raise NotImplementedError
 
-    def part_fields(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
+    def part_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
         """The same, when the method is one part of a combination."""
         return self.peft_fields(settings, layers, shapes)
 
-    def before_attach(self, model, config, settings: Mapping, layers: tuple[int, ...], statistics) -> None:
+    def before_attach(
+        self,
+        model: nn.Module,
+        config: PeftConfig,
+        settings: Settings,
+        layers: tuple[int, ...],
+        statistics: Statistics | None,
+    ) -> None:
         """Prepare the resident model for its peft config (CorDA's covariances); undone by detach."""
 
-    def after_attach(self, model, settings: Mapping, layers: tuple[int, ...], statistics, seed: int) -> None:
+    def after_attach(
+        self, model: PeftModel, settings: Settings, layers: tuple[int, ...], statistics: Statistics | None, seed: int
+    ) -> None:
         """Give the built adapters what no constructor can know (which weights of a matrix are trained)."""
 
-    def callback(self, session, settings: Mapping):
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         """What happens around the steps of a run (a `Callback`), or None."""
         return None
 
-    def extra_loss(self, model, settings: Mapping):
+    def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
         """A regulariser added to the task loss at every step (a scalar tensor), or None."""
         return None
 
