@@ -31,6 +31,7 @@ class AdaLora(Method):
 
     name = "adalora"
     title = "AdaLoRA"
+    family = "low rank"
     paper = "Zhang et al. 2023, arXiv 2303.10512"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS, "orthogonality": (0.1, 0.5)}
     defaults = {"rank": 8, "target_modules": "query+value", "orthogonality": 0.1}

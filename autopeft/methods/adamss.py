@@ -22,6 +22,7 @@ class Adamss(LinearsOnly):
 
     name = "adamss"
     title = "AdaMSS"
+    family = "low rank"
     paper = "Zheng et al. 2025, NeurIPS"
     hyperparameters = {"rank": (25, 50, 100), "num_subspaces": (2, 5, 10), "target_modules": TARGETS}
     defaults = {"rank": 50, "num_subspaces": 5, "target_modules": "query+value"}

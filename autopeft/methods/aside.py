@@ -16,6 +16,7 @@ class Aside(Method):
 
     name = "aside"
     title = "inside-and-aside bottlenecks"
+    family = "adapter"
     paper = "Ma et al. 2022, arXiv 2208.09847"
     hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64), "inside": (False, True)}
     defaults = {"bottleneck": 8, "inside": True}

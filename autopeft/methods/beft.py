@@ -16,6 +16,7 @@ class Beft(LinearsOnly):
 
     name = "beft"
     title = "BEFT"
+    family = "very few numbers"
     paper = "Huang et al. 2025, arXiv 2509.15974"
     hyperparameters = {"target_modules": ("query", "key", "value", "query+value", "ffn_in", "all-linear")}
     defaults = {"target_modules": "value"}

@@ -13,6 +13,7 @@ from autopeft.methods.mechanisms.method import Method, Settings
 class BitFit(Method):
     name = "bitfit"
     title = "BitFit"
+    family = "very few numbers"
     paper = "Ben Zaken et al. 2021, arXiv 2106.10199"
     learning_rate = (1e-4, 2e-2)
     mergeable = True

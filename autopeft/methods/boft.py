@@ -19,6 +19,7 @@ class Boft(Method):
 
     name = "boft"
     title = "BOFT"
+    family = "orthogonal"
     paper = "Liu et al. 2023, arXiv 2311.06243"
     hyperparameters = {"block_size": (2, 4, 8, 16), "factors": (2, 3, 4), "target_modules": TARGETS}
     defaults = {"block_size": 8, "factors": 2, "target_modules": "query+value"}

@@ -17,6 +17,7 @@ class C3a(LinearsOnly):
 
     name = "c3a"
     title = "C3A"
+    family = "very few numbers"
     paper = "Chen et al. 2024, arXiv 2407.19342"
     hyperparameters = {"block_size": (16, 32, 64, 128, 256), "target_modules": TARGETS}
     defaults = {"block_size": 128, "target_modules": "query+value"}

@@ -13,6 +13,7 @@ from autopeft.methods.mechanisms.method import Method, Settings
 class ConformerAdapter(Method):
     name = "conformer_adapter"
     title = "Conformer adapter"
+    family = "adapter"
     paper = "Cappellazzo et al. 2023, arXiv 2312.03694"
     hyperparameters = {"bottleneck": (2, 4, 8, 16, 32, 64), "kernel_size": (3, 7, 15)}
     defaults = {"bottleneck": 8, "kernel_size": 7}

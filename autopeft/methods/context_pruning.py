@@ -31,6 +31,7 @@ class ContextPruning(Method):
 
     name = "context_pruning"
     title = "dynamic context pruning"
+    family = "prompt"
     paper = "Anagnostidis et al. 2023, arXiv 2305.15805"
     hyperparameters = {"interaction_size": (8, 16, 32, 64), "sparsity": (0.1, 0.3, 1.0)}
     defaults = {"interaction_size": 16, "sparsity": 0.3}

@@ -27,6 +27,7 @@ class Corda(Method):
 
     name = "corda"
     title = "CorDA"
+    family = "low rank"
     paper = "Yang et al. 2024, arXiv 2406.05223"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32, 64), "target_modules": TARGETS, "mode": ("ipm", "kpm")}
     defaults = {"rank": 8, "target_modules": "query+value", "mode": "ipm"}

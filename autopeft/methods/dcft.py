@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Dcft(Method):
     name = "dcft"
     title = "DCFT"
+    family = "very few numbers"
     paper = "Zhang et al. 2025, arXiv 2503.01419"
     hyperparameters = {
         "kernel_size": (2, 4, 6, 8, 12, 16),

@@ -15,6 +15,7 @@ class Deft(Method):
 
     name = "deft"
     title = "DEFT"
+    family = "low rank"
     paper = "2025, arXiv 2509.22793 (NeurIPS 2025)"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS, "decomposition": ("relu", "qr")}
     defaults = {"rank": 8, "target_modules": "query+value", "decomposition": "relu"}

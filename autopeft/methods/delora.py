@@ -19,6 +19,7 @@ class Delora(LinearsOnly):
 
     name = "delora"
     title = "DeLoRA"
+    family = "low rank"
     paper = "Bini et al. 2025, arXiv 2503.18225"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS, "delora_lambda": (0.5, 2.0, 8.0)}
     defaults = {"rank": 8, "target_modules": "query+value", "delora_lambda": 2.0}

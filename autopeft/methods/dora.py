@@ -14,6 +14,7 @@ from autopeft.methods.mechanisms.method import Settings
 class Dora(Lora):
     name = "dora"
     title = "DoRA"
+    family = "low rank"
     paper = "Liu et al. 2024, arXiv 2402.09353"
     learning_rate = (5e-5, 1e-2)  # the authors advise to start a little below LoRA's
 

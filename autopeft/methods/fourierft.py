@@ -17,6 +17,7 @@ class FourierFt(Method):
 
     name = "fourierft"
     title = "FourierFT"
+    family = "very few numbers"
     paper = "Gao et al. 2024, arXiv 2405.03003"
     hyperparameters = {"n_frequency": (50, 100, 200, 500, 1000, 2000, 5000), "target_modules": TARGETS}
     defaults = {"n_frequency": 1000, "target_modules": "query+value"}

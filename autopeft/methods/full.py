@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Full(Method):
     name = "full"
     title = "full fine-tuning"
+    family = "full"
     paper = "Devlin et al. 2018, arXiv 1810.04805"
     learning_rate = (1e-5, 5e-4)
     layers = "suffix"

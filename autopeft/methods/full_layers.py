@@ -15,6 +15,7 @@ class FullLayers(Method):
 
     name = "full_layers"
     title = "full fine-tuning of single layers"
+    family = "full"
     paper = "Lee et al. 2022, arXiv 2210.11466"  # surgical fine-tuning
     learning_rate = (1e-5, 5e-4)
     mergeable = True

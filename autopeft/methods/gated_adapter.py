@@ -16,6 +16,7 @@ class GatedAdapter(SerialAdapter):
 
     name = "gated_adapter"
     title = "gated serial adapter (UniPELT)"
+    family = "adapter"
     paper = "Mao et al. 2021, arXiv 2110.07577"
 
     @override

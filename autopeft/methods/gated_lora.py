@@ -16,6 +16,7 @@ class GatedLora(Lora):
 
     name = "gated_lora"
     title = "gated LoRA (UniPELT)"
+    family = "low rank"
     paper = "Mao et al. 2021, arXiv 2110.07577"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}

@@ -17,6 +17,7 @@ class GatedPrefix(PrefixTuning):
 
     name = "gated_prefix"
     title = "gated prefix (UniPELT)"
+    family = "prompt"
     paper = "Mao et al. 2021, arXiv 2110.07577"
 
     @override

@@ -19,6 +19,7 @@ class Glora(LinearsOnly):
 
     name = "glora"
     title = "GLoRA"
+    family = "low rank"
     paper = "Chavan et al. 2023, arXiv 2306.07967"
     hyperparameters = {"rank": (1, 2, 4, 8, 16), "target_modules": TARGETS}
     defaults = {"rank": 4, "target_modules": "query+value"}

@@ -18,6 +18,7 @@ class Gralora(LowRank):
 
     name = "gralora"
     title = "GraLoRA"
+    family = "low rank"
     paper = "Jung et al. 2025, arXiv 2505.20355"
     hyperparameters = {"rank": (4, 8, 16, 32, 64), "gralora_k": (2, 4), "target_modules": TARGETS}
     defaults = {"rank": 8, "gralora_k": 2, "target_modules": "query+value"}

@@ -13,6 +13,7 @@ from autopeft.methods.mechanisms.method import Method, Settings
 class HeadOnly(Method):
     name = "head_only"
     title = "head only (linear probe)"
+    family = "full"
     paper = "Alain & Bengio 2016, arXiv 1610.01644"
     learning_rate = (1e-4, 5e-2)
     quantised_base = True

@@ -16,6 +16,7 @@ class Hira(LowRank):
 
     name = "hira"
     title = "HiRA"
+    family = "low rank"
     paper = "Huang et al. 2025, openreview TwJrTz9cRS (ICLR 2025)"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32, 64), "target_modules": TARGETS}
     defaults = {"rank": 16, "target_modules": "query+value"}

@@ -20,6 +20,7 @@ class Hra(LinearsOnly):
 
     name = "hra"
     title = "HRA"
+    family = "orthogonal"
     paper = "Yuan et al. 2024, arXiv 2405.17484"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}

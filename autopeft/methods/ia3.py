@@ -18,6 +18,7 @@ class Ia3(Method):
 
     name = "ia3"
     title = "(IA)^3"
+    family = "very few numbers"
     paper = "Liu et al. 2022, arXiv 2205.05638"
     hyperparameters = {"target_modules": ("ffn_out", "key+value", "key+value+ffn_out")}
     defaults = {"target_modules": "key+value+ffn_out"}

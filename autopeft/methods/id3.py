@@ -28,6 +28,7 @@ class Id3(Sparse):
 
     name = "id3"
     title = "ID3"
+    family = "sparse"
     paper = "Agarwal et al. 2024, arXiv 2408.14470"
     hyperparameters = {**Sparse.hyperparameters, "exponent": (0.0, 0.5, 1.0)}
     defaults = {**Sparse.defaults, "exponent": 0.0}

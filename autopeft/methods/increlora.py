@@ -32,6 +32,7 @@ ADAPTER = "default"
 class IncreLora(Method):
     name = "increlora"
     title = "IncreLoRA"
+    family = "low rank"
     paper = "Zhang et al. 2023, arXiv 2308.12043"
     hyperparameters = {
         "rank": (2, 4, 8),

@@ -26,6 +26,7 @@ class Kasa(LinearsOnly, Decomposed):
 
     name = "kasa"
     title = "KaSA"
+    family = "low rank"
     paper = "Wang et al. 2024, arXiv 2412.06071"
     hyperparameters = {**Decomposed.hyperparameters, "beta": (1e-4, 1e-2), "gamma": (1e-4, 1e-2)}
     defaults = {**Decomposed.defaults, "beta": 1e-4, "gamma": 1e-4}

@@ -30,6 +30,7 @@ class Lift(Sparse):
 
     name = "lift"
     title = "LIFT"
+    family = "sparse"
     paper = "Liu et al. 2025, arXiv 2506.00772"
     hyperparameters = {**Sparse.hyperparameters, "filter_rank": (8, 32, 128), "refresh": (0, 20, 100)}
     defaults = {**Sparse.defaults, "filter_rank": 32, "refresh": 0}

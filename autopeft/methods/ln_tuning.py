@@ -13,6 +13,7 @@ from autopeft.methods.mechanisms.method import Method, Settings
 class LnTuning(Method):
     name = "ln_tuning"
     title = "LN tuning"
+    family = "very few numbers"
     paper = "Zhao et al. 2023, arXiv 2312.11420"
     learning_rate = (3e-4, 3e-2)
     mergeable = True

@@ -13,6 +13,7 @@ from autopeft.methods.mechanisms.method import Method, Settings
 class Locft(Method):
     name = "locft"
     title = "LocFT-BF"
+    family = "full"
     paper = "Yang et al. 2025, arXiv 2509.22072"
     hyperparameters = {"target_modules": ("ffn_out", "ffn_in", "attention_output", "value")}
     defaults = {"target_modules": "ffn_out"}

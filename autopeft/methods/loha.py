@@ -17,6 +17,7 @@ class Loha(LinearsOnly):
 
     name = "loha"
     title = "LoHa"
+    family = "low rank"
     paper = "Hyeon-Woo et al. 2021, arXiv 2108.06098; Yeh et al. 2023, arXiv 2309.14859"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}

@@ -18,6 +18,7 @@ class Lokr(LinearsOnly):
 
     name = "lokr"
     title = "LoKr"
+    family = "low rank"
     paper = "Edalati et al. 2022, arXiv 2212.10650; Yeh et al. 2023, arXiv 2309.14859"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "decompose_factor": (4, 8, 16), "target_modules": TARGETS}
     defaults = {"rank": 8, "decompose_factor": 8, "target_modules": "query+value"}

@@ -18,6 +18,7 @@ ALPHA = 16
 class Lora(LowRank):
     name = "lora"
     title = "LoRA"
+    family = "low rank"
     paper = "Hu et al. 2021, arXiv 2106.09685; rsLoRA: Kalajdzievski 2023, arXiv 2312.03732"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32, 64), "target_modules": TARGETS, "rslora": (False, True)}
     defaults = {"rank": 8, "target_modules": "query+value", "rslora": False}

@@ -27,6 +27,7 @@ class LoraRanks(Method):
 
     name = "lora_ranks"
     title = "LoRA with shaped ranks"
+    family = "low rank"
     paper = "Gao et al. 2024, arXiv 2402.08562 (shapes over the layers); LoRA: Hu et al. 2021, arXiv 2106.09685"
     hyperparameters = {"attention_rank": (2, 4, 8, 16), "ffn_rank": (2, 4, 8, 16), "profile": tuple(PROFILES)}
     defaults = {"attention_rank": 8, "ffn_rank": 8, "profile": "rising"}

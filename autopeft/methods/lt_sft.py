@@ -23,6 +23,7 @@ class LtSft(Sparse):
 
     name = "lt_sft"
     title = "LT-SFT"
+    family = "sparse"
     paper = "Ansell et al. 2021, arXiv 2110.07560"
     needs_statistics = True
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class MagnitudeMask(Sparse):
     name = "magnitude_mask"
     title = "magnitude mask (PaFI)"
+    family = "sparse"
     paper = "Liao et al. 2023, arXiv 2305.16742"
     hyperparameters = {**Sparse.hyperparameters, "trained": ("smallest", "largest")}
     defaults = {**Sparse.defaults, "trained": "smallest"}

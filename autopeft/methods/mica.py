@@ -14,6 +14,7 @@ class Mica(Decomposed):
 
     name = "mica"
     title = "MiCA"
+    family = "low rank"
     paper = "2026, arXiv 2604.01694"
     learning_rate = (1e-4, 2e-2)
     init = "mica"

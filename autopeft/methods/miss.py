@@ -16,6 +16,7 @@ class Miss(LinearsOnly):
 
     name = "miss"
     title = "MiSS"
+    family = "low rank"
     paper = "Kang and Yin 2024, arXiv 2409.15371"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 16, "target_modules": "query+value"}

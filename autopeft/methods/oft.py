@@ -20,6 +20,7 @@ class Oft(LinearsOnly):
 
     name = "oft"
     title = "OFT"
+    family = "orthogonal"
     paper = "Qiu et al. 2023, arXiv 2306.07280; OFTv2: Qiu et al. 2025, arXiv 2506.19847"
     hyperparameters = {"block_size": (4, 8, 16, 32, 64), "target_modules": TARGETS}
     defaults = {"block_size": 32, "target_modules": "query+value"}

@@ -9,6 +9,7 @@ class Olora(LinearsOnly, Decomposed):
 
     name = "olora"
     title = "OLoRA"
+    family = "low rank"
     paper = "Buyukakyuz 2024, arXiv 2406.01775"
     learning_rate = (2e-5, 5e-3)
     zero_start = False

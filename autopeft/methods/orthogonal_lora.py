@@ -16,6 +16,7 @@ class OrthogonalLora(Lora):
 
     name = "orthogonal_lora"
     title = "LoRA, orthogonal start"
+    family = "low rank"
     paper = "Datta 2024, datta0.github.io/posts/rethink-lora-init"
     hyperparameters = {**Lora.hyperparameters, "rank": (2, 4, 8, 16, 32, 64)}  # even: half the rows for each factor
     learning_rate = (1e-4, 2e-2)

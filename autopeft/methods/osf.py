@@ -17,6 +17,7 @@ class Osf(LinearsOnly):
 
     name = "osf"
     title = "OSF"
+    family = "low rank"
     paper = "Nayak et al. 2025, arXiv 2504.07097"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}

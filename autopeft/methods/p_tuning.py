@@ -17,6 +17,7 @@ class PTuning(PromptTuning):
 
     name = "p_tuning"
     title = "P-tuning"
+    family = "prompt"
     paper = "Liu et al. 2021, arXiv 2103.10385"
     hyperparameters = {"prompt_length": (1, 2, 4, 8, 16, 32, 64), "encoder_hidden_size": (16, 32, 64, 128)}
     defaults = {"prompt_length": 8, "encoder_hidden_size": 64}

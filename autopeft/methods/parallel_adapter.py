@@ -14,6 +14,7 @@ from autopeft.methods.serial_adapter import bottleneck_parameters
 class ParallelAdapter(Method):
     name = "parallel_adapter"
     title = "parallel adapter"
+    family = "adapter"
     paper = "He et al. 2021, arXiv 2110.04366"
     hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64, 128), "scaling": (1.0, 4.0)}
     defaults = {"bottleneck": 8, "scaling": 4.0}

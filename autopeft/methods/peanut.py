@@ -16,6 +16,7 @@ class Peanut(LinearsOnly):
 
     name = "peanut"
     title = "PEANuT"
+    family = "low rank"
     paper = "Zhong et al. 2024, arXiv 2410.01870"
     hyperparameters = {"rank": (4, 8, 16, 32), "depth": (0, 1), "target_modules": TARGETS}
     defaults = {"rank": 16, "depth": 0, "target_modules": "query+value"}

@@ -15,6 +15,7 @@ class Polyhistor(Method):
 
     name = "polyhistor"
     title = "Polyhistor-Lite"
+    family = "adapter"
     paper = "Liu et al. 2022, arXiv 2210.03265"
     hyperparameters = {"bottleneck": (8, 16, 32, 64), "kernel_size": (2, 4, 8)}
     defaults = {"bottleneck": 32, "kernel_size": 4}

@@ -15,6 +15,7 @@ class PrefixTuning(Method):
 
     name = "prefix_tuning"
     title = "prefix tuning"
+    family = "prompt"
     paper = "Li and Liang 2021, arXiv 2101.00190"
     hyperparameters = {"prefix_length": (1, 2, 4, 8, 16, 32, 64)}
     defaults = {"prefix_length": 8}

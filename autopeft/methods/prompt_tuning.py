@@ -21,6 +21,7 @@ class PromptTuning(Method):
 
     name = "prompt_tuning"
     title = "prompt tuning"
+    family = "prompt"
     paper = "Lester et al. 2021, arXiv 2104.08691"
     hyperparameters = {"prompt_length": (1, 2, 4, 8, 16, 32, 64)}
     defaults = {"prompt_length": 8}

@@ -18,6 +18,7 @@ class Pvera(Vera):
 
     name = "pvera"
     title = "PVeRA"
+    family = "very few numbers"
     paper = "2025, arXiv 2512.07703"
     in_parts = False
     repeatable = False

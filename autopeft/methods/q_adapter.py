@@ -16,6 +16,7 @@ class QAdapter(Method):
 
     name = "q_adapter"
     title = "Q-Adapter"
+    family = "adapter"
     paper = "Chen et al. 2025, arXiv 2510.10022"
     hyperparameters = {"bottleneck": (2, 4, 8, 16, 32, 64), "query_tokens": (1, 4, 16)}
     defaults = {"bottleneck": 8, "query_tokens": 4}

@@ -24,6 +24,7 @@ class Randlora(Method):
 
     name = "randlora"
     title = "RandLoRA"
+    family = "low rank"
     paper = "Albert et al. 2025, arXiv 2502.00987"
     hyperparameters = {"rank": (8, 16, 32, 64, 128), "target_modules": TARGETS}
     defaults = {"rank": 32, "target_modules": "query+value"}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class RandomMask(Sparse):
     name = "random_mask"
     title = "random mask"
+    family = "sparse"
     paper = "Xu and Zhang 2024, arXiv 2405.02596"
 
     @override

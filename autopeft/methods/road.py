@@ -20,6 +20,7 @@ class Road(LinearsOnly):
 
     name = "road"
     title = "RoAd"
+    family = "very few numbers"
     paper = "Liao and Monz 2024, arXiv 2409.00119"
     hyperparameters = {"variant": ("road_1", "road_2", "road_4"), "target_modules": TARGETS}
     defaults = {"variant": "road_1", "target_modules": "all-linear"}

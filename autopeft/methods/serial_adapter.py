@@ -20,6 +20,7 @@ def bottleneck_parameters(width: int, bottleneck: int) -> int:
 class SerialAdapter(Method):
     name = "serial_adapter"
     title = "serial adapter"
+    family = "adapter"
     paper = "Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247"
     hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64, 128), "placement": ("pfeiffer", "houlsby")}
     defaults = {"bottleneck": 8, "placement": "pfeiffer"}

@@ -22,6 +22,7 @@ class Shira(LinearsOnly):
 
     name = "shira"
     title = "SHiRA"
+    family = "sparse"
     paper = "Bhardwaj et al. 2024, arXiv 2406.13175"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}

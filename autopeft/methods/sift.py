@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Sift(Sparse):
     name = "sift"
     title = "SIFT"
+    family = "sparse"
     paper = "Song et al. 2023, arXiv 2312.11875"
     needs_statistics = True
 

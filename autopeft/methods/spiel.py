@@ -32,6 +32,7 @@ class Spiel(Sparse):
 
     name = "spiel"
     title = "SpIEL"
+    family = "sparse"
     paper = "Ansell et al. 2024, arXiv 2401.16405"
     hyperparameters = {**Sparse.hyperparameters, "growth": ("ag", "ma"), "reselect_every": (10, 20, 40)}
     defaults = {**Sparse.defaults, "growth": "ag", "reselect_every": 20}
@@ -110,6 +111,8 @@ class AccumulatedGradients(Growth):
 
     @override
     def grow(self, entries: Entries, places: torch.Tensor) -> None:
+        import torch
+
         from autopeft.methods.mechanisms.sparse_product import top
 
         if not entries.gradients or entries.candidates is None:

@@ -32,6 +32,7 @@ class Spt(LowRank):
 
     name = "spt"
     title = "SPT-LoRA"
+    family = "low rank"
     paper = "He et al. 2023, arXiv 2303.08566"
     hyperparameters = {"rank": (2, 4, 8, 16), "target_modules": TARGETS}  # the mean rank: 1 leaves nothing to move
     defaults = {"rank": 4, "target_modules": "all-linear"}

@@ -36,6 +36,7 @@ class SptHybrid(Sparse):
 
     name = "spt_hybrid"
     title = "SPT (LoRA and single weights)"
+    family = "low rank"
     paper = "He et al. 2023, arXiv 2303.08566"
     hyperparameters = {"rank": (2, 4, 8, 16), "share": (0.25, 0.5, 0.75), "target_modules": TARGETS}
     defaults = {"rank": 8, "share": 0.5, "target_modules": "all-linear"}

@@ -22,6 +22,7 @@ class Supertuning(LinearsOnly):
 
     name = "supertuning"
     title = "Super-Tuning, PaFi"
+    family = "sparse"
     paper = "arXiv 2607.09287 (2026); PaFi: Liao et al. 2023, arXiv 2305.16742"
     hyperparameters = {
         "density": (0.003, 0.01, 0.03, 0.1),

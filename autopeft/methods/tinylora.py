@@ -18,6 +18,7 @@ class Tinylora(Method):
 
     name = "tinylora"
     title = "TinyLoRA"
+    family = "very few numbers"
     paper = "Morris et al. 2026, arXiv 2602.04118"
     hyperparameters = {"numbers": (1, 4, 16, 64), "tied": (False, True), "target_modules": TARGETS}
     defaults = {"numbers": 16, "tied": False, "target_modules": "query+value"}

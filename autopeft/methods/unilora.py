@@ -17,6 +17,7 @@ class Unilora(Method):
 
     name = "unilora"
     title = "Uni-LoRA"
+    family = "very few numbers"
     paper = "Li et al. 2025, arXiv 2506.00799"
     hyperparameters = {"vector_length": (64, 256, 1024, 4096, 16384), "target_modules": TARGETS}
     defaults = {"vector_length": 1024, "target_modules": "query+value"}

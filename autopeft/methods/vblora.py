@@ -23,6 +23,7 @@ class Vblora(Method):
 
     name = "vblora"
     title = "VB-LoRA"
+    family = "very few numbers"
     paper = "Li et al. 2024, arXiv 2405.15179"
     hyperparameters = {"rank": (2, 4, 8), "num_vectors": (32, 90, 256), "target_modules": TARGETS}
     defaults = {"rank": 4, "num_vectors": 90, "target_modules": "query+value"}

@@ -15,6 +15,7 @@ class Vera(Method):
 
     name = "vera"
     title = "VeRA"
+    family = "very few numbers"
     paper = "Kopiczko et al. 2023, arXiv 2310.11454"
     # Rank costs one number a module, so it is of the order of the width, not of LoRA's ranks.
     hyperparameters = {"rank": (16, 64, 256, 1024), "target_modules": TARGETS}

@@ -15,6 +15,7 @@ class Vqt(Method):
 
     name = "vqt"
     title = "visual query tuning"
+    family = "prompt"
     paper = "Tu et al. 2022, arXiv 2212.03220"
     hyperparameters = {"query_tokens": (1, 4, 16)}
     defaults = {"query_tokens": 1}

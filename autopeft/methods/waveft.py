@@ -8,6 +8,7 @@ class WaveFt(FourierFt):
 
     name = "waveft"
     title = "WaveFT"
+    family = "very few numbers"
     paper = "Bilican et al. 2025, arXiv 2505.12532"
     learning_rate = (3e-5, 3e-3)  # the transform keeps lengths, so 25 times that is what a weight moves
     peft_type = "WAVEFT"

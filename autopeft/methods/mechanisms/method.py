@@ -26,6 +26,17 @@ Settings = Mapping[str, Any]
 
 TARGETS = ("query+value", "attention", "ffn", "all-linear")  # the choices most methods offer
 
+FAMILIES = {  # what is trained; `autopeft methods` and docs/methods.md group by it
+    "low rank": "an update of each weight that is made of thin matrices",
+    "very few numbers": "vectors, shared banks, coefficients, biases or norms: down to fewer numbers than LoRA of rank 1",
+    "orthogonal": "rotations or reflections of a linear's inputs",
+    "adapter": "bottleneck modules behind or beside the backbone's own",
+    "prompt": "what the attention reads beside the text: prefixes, prompts, queries, and gates on earlier tokens",
+    "sparse": "single entries of the weights",
+    "full": "whole weights of the backbone, or none of them (the linear probe)",
+    "other": "none of these; the value of a method that states no family",
+}
+
 
 class Method:
     """A way to choose what is trained. A subclass that sets `name` registers itself (one file per method).
@@ -37,6 +48,7 @@ class Method:
 
     name: ClassVar[str] = ""
     title: ClassVar[str]  # as the field writes it: "(IA)^3"
+    family: ClassVar[str] = "other"  # one of FAMILIES
     paper: ClassVar[str]  # "Hu et al. 2021, arXiv 2106.09685"
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
