@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.plugins import check_plugins
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.training import TrainingSession
 
@@ -119,7 +120,12 @@ class Method:
 
 
 def get_method(name: str) -> Method:
-    """The registered method of that name. Raises AutopeftError with the nearest name."""
+    """The registered method of that name.
+
+    Raises:
+        AutopeftError: there is none, with the nearest name; or a plug-in cannot be loaded.
+    """
+    check_plugins()
     if name not in REGISTRY:
         raise AutopeftError(f"Unknown method '{name}'." + did_you_mean(name, REGISTRY))
     return REGISTRY[name]

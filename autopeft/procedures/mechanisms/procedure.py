@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.plugins import check_plugins
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import Settings
@@ -90,7 +91,12 @@ def only_rows(shapes: BackboneShapes) -> str | None:
 
 
 def get_procedure(name: str) -> Procedure:
-    """The registered procedure of that name. Raises AutopeftError with the nearest name."""
+    """The registered procedure of that name.
+
+    Raises:
+        AutopeftError: there is none, with the nearest name; or a plug-in cannot be loaded.
+    """
+    check_plugins()
     if name not in REGISTRY:
         raise AutopeftError(f"Unknown procedure '{name}'." + did_you_mean(name, REGISTRY))
     return REGISTRY[name]
