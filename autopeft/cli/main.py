@@ -10,6 +10,7 @@ import click
 
 import autopeft.cli
 from autopeft.base.errors import AutopeftError
+from autopeft.base.plugins import check_plugins
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -70,3 +71,4 @@ def commands() -> None:
       autopeft export runs/NAME --to peft                  take the best configuration away
       autopeft train runs/NAME                             train it in full and save the adapter
     """
+    check_plugins()

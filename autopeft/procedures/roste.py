@@ -1,7 +1,19 @@
-"""RoSTE: train against a backbone whose weights and activations are rounded to a few bits. Imports no torch."""
+"""RoSTE: train against a backbone whose weights and activations are rounded to a few bits."""
 
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.procedures.mechanisms.procedure import Procedure
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 class Roste(Procedure):
@@ -18,7 +30,8 @@ class Roste(Procedure):
     defaults = {"weight_bits": 4, "activation_bits": 8}
     needs_whole_backbone = True
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         if shapes.decoder_path:
             return "its rotations are chosen in one pass over words, and a decoder beside an encoder needs its own"
         if shapes.kind.modality != "text":
@@ -30,7 +43,10 @@ class Roste(Procedure):
                 )
         return None
 
-    def around(self, model, configuration, shapes):
+    @override
+    def around(
+        self, model: PeftModel, configuration: Configuration, shapes: BackboneShapes
+    ) -> AbstractContextManager[object]:
         from autopeft.procedures.mechanisms.quantisation import quantised
 
         settings = {**self.defaults, **dict(configuration.procedure_settings)}

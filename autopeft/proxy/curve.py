@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 
@@ -53,4 +54,5 @@ class Curve:
 
     @classmethod
     def from_json(cls, data: dict) -> "Curve":
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**fields)

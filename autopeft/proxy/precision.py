@@ -1,6 +1,9 @@
 """Which number format and attention make a training step fastest here: measured at start-up, not assumed."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,6 +13,10 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import TokenisedTask
+
+if TYPE_CHECKING:
+    from torch import nn
+
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ATTENTIONS = ("eager", "sdpa")
@@ -58,11 +65,12 @@ def choose_precision(
         for attention in ATTENTIONS:
             if set_attention(backbone.model, attention):
                 seconds[f"{name}/{attention}"] = seconds_per_step(backbone, tokenised, probe, batch_size)
-    best = min(seconds, key=seconds.get)
-    return Precision(*best.split("/"), seconds)
+    best = min(seconds, key=lambda pair: seconds[pair])
+    number_format, attention = best.split("/")
+    return Precision(number_format, attention, seconds)
 
 
-def set_attention(model, attention: str) -> bool:
+def set_attention(model: nn.Module, attention: str) -> bool:
     """Switch the attention function; False where the architecture has no such implementation."""
     if model.config._attn_implementation == attention:
         return True

@@ -1,6 +1,9 @@
 """A model and rows -> logits, the mean loss and the task's metric."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +14,14 @@ from autopeft.tasks.batches import collate, unit_batches
 from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
 
+if TYPE_CHECKING:
+    from torch import nn
+
+
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
 
 
-def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
+def forward(model: nn.Module, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
     """Logits (B, ...) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
 
     parameters: tensors to take the place of the model's own of these names.
@@ -60,7 +67,7 @@ def judged(
     return scores
 
 
-def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[float, float]:
+def evaluate(model: nn.Module, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[float, float]:
     """(mean loss, the task's metric) of a model on a split."""
     part = next(p for p in PARTS if getattr(tokenised, p) is split)
 

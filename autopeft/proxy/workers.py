@@ -4,6 +4,8 @@ A short batch cannot keep several threads busy, so on a CPU several single-threa
 of them in the same time. Workers are forked once the backbone is loaded: they start at once and copy nothing.
 """
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import signal
@@ -29,7 +31,7 @@ _trainer: Trainer | None = None  # of a worker process: inherited when it is for
 class Workers:
     """Runs jobs. workers = 1 means this process, with all of its threads."""
 
-    def __init__(self, trainer: Trainer, workers: int = 1):
+    def __init__(self, trainer: Trainer, workers: int = 1) -> None:
         self.trainer, self.workers = trainer, workers
         self._pool: ProcessPoolExecutor | None = None
 
@@ -112,13 +114,19 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
+def of_this_worker() -> Trainer:
+    """The trainer that this worker process inherited."""
+    assert _trainer is not None  # `begin` sets it before a worker gets its first job
+    return _trainer
+
+
 def run_in_worker(pack: list[Job]) -> list[JobResult]:
-    return run_pack(_trainer, pack)
+    return run_pack(of_this_worker(), pack)
 
 
 def timed_in_worker(job: Job) -> float:
     """Seconds of a step in this worker while the others do the same."""
-    return sorted(_trainer.seconds_per_step(job) for _ in range(3))[1]
+    return sorted(of_this_worker().seconds_per_step(job) for _ in range(3))[1]
 
 
 def choose_workers(trainer: Trainer, probe: Job, wanted: int | None = None) -> tuple[int, dict[str, float]]:

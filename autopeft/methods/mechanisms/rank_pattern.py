@@ -1,4 +1,4 @@
-"""How a sum of ranks is shared out between modules, and the rank_pattern that tells peft. Imports no torch."""
+"""How a sum of ranks is shared out between modules, and the rank_pattern that tells peft."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

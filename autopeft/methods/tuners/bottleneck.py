@@ -4,18 +4,22 @@ Serial: Houlsby et al. 2019, arXiv 1902.00751, and Pfeiffer et al. 2020, arXiv 2
 arXiv 2110.04366, eq. (8). Shapes: W_down (b, H), W_up (H, b); W_up and b_up start at zero, so the start is exact.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 DOWN_AND_UP = ("bottleneck_down", "bottleneck_down_bias", "bottleneck_up", "bottleneck_up_bias")
 
 
@@ -28,7 +32,7 @@ class BottleneckConfig(WrappingConfig):
     activation: str = "relu"
     scaling: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("bottleneck", self.bottleneck >= 1, "at least 1")
         self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
@@ -61,8 +65,9 @@ def initial_values(width: int, bottleneck: int) -> tuple[torch.Tensor, ...]:
 class BottleneckLayer(WrappingLayer):
     """Adds s * bottleneck(x) to the hidden states that the wrapped module returns (a tensor, or first in a tuple)."""
 
-    adapter_layer_names = DOWN_AND_UP
+    adapter_layer_names: tuple[str, ...] = DOWN_AND_UP
 
+    @override
     def new_parameters(self, config: BottleneckConfig) -> dict[str, torch.Tensor]:
         return dict(zip(DOWN_AND_UP, initial_values(config.hidden_size, config.bottleneck)))
 
@@ -73,7 +78,8 @@ class BottleneckLayer(WrappingLayer):
         inner = ACTIVATIONS[config.activation](F.linear(self._cast_input_dtype(x, down.dtype), down, down_bias))
         return config.scaling * F.linear(inner, up, up_bias)
 
-    def adapted(self, *args, **kwargs):
+    @override
+    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         result = self.base_layer(*args, **kwargs)
         if isinstance(result, tuple):
             return self.corrected(result[0], result[0]), *result[1:]
@@ -97,7 +103,8 @@ class ParallelLayer(BottleneckLayer):
 
     entrance: "ParallelEntrance"
 
-    def forward(self, *args, **kwargs):
+    @override
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         x = self.entrance.take()  # also when disabled, so that no activation outlives its forward pass
         result = self.base_layer(*args, **kwargs)
         return result if self.disable_adapters else self.corrected(result, x)
@@ -108,10 +115,12 @@ class ParallelEntrance(WrappingLayer):
 
     kept: torch.Tensor | None = None
 
+    @override
     def new_parameters(self, config: ParallelConfig) -> dict[str, torch.Tensor]:
         return {}
 
-    def forward(self, x: torch.Tensor, *args, **kwargs):
+    @override
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         self.kept = x
         return self.base_layer(x, *args, **kwargs)
 
@@ -123,10 +132,12 @@ class ParallelEntrance(WrappingLayer):
 class ParallelModel(WrappingTuner):
     prefix = "bottleneck_"
 
+    @override
     def layer_class(self, config: ParallelConfig, path: str) -> type[WrappingLayer]:
         return ParallelEntrance if path in {entrance for entrance, _ in config.pairs} else ParallelLayer
 
-    def inject_adapter(self, model, adapter_name, *args, **kwargs):
+    @override
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         super().inject_adapter(model, adapter_name, *args, **kwargs)
         for entrance, last in self.peft_config[adapter_name].pairs:
             # Through __dict__: as a submodule the entrance would be in the state dict twice.

@@ -7,6 +7,8 @@ in a causal model the kernel looks back only. Padding enters the convolution as 
 Shapes: W_in (2b, H), depthwise (b, k), W_up (H, b). Only W_up and b_up start at zero.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +16,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import nn
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.block import BlockLayer
 from autopeft.methods.mechanisms.peft_registration import register
@@ -30,7 +33,7 @@ class ConformerConfig(WrappingConfig):
     kernel_size: int = 3
     causal: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("bottleneck", self.bottleneck >= 1, "at least 1")
         self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
@@ -55,6 +58,7 @@ class ConformerLayer(BlockLayer):
         )
     )
 
+    @override
     def new_parameters(self, config: ConformerConfig) -> dict[str, torch.Tensor]:
         width, b, k = config.hidden_size, config.bottleneck, config.kernel_size
         into, depthwise = torch.empty(2 * b, width), torch.empty(b, k)
@@ -64,7 +68,10 @@ class ConformerLayer(BlockLayer):
         values = (*norms[0], into, torch.zeros(2 * b), depthwise, torch.zeros(b), *norms[1])
         return dict(zip(self.adapter_layer_names, (*values, torch.zeros(width, b), torch.zeros(width))))
 
-    def correction(self, adapter_name, before, after, text):
+    @override
+    def correction(
+        self, adapter_name: str, before: torch.Tensor, after: torch.Tensor, text: torch.Tensor | None
+    ) -> torch.Tensor:
         config = self.configs[adapter_name]
         values = [getattr(self, name)[adapter_name] for name in self.adapter_layer_names]
         gain, shift, into, into_bias, kernel, kernel_bias, channel_gain, channel_shift, up, up_bias = values

@@ -5,13 +5,16 @@ and the adapter have a gate for every token; a prefix serves all queries of a te
 (the authors take that mean everywhere, padding included). w starts small and b at 0, so every gate is half open.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from typing_extensions import override
 
 from autopeft.backbone.roles import sizes
 from autopeft.methods.mechanisms.block import text_tokens
@@ -40,7 +43,7 @@ class GatedLoraConfig(WrappingConfig):
     rank: int = 8
     alpha: float = 16.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("rank", self.rank >= 1, "at least 1")
 
@@ -50,13 +53,15 @@ class GatedLoraLayer(WrappingLayer):
 
     adapter_layer_names = ("gatedlora_A", "gatedlora_B", "gatedlora_gate", "gatedlora_gate_bias")
 
+    @override
     def new_parameters(self, config: GatedLoraConfig) -> dict[str, torch.Tensor]:
         size, out = sizes(self.get_base_layer())
         a = torch.empty(config.rank, size)
         nn.init.kaiming_uniform_(a, a=math.sqrt(5))
         return dict(zip(self.adapter_layer_names, (a, torch.zeros(out, config.rank), *initial_gate(size))))
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         result = self.base_layer(x, *args, **kwargs)
         total = result
         for name in self.live_adapters:
@@ -80,10 +85,12 @@ class GatedAdapterConfig(SerialConfig):
 class GatedAdapterLayer(BottleneckLayer):
     adapter_layer_names = (*BottleneckLayer.adapter_layer_names, "bottleneck_gate", "bottleneck_gate_bias")
 
+    @override
     def new_parameters(self, config: GatedAdapterConfig) -> dict[str, torch.Tensor]:
         opening = dict(zip(self.adapter_layer_names[-2:], initial_gate(config.hidden_size)))
         return {**super().new_parameters(config), **opening}
 
+    @override
     def bottleneck(self, x: torch.Tensor, adapter_name: str) -> torch.Tensor:
         weight, bias = self.bottleneck_gate[adapter_name], self.bottleneck_gate_bias[adapter_name]
         return gate(self._cast_input_dtype(x, weight.dtype), weight, bias) * super().bottleneck(x, adapter_name)
@@ -99,7 +106,7 @@ class GatedPrefixConfig(PrefixLayersConfig):
     name: ClassVar[str] = "GATED_PREFIX"
     hidden_size: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
 
@@ -109,11 +116,13 @@ class GatedPrefixLayer(PrefixLayer):
 
     adapter_layer_names = (*PrefixLayer.adapter_layer_names, "prefixlayers_gate", "prefixlayers_gate_bias")
 
+    @override
     def new_parameters(self, config: GatedPrefixConfig) -> dict[str, torch.Tensor]:
         opening = dict(zip(self.adapter_layer_names[-2:], initial_gate(config.hidden_size)))
         return {**super().new_parameters(config), **opening}
 
-    def prefix(self, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
+    @override
+    def prefix(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, n, kv heads * head dim) each."""
         hidden = args[0] if args else kwargs["hidden_states"]
         text = text_tokens(args[1:], kwargs, hidden.shape[1])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingTuner
@@ -24,6 +25,7 @@ class SelectedConfig(WrappingConfig):
 class SelectedModel(WrappingTuner):
     prefix = "selected_"
 
+    @override
     def _pre_injection_hook(self, model: nn.Module, config: SelectedConfig, adapter_name: str) -> None:
         if config.beside_blocks:
             saved = list(config.modules_to_save or ())
