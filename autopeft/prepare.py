@@ -1,10 +1,10 @@
 """StudySpec -> everything about a study that needs no weights; whatever can be refused is refused here. Imports no torch."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
+from autopeft.base.packages import Note
 from autopeft.importance.scores import LayerScores
 from autopeft.space import SearchSpace, build_space, load_space, parse_budget
 from autopeft.study.spec import StudySpec
@@ -26,7 +26,7 @@ class Prepared:
         return build_space(self.spec.space, load_space(self.spec.space), self.shapes, self.budget, scores)
 
 
-def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> Prepared:
+def prepare(spec: StudySpec, note: Note | None = None) -> Prepared:
     """Load the data, count the backbone and check every name and the budget. Raises AutopeftError."""
     from autopeft.backbone.sizes import shapes_of
     from autopeft.importance import get_scorer
@@ -37,7 +37,7 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
     if spec.importance != "none":
         get_scorer(spec.importance)
     load_space(spec.space)
-    task = load_task(**spec.task_arguments(), progress=progress)
+    task = load_task(**spec.task_arguments(), note=note)
     spec = spec.model_copy(update={"task": task.kind.name, "metric": task.metric})
     shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
     spec.words(task.label_names)

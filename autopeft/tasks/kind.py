@@ -9,6 +9,7 @@ import numpy as np
 from autopeft.base.errors import AutopeftError, did_you_mean
 
 if TYPE_CHECKING:
+    from autopeft.base.packages import Note
     from autopeft.tasks.builtin import Frames
     from autopeft.tasks.task import Split, Task
     from autopeft.tasks.tokens import Encoding, TokenisedSplit
@@ -79,11 +80,11 @@ class TaskKind:
         """There is one object of each kind: copies and pickles are that one, found by its name."""
         return get_kind, (self.name,)
 
-    def frames(self, data: str, progress=None) -> "Frames":
+    def frames(self, data: str, note: "Note | None" = None) -> "Frames":
         """A source that is not built in -> its frames with any columns. Raises AutopeftError."""
         from autopeft.tasks.files import read_source
 
-        return read_source(data, progress)
+        return read_source(data, note)
 
     def read(self, frames: "Frames", asked: Asked) -> Read:
         """Frames with any columns -> cleaned splits. Raises AutopeftError for data that no such task can be made of."""

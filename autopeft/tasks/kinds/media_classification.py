@@ -1,11 +1,16 @@
 """What image and audio classification share: rows are tensors of one size, made by the model's own processor."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kinds.classification import Classification
+
+if TYPE_CHECKING:
+    from autopeft.base.packages import Note
+    from autopeft.tasks.builtin import Frames
 
 CHUNK = 64  # rows that a processor is given at once
 
@@ -29,14 +34,14 @@ class MediaClassification(Classification):
         """A decoded row of nothing, to see what the model makes of it."""
         raise NotImplementedError
 
-    def frames(self, data, progress=None):
+    def frames(self, data: str, note: "Note | None" = None) -> "Frames":
         from autopeft.tasks.files import is_saved_dataset
         from autopeft.tasks.media import read_class_folders
 
         path = Path(data).expanduser()
         if path.is_dir() and not is_saved_dataset(path):
             return read_class_folders(path, self.suffixes, self.content)
-        return super().frames(data, progress)
+        return super().frames(data, note)
 
     def found_columns(self, frames, asked):
         from autopeft.tasks.columns import select_columns
