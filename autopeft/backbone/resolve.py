@@ -1,4 +1,4 @@
-"""A model's name -> a local folder, or a hub name left as it is. Imports no torch unless a checkpoint is converted."""
+"""A model's name -> a local folder, or a hub name left as it is."""
 
 import shutil
 import tempfile

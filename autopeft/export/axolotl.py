@@ -1,4 +1,4 @@
-"""Axolotl: a YAML file for `axolotl train`. Imports no torch."""
+"""Axolotl: a YAML file for `axolotl train`."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""peft: adapter_config.json and a README with the training hyperparameters. Imports no torch."""
+"""peft: adapter_config.json and a README with the training hyperparameters."""
 
 import json
 from importlib.metadata import version

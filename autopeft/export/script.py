@@ -1,4 +1,4 @@
-"""A training script of one file, for whatever other toolkits have no key for. Imports no torch."""
+"""A training script of one file, for whatever other toolkits have no key for."""
 
 import pprint
 

@@ -1,4 +1,4 @@
-"""Unsloth: a YAML file for `unsloth train`. Imports no torch."""
+"""Unsloth: a YAML file for `unsloth train`."""
 
 from autopeft.base.recipe import WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank

@@ -1,8 +1,9 @@
-"""A file, a saved `datasets` folder or a hub name -> frames, one per split that the source has. Imports no torch."""
+"""A file, a saved `datasets` folder or a hub name -> frames, one per split that the source has."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -152,7 +153,7 @@ def read_hub(name: str, note: Note | None = None) -> Frames:
         raise AutopeftError(f"Cannot load '{name}' from the Hugging Face hub: {_first_line(error)}.") from error
 
 
-def _frames(data, name: str) -> Frames:
+def _frames(data: Any, name: str) -> Frames:
     """A Dataset or DatasetDict -> frames whose class indices are names; -1, the hub's "no label", is missing."""
     parts = data if isinstance(data, dict) else {"train": data}
     frames = {SPLIT_NAMES[part]: _named_classes(parts[part]) for part in parts if part in SPLIT_NAMES}
@@ -163,7 +164,7 @@ def _frames(data, name: str) -> Frames:
     return frames
 
 
-def _named_classes(dataset) -> pd.DataFrame:
+def _named_classes(dataset: Any) -> pd.DataFrame:
     import datasets
 
     frame = dataset.to_pandas()

@@ -1,4 +1,4 @@
-"""A data source -> Task: cleaned, split once, with its metric. Imports no torch."""
+"""A data source -> Task: cleaned, split once, with its metric."""
 
 import hashlib
 import json
@@ -7,8 +7,7 @@ from pathlib import Path
 from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import Note
 from autopeft.tasks.builtin import SOURCES, read_builtin
-from autopeft.tasks.columns import MissingLabels
-from autopeft.tasks.kind import DEFAULT, Asked, TaskKind, get_kind
+from autopeft.tasks.kind import DEFAULT, Asked, MissingLabels, TaskKind, get_kind
 from autopeft.tasks.task import Split, Task
 
 

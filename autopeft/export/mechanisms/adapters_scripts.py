@@ -1,4 +1,4 @@
-"""The scripts for AdapterHub's adapters: one writes the rows, the other trains on them. Imports no torch."""
+"""The scripts for AdapterHub's adapters: one writes the rows, the other trains on them."""
 
 from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.rows import FILES, arguments

@@ -1,4 +1,4 @@
-"""What a toolkit is given, what it answers, and the registry of toolkits. Imports no torch."""
+"""What a toolkit is given, what it answers, and the registry of toolkits."""
 
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Toolkits that are told everything in one YAML file, with the rows of the study beside it. No torch."""
+"""Toolkits that are told everything in one YAML file, with the rows of the study beside it."""
 
 from typing import ClassVar
 
