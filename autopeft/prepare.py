@@ -1,10 +1,10 @@
 """StudySpec -> everything about a study that needs no weights; whatever can be refused is refused here."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
+from autopeft.base.packages import Note
 from autopeft.costs.step import Step
 from autopeft.importance.scores import LayerScores
 from autopeft.objectives import Limit, Limits, Objectives, Setting
@@ -33,12 +33,12 @@ class Prepared:
         return build_space(self.spec.space, load_space(self.spec.space), self.shapes, self.limits, scores)
 
 
-def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> Prepared:
+def prepare(spec: StudySpec, note: Note | None = None) -> Prepared:
     """Load the data, count the backbone and check every name, objective and limit.
 
     Args:
         spec: the study.
-        progress: told what takes long.
+        note: told what takes long.
 
     Raises:
         AutopeftError: whatever can be refused without weights.
@@ -51,7 +51,7 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
     if spec.importance != "none":
         get_scorer(spec.importance)
     load_space(spec.space)
-    task, objectives = load_task_and_objectives(spec, progress)
+    task, objectives = load_task_and_objectives(spec, note)
     spec = spec.model_copy(update={"task": task.kind.name, "metric": task.metric})
     shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
     check_pattern(spec, task, shapes)
@@ -61,18 +61,18 @@ def prepare(spec: StudySpec, progress: Callable[[str], None] | None = None) -> P
     return prepared
 
 
-def load_task_and_objectives(spec: StudySpec, progress: Callable[[str], None] | None = None) -> tuple[Task, Objectives]:
+def load_task_and_objectives(spec: StudySpec, note: Note | None = None) -> tuple[Task, Objectives]:
     """The data and what is weighed; a metric that the objectives name is the task's. Raises AutopeftError."""
     from autopeft.tasks import load_task
 
-    task = load_task(**spec.task_arguments(), progress=progress)
+    task = load_task(**spec.task_arguments(), note=note)
     named = [n for n in map(str.strip, spec.objectives.split(",")) if n in task.kind.metrics and n != task.metric]
     if named and spec.metric is not None:
         raise AutopeftError(
             f"The objectives name {named[0]} and the metric of the study is {spec.metric}: one metric can be maximised."
         )
     if named:
-        task = load_task(**{**spec.task_arguments(), "metric": named[0]}, progress=progress)
+        task = load_task(**{**spec.task_arguments(), "metric": named[0]}, note=note)
     return task, Objectives.of(spec.objectives, task.metric)
 
 

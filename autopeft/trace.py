@@ -27,8 +27,8 @@ def trace(
     from autopeft.tasks.tokens import tokenise
 
     note = (progress or Progress(quiet=True)).note
-    task = load_task(data, progress=note, **columns)
-    backbone = load_backbone(model, task.outputs, kind=task.kind, progress=note)
+    task = load_task(data, note=note, **columns)
+    backbone = load_backbone(model, task.outputs, kind=task.kind, note=note)
     tokenised = tokenise(task, backbone.tokenizer, max_length)
     options = (
         {}

@@ -212,7 +212,7 @@ def load_resident(
         trust_remote_code=spec.trust_remote_code,
         words=words,
         kind=task.kind,
-        progress=progress.note,
+        note=progress.note,
     )
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
     uniform = prepared.limits.setting.uniform_lora

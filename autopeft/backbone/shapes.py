@@ -1,4 +1,4 @@
-"""What a backbone looks like, without its weights: blocks, linears by role, sizes. Imports no torch."""
+"""What a backbone looks like, without its weights: blocks, linears by role, sizes."""
 
 import re
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""Words that stand for classes -> the start of a decoder's classification head. Imports torch when it runs.
+"""Words that stand for classes -> the start of a decoder's classification head.
 
 Pattern-based fine-tuning: Schick and Schuetze 2020, arXiv 2001.07676; of decoders: Mosbach et al. 2023, arXiv
 2305.16938. The head reads the last token, so with the LM head's rows of the words (C, H) as its weight its logits are

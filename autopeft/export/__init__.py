@@ -1,4 +1,4 @@
-"""Configuration -> a toolkit's own files, with a verdict on what they lose. Imports no torch.
+"""Configuration -> a toolkit's own files, with a verdict on what they lose.
 
 Toolkits register themselves, one file each; nothing here lists them.
 """

@@ -1,4 +1,4 @@
-"""AdapterHub's adapters: a config of its own, and the script that trains it. Imports no torch."""
+"""AdapterHub's adapters: a config of its own, and the script that trains it."""
 
 import json
 import math

@@ -1,8 +1,9 @@
-"""Axolotl: a YAML file for `axolotl train`. Imports no torch."""
+"""Axolotl: a YAML file for `axolotl train`."""
 
 from collections.abc import Iterable
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
@@ -107,8 +108,8 @@ def training(case: Case) -> dict:
         "optimizer": "adamw_torch",
         "lr_scheduler": "linear",
         "warmup_steps": case.warmup_steps,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
+        "weight_decay": WEIGHT_DECAY,
+        "max_grad_norm": CLIP,
         "max_steps": case.steps,
         "micro_batch_size": spec["batch_size"],
         "gradient_accumulation_steps": 1,

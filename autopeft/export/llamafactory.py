@@ -1,4 +1,4 @@
-"""LLaMA-Factory: a YAML file for `llamafactory-cli train`, and the description of its rows. Imports no torch."""
+"""LLaMA-Factory: a YAML file for `llamafactory-cli train`, and the description of its rows."""
 
 import json
 

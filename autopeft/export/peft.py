@@ -1,8 +1,9 @@
-"""peft: adapter_config.json and a README with the training hyperparameters. Imports no torch."""
+"""peft: adapter_config.json and a README with the training hyperparameters."""
 
 import json
 from importlib.metadata import version
 
+from autopeft.base.recipe import CLIP, WARMUP, WEIGHT_DECAY
 from autopeft.configuration import called
 from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
@@ -72,9 +73,9 @@ Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, 
 | configuration | `{case.configuration}` |
 | trainable parameters | {case.trainable:,} ({share:.3f} % of the backbone), and {shapes.head_parameters:,} of the task head |
 | task head, trained in full | {", ".join(shapes.head_modules)} |
-| learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; 6 % linear warm-up, then linear decay to zero |
+| learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; {100 * WARMUP:g} % linear warm-up, then linear decay to zero |
 | procedure | {trained_by(case)} |
-| optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |
+| optimiser | AdamW, weight decay {WEIGHT_DECAY:g}, gradient norm clipped at {CLIP:g} |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
 | longest text | {spec["max_length"]} tokens |{pattern}{facts}

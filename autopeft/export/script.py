@@ -1,11 +1,11 @@
-"""A training script of one file, for whatever other toolkits have no key for. Imports no torch."""
+"""A training script of one file, for whatever other toolkits have no key for."""
 
 import pprint
 
-from autopeft.base.recipe import WARMUP
+from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.beyond import does, losses_between_steps, procedure_losses
 from autopeft.export.mechanisms.rows import SOURCE, arguments, rows_script, words_of_classes
-from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written, warmup_code
 from autopeft.export.peft import adapter_config, in_peft
 
 
@@ -82,9 +82,9 @@ optimizer = torch.optim.AdamW(
         {{"params": [p for n, p in named if not is_head(n, head)], "lr": {case.learning_rate!r}}},
         {{"params": [p for n, p in named if is_head(n, head)], "lr": {case.head_learning_rate!r}}},
     ],
-    weight_decay=0.0,
+    weight_decay={WEIGHT_DECAY},
 )
-schedule = get_linear_schedule_with_warmup(optimizer, max(1, round({WARMUP} * arguments.steps)), arguments.steps)
+schedule = get_linear_schedule_with_warmup(optimizer, {warmup_code("arguments.steps")}, arguments.steps)
 
 
 def batch(units: list[int]) -> dict:
@@ -107,7 +107,7 @@ trainer = TaskTrainer(
         output_dir=arguments.out,
         max_steps=arguments.steps,
         per_device_train_batch_size=BATCH_SIZE,
-        max_grad_norm=1.0,
+        max_grad_norm={CLIP},
         seed=SEED,
         bf16={low},
         use_cpu=not torch.cuda.is_available(),
@@ -163,9 +163,9 @@ trainer = SFTTrainer(
         per_device_train_batch_size={spec["batch_size"]},
         learning_rate={case.learning_rate!r},
         lr_scheduler_type="linear",
-        warmup_steps=max(1, round({WARMUP} * arguments.steps)),
-        weight_decay=0.0,
-        max_grad_norm=1.0,
+        warmup_steps={warmup_code("arguments.steps")},
+        weight_decay={WEIGHT_DECAY},
+        max_grad_norm={CLIP},
         max_length={spec["max_length"]},
         seed={spec["seed"]},
         bf16={low},

@@ -1,4 +1,4 @@
-"""ms-swift: a YAML file for `swift sft`, which trains classifiers too. Imports no torch."""
+"""ms-swift: a YAML file for `swift sft`, which trains classifiers too."""
 
 from collections.abc import Iterable
 

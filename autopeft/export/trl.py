@@ -1,4 +1,4 @@
-"""TRL: a YAML file for `trl sft`, or where its keys are too few a script with SFTTrainer. Imports no torch."""
+"""TRL: a YAML file for `trl sft`, or where its keys are too few a script with SFTTrainer."""
 
 import re
 

@@ -1,5 +1,6 @@
-"""Unsloth: a YAML file for `unsloth train`. Imports no torch."""
+"""Unsloth: a YAML file for `unsloth train`."""
 
+from autopeft.base.recipe import WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
@@ -69,7 +70,7 @@ def sections(case: Case, tuned: dict) -> dict:
             "max_seq_length": spec["max_length"],
             "learning_rate": case.learning_rate,
             "warmup_steps": case.warmup_steps,
-            "weight_decay": 0.0,
+            "weight_decay": WEIGHT_DECAY,
             "max_steps": case.steps,
             "batch_size": spec["batch_size"],
             "gradient_accumulation_steps": 1,

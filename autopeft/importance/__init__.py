@@ -1,4 +1,4 @@
-"""Backbone + tokenised task -> LayerScores. Each scorer's file registers itself; importing this imports no torch."""
+"""Backbone + tokenised task -> LayerScores. Each scorer's file registers itself."""
 
 import importlib
 import pkgutil

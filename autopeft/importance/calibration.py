@@ -1,4 +1,4 @@
-"""Labels -> the rows that layers are scored on, and the two halves that check each other. Imports no torch."""
+"""Labels -> the rows that layers are scored on, and the two halves that check each other."""
 
 import numpy as np
 

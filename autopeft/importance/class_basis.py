@@ -1,4 +1,4 @@
-"""Pooled states + labels -> deviation per row and layer, for models without an LM head. Imports no torch.
+"""Pooled states + labels -> deviation per row and layer, for models without an LM head.
 
 Our own definitions, all cross-fitted: what is measured on one half of the rows scores the other half, never itself.
 """

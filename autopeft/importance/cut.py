@@ -1,4 +1,4 @@
-"""Deviation per layer -> gains, the cut, the predicted saving and bootstrap intervals. Imports no torch.
+"""Deviation per layer -> gains, the cut, the predicted saving and bootstrap intervals.
 
 Every formula here is our own definition: none is the published gain equation.
 """

@@ -1,4 +1,4 @@
-"""Scorers that look at nothing, to compare the others with: uniform and random. Imports no torch."""
+"""Scorers that look at nothing, to compare the others with: uniform and random."""
 
 import numpy as np
 

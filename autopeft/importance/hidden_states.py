@@ -1,4 +1,4 @@
-"""A backbone and rows -> one pooled state per row and layer. Imports torch when it runs."""
+"""A backbone and rows -> one pooled state per row and layer."""
 
 import numpy as np
 

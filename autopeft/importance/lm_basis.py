@@ -1,4 +1,4 @@
-"""LM head -> semantic bases of tokens, and how far each layer is from the next token's. Imports torch when it runs."""
+"""LM head -> semantic bases of tokens, and how far each layer is from the next token's."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a search does with layer scores: weights for the frozen prefix and for each layer. Imports no torch."""
+"""What a search does with layer scores: weights for the frozen prefix and for each layer."""
 
 import numpy as np
 

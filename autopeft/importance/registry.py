@@ -1,4 +1,4 @@
-"""The layer scorers by name, filled by their own files. Imports no torch."""
+"""The layer scorers by name, filled by their own files."""
 
 from collections.abc import Callable
 

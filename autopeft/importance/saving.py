@@ -1,4 +1,4 @@
-"""The prior of cost alone: a deeper cut is a cheaper trial once the states below it are stored. Imports no torch."""
+"""The prior of cost alone: a deeper cut is a cheaper trial once the states below it are stored."""
 
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores

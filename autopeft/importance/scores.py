@@ -1,4 +1,4 @@
-"""LayerScores: how much each block is worth training. Imports no torch."""
+"""LayerScores: how much each block is worth training."""
 
 from dataclasses import asdict, dataclass, field
 

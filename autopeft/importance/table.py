@@ -1,4 +1,4 @@
-"""LayerScores -> rows for a terminal table, and the same for --json. Imports no torch."""
+"""LayerScores -> rows for a terminal table, and the same for --json."""
 
 from autopeft.importance.scores import LayerScores
 

@@ -1,9 +1,11 @@
 """A data source -> Task. `load_task` is imported on first use: pandas would slow down `autopeft --help`."""
 
+from typing import Any
+
 __all__ = ["load_task"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name == "load_task":
         from autopeft.tasks.load import load_task
 

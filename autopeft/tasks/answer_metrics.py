@@ -1,11 +1,13 @@
-"""Right texts and predicted ones -> a number to maximise, as SQuAD computes it. Imports no torch."""
+"""Right texts and predicted ones -> a number to maximise, as SQuAD computes it."""
 
 import re
 import string
 from collections import Counter
 
+from autopeft.tasks.kind import Values
 
-def exact_answer(references, predictions) -> float:
+
+def exact_answer(references: Values, predictions: Values) -> float:
     """The share of answers that are one of the right texts, both as SQuAD normalises them."""
     scores = [
         float(any(_words(text) == _words(found) for text in texts)) for texts, found in zip(references, predictions)
@@ -13,7 +15,7 @@ def exact_answer(references, predictions) -> float:
     return sum(scores) / len(scores)
 
 
-def answer_f1(references, predictions) -> float:
+def answer_f1(references: Values, predictions: Values) -> float:
     """The mean F1 of the words of each answer and of the right text that it is nearest to."""
     scores = [
         max(_word_f1(_words(text), _words(found)) for text in texts) for texts, found in zip(references, predictions)

@@ -1,4 +1,4 @@
-"""Row lengths -> batches of similar length; a batch -> padded tensors. Imports torch when a batch is made."""
+"""Row lengths -> batches of similar length; a batch -> padded tensors."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ def width_of(split: TokenisedSplit, indices: np.ndarray) -> int:
     return min(-(-int(split.lengths[indices].max()) // WIDTH_STEP) * WIDTH_STEP, int(split.lengths.max()))
 
 
-def padded(rows: tuple[np.ndarray, ...], indices: np.ndarray, width: int, fill: int) -> np.ndarray:
+def padded(rows: tuple[np.ndarray, ...] | np.ndarray, indices: np.ndarray, width: int, fill: int) -> np.ndarray:
     """Rows of integers -> (B, S) int64, filled on the right."""
     out = np.full((len(indices), width), fill, dtype=np.int64)
     for place, index in enumerate(indices):

@@ -1,4 +1,4 @@
-"""A built-in source's name -> its frames, read from a pinned archive. Imports no torch.
+"""A built-in source's name -> its frames, read from a pinned archive.
 
 The texts are other people's: they serve examples and tests, stay in the user's cache and are not redistributed.
 """
@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.base.packages import Progress, fetch
+from autopeft.base.packages import Note, fetch
 from autopeft.base.pins import PACKAGES
+from autopeft.tasks.kind import DEFAULT
 from autopeft.tasks.science import arrow_split, sciq_passages, sciq_spans
 from autopeft.tasks.tagged import brown_pos, twitter_ner
 
@@ -29,16 +31,16 @@ _TWO = ("train", "val")
 
 @dataclass(frozen=True)
 class Source:
-    """One labelled data set inside a package; `read` turns the package's folder into canonical columns."""
+    """One labelled data set inside a package; `read` turns the package's folder into frames with columns that its kind finds."""
 
     package: str | None  # None: it comes with scikit-learn, which is installed
-    read: Callable[[Path | None], Frames]
+    read: Callable[[Path], Frames]
     task: str
     rows: int  # labelled rows as read, before duplicates are removed
     classes: int | None  # None where the kind has none
     splits: str = _CUT
     terms: str = UNCHECKED
-    kind: str = "classification"
+    kind: str = DEFAULT  # the name of a registered kind
 
 
 def _rotten_tomatoes(folder: Path) -> Frames:
@@ -59,7 +61,8 @@ def _vader_ratings(folder: Path) -> Frames:
     """Lines of id, mean human rating in -4..4 and text."""
     archive = folder / "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
     with tarfile.open(archive) as content:
-        lines = content.extractfile("hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt").read().decode().splitlines()
+        member = content.extractfile("hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt")
+        lines = member.read().decode().splitlines() if member else []
     rows = [(text, float(rating)) for _, rating, text in (line.split("\t", 2) for line in lines if line.strip())]
     return {"train": pd.DataFrame(rows, columns=["text", "label"])}
 
@@ -147,7 +150,7 @@ _SCIQ = "SciQ (Welbl et al. 2017): CC BY-NC 3.0; for tests and examples, not red
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
 
-def _digits(_) -> Frames:
+def _digits(folder: Path) -> Frames:
     """8 x 8 pictures of grey levels 0 to 16, stretched to 0 to 255."""
     from sklearn.datasets import load_digits
 
@@ -276,16 +279,16 @@ def source(name: str) -> Source:
     return SOURCES[name]
 
 
-def read_builtin(name: str, progress: Progress | None = None) -> Frames:
+def read_builtin(name: str, note: Note | None = None) -> Frames:
     """Name -> frames with columns that its kind finds (text, label, group; question ...); fetched on first use."""
     chosen = source(name)
-    return chosen.read(chosen.package and fetch(PACKAGES[chosen.package], progress))
+    return chosen.read(fetch(PACKAGES[chosen.package], note) if chosen.package else Path())
 
 
-def describe(name: str) -> dict:
+def describe(name: str) -> dict[str, Any]:
     """What is known of a source without fetching it, in the order a table shows it."""
     chosen = source(name)
-    package = PACKAGES.get(chosen.package)
+    package = PACKAGES[chosen.package] if chosen.package else None
     return {
         "name": name,
         "kind": chosen.kind,

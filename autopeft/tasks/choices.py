@@ -1,9 +1,10 @@
-"""Frames with questions, options and the right one -> Splits ((question, (option, ...)), index). Imports no torch."""
+"""Frames with questions, options and the right one -> Splits ((question, (option, ...)), index)."""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ _QUESTIONS = ("question", "query", "goal", "context", "ctx", "prompt", "stem", "
 _CHOICES = ("choices", "options", "endings", "answers")
 _RIGHT = ("label", "labels", "answer", "answerkey", "answer_key", "gold", "target", "correct", "correct_answer")
 _NUMBERED = re.compile(r"(?:(?:choice|option|answer|ending|sol)[ _-]?([0-9]|[a-j])|([a-j]))", re.IGNORECASE)
+
+Options = tuple[str, ...]
+Right = Callable[[Options, Options | None, str], int | None]  # options, keys, label -> the right one's number
 
 
 def read_choices(frames: Frames, asked: Asked) -> Read:
@@ -43,13 +47,14 @@ def read_choices(frames: Frames, asked: Asked) -> Read:
     for part, frame in frames.items():
         columns = frame["text2"], frame["keys"], frame["label"]
         right = [right_of(*row) for row in zip(*columns)]
-        if None in right:
+        known = [number for number in right if number is not None]
+        if len(known) < len(right):
             row = right.index(None)
             raise AutopeftError(
                 f"Row {row + 1} of {where[part]} says that '{frame['label'][row]}' is right, which is none of its "
                 f"{len(frame['text2'][row])} options ({meaning}). Correct the row, or name the column with --label."
             )
-        frames[part] = frame.assign(right=right).drop(columns=["label", "options", "keys"])
+        frames[part] = frame.assign(right=known).drop(columns=["label", "options", "keys"])
     frames, duplicates = remove_duplicates(frames)
     frames, cuts = cut(frames, name, asked.seed)
     capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
@@ -113,7 +118,7 @@ def _find_options(columns: list[str], name: str) -> list[str]:
     return numbered
 
 
-def _options(cell, row: int, where: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+def _options(cell: Any, row: int, where: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """A cell -> (options, the key of each where the cell has keys, as {"text": [...], "label": ["A", ...]} does)."""
     if isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{"):  # a CSV file holds the list as JSON
         try:
@@ -137,14 +142,14 @@ def _options(cell, row: int, where: str) -> tuple[tuple[str, ...], tuple[str, ..
     return tuple(options), None if keys is None else tuple(str(key).strip() for key in keys)[: len(options)]
 
 
-def _meaning(train: pd.DataFrame, typed: bool, name: str):
+def _meaning(train: pd.DataFrame, typed: bool, name: str) -> tuple[str, Right]:
     """(what the labels are, in words; function (options, keys, label) -> index or None): one meaning for all rows.
 
     typed: the labels are integers in the source, not words that spell them.
     """
     rows = list(zip(train["text2"], train["keys"], train["label"]))
     numbers = [as_number(label) for _, _, label in rows]
-    counted = None not in numbers and all(0 <= n <= len(options) for n, (options, _, _) in zip(numbers, rows))
+    counted = all(n is not None and 0 <= n <= len(options) for n, (options, _, _) in zip(numbers, rows))
     from_one = counted and 0 not in numbers and any(n == len(o) for n, (o, _, _) in zip(numbers, rows))
     if all(keys is not None for _, keys, _ in rows):
         return "the option's key", lambda options, keys, label: _place(keys or (), label)

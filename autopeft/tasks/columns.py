@@ -1,11 +1,12 @@
-"""Frames with any columns -> frames with text, label and where asked text2 and group, checked. Imports no torch."""
+"""Frames with any columns -> frames with text, label and where asked text2 and group, checked."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import Frames
+from autopeft.tasks.kind import MissingLabels
 
 _TEXTS = (
     "text",
@@ -35,8 +36,6 @@ _PAIRS = (
 )
 _LABELS = ("label", "labels", "class", "category", "target", "sentiment", "topic", "y")
 _MOST_VALUES = 50  # more distinct fractional labels than this are measurements, not classes
-
-MissingLabels = Literal["refuse", "drop"]
 
 
 def select_columns(
@@ -158,7 +157,8 @@ def select_texts(frames: Frames, name: str, text: str | None, group: str | None)
 
 def clean_texts(frames: Frames, name: str) -> tuple[Frames, list[str]]:
     """Drop rows without a text; a note per change. Raises AutopeftError for no rows and texts that are not strings."""
-    notes, cleaned = [], {}
+    notes: list[str] = []
+    cleaned: Frames = {}
     for part, frame in frames.items():
         where = f"{name} ({part})" if len(frames) > 1 else name
         if frame.empty:
@@ -176,7 +176,8 @@ def clean_rows(
     A validation or test split without any label (as the hub has them) is left out.
     Raises AutopeftError for no rows, missing labels when refused, and texts that are not strings.
     """
-    notes, cleaned = [], {}
+    notes: list[str] = []
+    cleaned: Frames = {}
     for part, frame in frames.items():
         where = f"{name} ({part})" if len(frames) > 1 else name
         if frame.empty:
@@ -190,7 +191,7 @@ def clean_rows(
     return cleaned, notes
 
 
-def _label_text(value) -> str | None:
+def _label_text(value: object) -> str | None:
     """One spelling per label: 1, 1.0, "1.0" and " 1 " are the class "1"; nothing, NaN and "" are missing."""
     if value is None or (isinstance(value, float) and value != value) or not str(value).strip():
         return None
@@ -236,7 +237,7 @@ def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str], cont
 
 
 def _refuse_other_than_texts(column: pd.Series, where: str) -> None:
-    for row, value in column.items():
+    for row, value in zip(column.index.tolist(), column):
         if not isinstance(value, str):
             raise AutopeftError(
                 f"Row {row + 1} of {where} holds {type(value).__name__} {str(value)[:40]} where a text "
@@ -261,8 +262,8 @@ def number_labels(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 def check_classes(frames: Frames, name: str) -> tuple[str, ...]:
     """Frames -> the class names in order (numbers by value), refusing what is not a classification task."""
     counts = pd.concat([frame["label"] for frame in frames.values()]).value_counts()
-    numbers = [as_number(label) for label in counts.index]
-    if None not in numbers and len(counts) > _MOST_VALUES and not all(number.is_integer() for number in numbers):
+    numbers = [number for label in counts.index if (number := as_number(label)) is not None]
+    if len(numbers) == len(counts) > _MOST_VALUES and not all(number.is_integer() for number in numbers):
         raise AutopeftError(
             f"The labels of {name} are {len(counts)} different fractional numbers, which are no classes: predict "
             "them with --task regression, or cut them into classes."
@@ -276,5 +277,5 @@ def check_classes(frames: Frames, name: str) -> tuple[str, ...]:
             f"{len(alone)} of {len(counts)} classes of {name} have one example only ({shown}). "
             "Add examples, merge those classes or remove them."
         )
-    key = (lambda label: label) if None in numbers else float
-    return tuple(sorted(map(str, counts.index), key=key))
+    labels = [str(label) for label in counts.index]
+    return tuple(sorted(labels, key=float) if len(numbers) == len(counts) else sorted(labels))

@@ -1,12 +1,14 @@
-"""A file, a saved `datasets` folder or a hub name -> frames, one per split that the source has. Imports no torch."""
+"""A file, a saved `datasets` folder or a hub name -> frames, one per split that the source has."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.packages import Note, silent
 from autopeft.tasks.builtin import SOURCES, Frames
 
 SPLIT_NAMES = {
@@ -134,13 +136,12 @@ def _read_folder(path: Path) -> Frames:
         raise AutopeftError(f"Cannot read the datasets folder {path} ({_first_line(error)}). Save it again.") from error
 
 
-def read_hub(name: str, progress: Callable[[str], None] | None = None) -> Frames:
+def read_hub(name: str, note: Note | None = None) -> Frames:
     """Hub name "owner/name" or "owner/name:config" -> frames, through `datasets`, which needs a connection."""
     import datasets
 
     repository, _, config = name.partition(":")
-    if progress:
-        progress(f"Loading {name} from the Hugging Face hub")
+    (note or silent)(f"Loading {name} from the Hugging Face hub")
     try:
         return _frames(datasets.load_dataset(repository, config or None), name)
     except ConnectionError as error:
@@ -152,7 +153,7 @@ def read_hub(name: str, progress: Callable[[str], None] | None = None) -> Frames
         raise AutopeftError(f"Cannot load '{name}' from the Hugging Face hub: {_first_line(error)}.") from error
 
 
-def _frames(data, name: str) -> Frames:
+def _frames(data: Any, name: str) -> Frames:
     """A Dataset or DatasetDict -> frames whose class indices are names; -1, the hub's "no label", is missing."""
     parts = data if isinstance(data, dict) else {"train": data}
     frames = {SPLIT_NAMES[part]: _named_classes(parts[part]) for part in parts if part in SPLIT_NAMES}
@@ -163,7 +164,7 @@ def _frames(data, name: str) -> Frames:
     return frames
 
 
-def _named_classes(dataset) -> pd.DataFrame:
+def _named_classes(dataset: Any) -> pd.DataFrame:
     import datasets
 
     frame = dataset.to_pandas()
@@ -175,14 +176,14 @@ def _named_classes(dataset) -> pd.DataFrame:
     return frame
 
 
-def read_source(data: str, progress: Callable[[str], None] | None = None) -> Frames:
+def read_source(data: str, note: Note | None = None) -> Frames:
     """Anything but a built-in name: a path when it exists or looks like one, else a hub name "owner/name"."""
     path = Path(data).expanduser()
     looks_like_path = path.suffix.lower() in READERS or data.startswith((".", "/", "~")) or data.count("/") > 1
     if path.exists() or looks_like_path:
         return read_path(path)
     if "/" in data:
-        return read_hub(data, progress)
+        return read_hub(data, note)
     raise AutopeftError(
         f"'{data}' is neither a file nor a built-in source.{did_you_mean(data, SOURCES)} "
         "A hub data set is written owner/name."

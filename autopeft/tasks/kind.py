@@ -1,14 +1,17 @@
-"""The small interface every kind of task implements, and the registry. Imports no torch until a batch is made."""
+"""The interface that every kind of task implements, and the registry."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 
 if TYPE_CHECKING:
+    import torch
+
+    from autopeft.base.packages import Note
     from autopeft.tasks.builtin import Frames
     from autopeft.tasks.task import Split, Task
     from autopeft.tasks.tokens import Encoding, TokenisedSplit
@@ -16,17 +19,23 @@ if TYPE_CHECKING:
 REGISTRY: dict[str, "TaskKind"] = {}
 DEFAULT = "classification"  # what a task is unless somebody says otherwise
 
+Batch: TypeAlias = "tuple[dict[str, torch.Tensor], torch.Tensor]"  # the model's inputs, each (B, ...), and the targets
+Losses: TypeAlias = "tuple[torch.Tensor, torch.Tensor | None]"  # of each unit (U,), and its weight in a mean (U,)
+Values: TypeAlias = Sequence[Any] | np.ndarray  # one for each unit: what a metric reads
+Metric: TypeAlias = Callable[[Values, Values], float]  # (references, predictions) -> a number to maximise
+MissingLabels = Literal["refuse", "drop"]  # rows without a label end the reading, or are left out
+
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user says of the data: columns by name (None: found), and how they are cut and cleaned."""
+    """What a user says of the data: columns by name (None: found by their usual names), and how they are cut and cleaned."""
 
     name: str  # of the source, for messages
     text: str | None = None
     text_pair: str | None = None
     label: str | None = None
     group: str | None = None
-    missing_labels: str = "refuse"
+    missing_labels: MissingLabels = "refuse"
     seed: int = 0
     rows: dict[str, int | None] = field(default_factory=dict)  # most rows of each split
 
@@ -54,9 +63,7 @@ class TaskKind:
     auto_model: ClassVar[str] = "AutoModelForSequenceClassification"  # of transformers
     peft_task_type: ClassVar[str | None] = "SEQ_CLS"
     pipeline_tag: ClassVar[str] = "text-classification"
-    metrics: ClassVar[
-        dict[str, Callable[[Sequence, Sequence], float]]
-    ]  # (references, predictions) -> to maximise; the first is the default
+    metrics: ClassVar[dict[str, Metric]]  # by name; the first is the default
     row_level: ClassVar[bool] = True  # one output per row, read off one state: tokens may be dropped or changed
     two_stacks: ClassVar[bool] = False  # for encoder-decoders: layers are the encoder's blocks, then the decoder's
     classes: ClassVar[bool] = False  # each row is one of C classes, and the logits are (B, C)
@@ -66,8 +73,9 @@ class TaskKind:
     evaluation_rows: ClassVar[int | None] = None  # most units of a batch that is scored; None: as the device likes
     columns: ClassVar[str] = ""  # what `read` looks for, in words
     example: ClassVar[str] = ""  # a command
+    input_name: ClassVar[str] = ""  # of rows that are no texts: what the model's forward calls them
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not vars(cls).get("name"):  # an inherited name is another kind's
             return
@@ -75,15 +83,15 @@ class TaskKind:
             raise AutopeftError(f"There is a kind of task called '{cls.name}' already: give this one another name.")
         REGISTRY[cls.name] = cls()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[str], "TaskKind"], tuple[str]]:
         """There is one object of each kind: copies and pickles are that one, found by its name."""
         return get_kind, (self.name,)
 
-    def frames(self, data: str, progress=None) -> "Frames":
+    def frames(self, data: str, note: "Note | None" = None) -> "Frames":
         """A source that is not built in -> its frames with any columns. Raises AutopeftError."""
         from autopeft.tasks.files import read_source
 
-        return read_source(data, progress)
+        return read_source(data, note)
 
     def read(self, frames: "Frames", asked: Asked) -> Read:
         """Frames with any columns -> cleaned splits. Raises AutopeftError for data that no such task can be made of."""
@@ -97,23 +105,29 @@ class TaskKind:
         """Texts -> token ids, with labels in the form that `collate` pads."""
         raise NotImplementedError
 
-    def collate(self, split: "TokenisedSplit", rows: np.ndarray, pad_token_id: int) -> tuple[dict, "object"]:
-        """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and one tensor of targets."""
+    def collate(self, split: "TokenisedSplit", rows: np.ndarray, pad_token_id: int) -> Batch:
+        """B row numbers -> the model's inputs, each (B, S) int64 padded on the right, and one tensor of targets.
+
+        Args:
+            split: the rows.
+            rows: row numbers (B,); those of a unit stand side by side.
+            pad_token_id: fills input_ids.
+        """
         import torch
 
         from autopeft.tasks.batches import padded_inputs
 
         return padded_inputs(split, rows, pad_token_id), torch.from_numpy(split.labels[rows])
 
-    def logits(self, out):
+    def logits(self, out: Any) -> "torch.Tensor":
         """The model's output -> one tensor (B, ...) in fp32."""
         return out.logits.float()
 
-    def losses(self, logits, targets) -> tuple:
-        """(loss of each unit (U,), its weight in a mean (U,) or None for equal ones)."""
+    def losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> Losses:
+        """Logits and the targets of `collate` -> the loss of each unit (U,), its weight in a mean (U,) or None if all are equal."""
         raise NotImplementedError
 
-    def loss(self, logits, targets):
+    def loss(self, logits: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
         """The mean loss, a scalar."""
         values, weights = self.losses(logits, targets)
         return values.mean() if weights is None else (values * weights).sum() / weights.sum()
@@ -122,15 +136,15 @@ class TaskKind:
         """The sum of the weights of `losses` on these rows."""
         return float(len(split.units(rows)))
 
-    def predictions(self, logits, targets) -> list:
+    def predictions(self, logits: "torch.Tensor", targets: "torch.Tensor") -> list:
         """What each unit of a batch is predicted to be."""
         raise NotImplementedError
 
-    def decode(self, predictions: list, split: "TokenisedSplit", units: np.ndarray) -> Sequence:
+    def decode(self, predictions: list, split: "TokenisedSplit", units: np.ndarray) -> Values:
         """The predictions of these units in the form the metrics read."""
         return predictions
 
-    def references(self, split: "TokenisedSplit", units: np.ndarray) -> Sequence:
+    def references(self, split: "TokenisedSplit", units: np.ndarray) -> Values:
         """What the predictions of these units are compared with."""
         return split.labels[units]
 
@@ -152,7 +166,7 @@ class TaskKind:
             return np.random.default_rng(0).permutation(split.number_of_units)
         return stratified_order(pd.Series(self.strata(split)), 0)
 
-    def facts(self, task: "Task") -> dict:
+    def facts(self, task: "Task") -> dict[str, float]:
         """What whoever uses the trained model has to know besides the label names: numbers by name."""
         return {}
 
@@ -160,19 +174,27 @@ class TaskKind:
         """The rows that say what is the case: all of them, but for the wrong options of a question."""
         return np.arange(len(split))
 
+    def processed(self, decoded: list, processor: Any) -> np.ndarray:
+        """Of rows that are no texts: B decoded ones -> (B, ...) fp32. Raises ValueError where the processor refuses them."""
+        raise NotImplementedError
+
+    def blank(self, processor: Any) -> Any:
+        """Of rows that are no texts: a decoded one of nothing, to see what the model makes of it."""
+        raise NotImplementedError
+
     def generates(self, metric: str) -> bool:
         """Whether a metric compares texts that the model writes, with references that are texts."""
         return False
 
-    def prompts(self, split: "TokenisedSplit", units: np.ndarray) -> "list[np.ndarray]":
+    def prompts(self, split: "TokenisedSplit", units: np.ndarray) -> list[np.ndarray]:
         """What the model goes on from, for metrics of generated texts."""
         raise NotImplementedError
 
-    def score(self, metric: str, references: Sequence, predictions: Sequence) -> float:
+    def score(self, metric: str, references: Values, predictions: Values) -> float:
         """The metric, by name or "package.module:function"."""
         return float(self.metric(metric)(references, predictions))
 
-    def metric(self, name: str) -> Callable[[Sequence, Sequence], float]:
+    def metric(self, name: str) -> Metric:
         """The function of a metric. Raises AutopeftError with a suggestion."""
         from autopeft.tasks.metrics import own_metric
 

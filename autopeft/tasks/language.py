@@ -1,4 +1,4 @@
-"""Language modelling: what a decoder's own head is trained for, whatever the rows are made of. No torch until a batch.
+"""Language modelling: what a decoder's own head is trained for, whatever the rows are made of.
 
 A row's labels are its tokens where they are to be predicted and IGNORED elsewhere. Only the positions that predict a
 label go through the LM head (`logits_to_keep`, of transformers), which is most of the memory of such a step.
@@ -6,14 +6,19 @@ label go through the LM head (`logits_to_keep`, of transformers), which is most 
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
-from autopeft.tasks.kind import TaskKind
+from autopeft.tasks.batches import padded, padded_inputs
+from autopeft.tasks.kind import Batch, Losses, TaskKind, Values
+from autopeft.tasks.task import Split, Task
+from autopeft.tasks.tokens import TokenisedSplit
 
 if TYPE_CHECKING:
-    from autopeft.tasks.task import Split
+    import torch
+
 
 IGNORED = -100  # torch's cross-entropy leaves these out
 
@@ -30,17 +35,17 @@ class LanguageModelling(TaskKind):
     trace_basis = "lm-head"
     evaluation_rows = 32  # logits are V wide
 
-    def outputs(self, task) -> int:
+    @override
+    def outputs(self, task: Task) -> int:
         return 2  # transformers' default; an LM head has no use for it
 
-    def collate(self, split, rows, pad_token_id):
+    @override
+    def collate(self, split: TokenisedSplit, rows: np.ndarray, pad_token_id: int) -> Batch:
         """The inputs with the positions to keep (K,), and the tokens that they predict (B, K).
 
         They are counted from the end: some methods put virtual tokens before the first.
         """
         import torch
-
-        from autopeft.tasks.batches import padded, padded_inputs
 
         inputs = padded_inputs(split, rows, pad_token_id)
         width = inputs["input_ids"].shape[1]
@@ -49,53 +54,60 @@ class LanguageModelling(TaskKind):
         inputs["logits_to_keep"] = torch.from_numpy(keep - width)
         return inputs, torch.from_numpy(following[:, keep])
 
-    def pairs(self, split: "Split", tokenizer) -> Iterator[tuple[str, str]]:
+    def pairs(self, split: Split, tokenizer: Any) -> Iterator[tuple[str, str]]:
         """(what is given, what is learnt) of each response as texts: for whoever trains without autopeft.
 
         Without the tokens that the tokenizer itself puts before a text and that end it.
         """
         raise NotImplementedError
 
-    def losses(self, logits, targets):
+    @override
+    def losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> Losses:
         """Mean negative log-likelihood of each row's labels (B,), weighted by how many they are."""
         sums, counts = self.log_likelihoods(logits, targets)
         return -sums / counts, counts
 
-    def weight(self, split, rows):
+    @override
+    def weight(self, split: TokenisedSplit, rows: np.ndarray) -> float:
         return float(sum((split.labels[row][1:] != IGNORED).sum() for row in rows))
 
-    def log_likelihoods(self, logits, targets) -> tuple:
+    def log_likelihoods(self, logits: "torch.Tensor", targets: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Logits (B, K, V), tokens (B, K) -> their summed log-likelihood (B,) and their number (B,)."""
         from torch.nn.functional import cross_entropy
 
         losses = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
         return -losses.view(targets.shape).sum(1), (targets != IGNORED).sum(1).float()
 
-    def predictions(self, logits, targets) -> list:
+    @override
+    def predictions(self, logits: "torch.Tensor", targets: "torch.Tensor") -> list:
         """(log-likelihood, tokens) of each row."""
         sums, counts = self.log_likelihoods(logits, targets)
         return list(zip(sums.tolist(), counts.tolist()))
 
-    def references(self, split, units):
+    @override
+    def references(self, split: TokenisedSplit, units: np.ndarray) -> Values:
         return [split.references[i] for i in units] if split.references else [None] * len(units)
 
-    def strata(self, split):
+    @override
+    def strata(self, split: TokenisedSplit) -> np.ndarray:
         return np.zeros(len(split), dtype=np.int64)
 
 
-def log_likelihood(references, predictions) -> float:
+def log_likelihood(references: Values, predictions: Values) -> float:
     """(log-likelihood, tokens) of each row -> its mean per token; exp(-it) is the perplexity."""
     sums, counts = zip(*predictions)
     return math.fsum(sums) / math.fsum(counts)
 
 
-def ends(tokenizer) -> tuple[str, str]:
+def ends(tokenizer: Any) -> tuple[str, str]:
     """The texts of the token that the tokenizer puts before a text (it may be none), and of the one that ends it."""
     begins = bool(tokenizer.bos_token) and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     return tokenizer.bos_token if begins else "", tokenizer.eos_token or ""
 
 
-def window(context: list[int], target: list[int], max_length: int, longest: int | None = None) -> tuple:
+def window(
+    context: list[int], target: list[int], max_length: int, longest: int | None = None
+) -> tuple[list[int], list[int]]:
     """Context and target tokens -> what fits into max_length: (context, target).
 
     The context loses its beginning, the target its end, and the target gets at least half of the room. longest: of
@@ -106,10 +118,8 @@ def window(context: list[int], target: list[int], max_length: int, longest: int 
     return context[max(0, len(context) - (max_length - kept)) :], target[:room]
 
 
-def split_of(kind: TaskKind, rows: list[tuple[list[int], list[int]]], truncated: int, **other):
+def split_of(kind: TaskKind, rows: list[tuple[list[int], list[int]]], truncated: int, **other: Any) -> TokenisedSplit:
     """(tokens, labels) of each row -> TokenisedSplit."""
-    from autopeft.tasks.tokens import TokenisedSplit
-
     ids, labels = (tuple(np.asarray(row, dtype=np.int32) for row in column) for column in zip(*rows))
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
     return TokenisedSplit(ids, None, labels, lengths, truncated, kind, **other)

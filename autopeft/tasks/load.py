@@ -1,14 +1,13 @@
-"""A data source -> Task: cleaned, split once, with its metric. Imports no torch."""
+"""A data source -> Task: cleaned, split once, with its metric."""
 
 import hashlib
 import json
 from pathlib import Path
 
 from autopeft.base.errors import AutopeftError
-from autopeft.base.packages import Progress
+from autopeft.base.packages import Note
 from autopeft.tasks.builtin import SOURCES, read_builtin
-from autopeft.tasks.columns import MissingLabels
-from autopeft.tasks.kind import DEFAULT, Asked, TaskKind, get_kind
+from autopeft.tasks.kind import DEFAULT, Asked, MissingLabels, TaskKind, get_kind
 from autopeft.tasks.task import Split, Task
 
 
@@ -26,7 +25,7 @@ def load_task(
     validation_rows: int | None = None,
     test_rows: int | None = None,
     missing_labels: MissingLabels = "refuse",
-    progress: Progress | None = None,
+    note: Note | None = None,
 ) -> Task:
     """Built-in name, file, `datasets` folder or hub name -> Task.
 
@@ -41,7 +40,7 @@ def load_task(
     kind = get_kind((builtin.kind if builtin else DEFAULT) if task is None else task)
     if metric is not None:
         kind.metric(metric)
-    frames = read_builtin(data, progress) if builtin else kind.frames(data, progress)
+    frames = read_builtin(data, note) if builtin else kind.frames(data, note)
     name = data if builtin else Path(data).name if Path(data).expanduser().exists() else data
     if builtin and "group" in frames["train"]:
         group = group or "group"

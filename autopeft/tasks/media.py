@@ -1,8 +1,9 @@
-"""Folders of pictures or recordings -> frames; cells -> Media, known by its content; Reader. Imports no torch."""
+"""Folders of pictures or recordings -> frames; cells -> Media, known by its content; Reader."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,14 +24,14 @@ class Media(str):
 
     @classmethod
     def of(cls, content: str | bytes | np.ndarray, where: str) -> "Media":
-        """Raises AutopeftError for a file that cannot be read."""
+        """A path, a file's bytes or an array -> Media. Raises AutopeftError for a file that cannot be read."""
         try:
-            data = Path(content).read_bytes() if isinstance(content, str) else content
+            read = Path(content).read_bytes() if isinstance(content, str) else content
         except OSError as error:
-            raise AutopeftError(f"Cannot read {content}: {error.strerror}.") from None
-        shape = f"{data.shape} {data.dtype} ".encode() if isinstance(data, np.ndarray) else b""
-        data = data.tobytes() if isinstance(data, np.ndarray) else data
-        media = cls("sha256:" + hashlib.sha256(shape + data).hexdigest())
+            raise AutopeftError(f"Cannot read {content!s}: {error.strerror}.") from None
+        if isinstance(read, np.ndarray):  # equal bytes of another shape are another picture
+            read = f"{read.shape} {read.dtype} ".encode() + read.tobytes()
+        media = cls("sha256:" + hashlib.sha256(read).hexdigest())
         media.content, media.where = content, where
         return media
 
@@ -42,7 +43,7 @@ class Reader:
     processor: the model's own image processor or feature extractor; tokens: how many its blocks see of every row.
     """
 
-    processor: object
+    processor: Any
     tokens: int
 
 
@@ -63,6 +64,7 @@ def read_class_folders(path: Path, suffixes: tuple[str, ...], column: str) -> Fr
 
 
 def class_files(path: Path, suffixes: tuple[str, ...], column: str) -> pd.DataFrame:
+    """A folder with a folder of files per class -> a row for each file: its path and its class."""
     rows = [
         (str(file), folder.name)
         for folder in folders(path)
@@ -73,6 +75,7 @@ def class_files(path: Path, suffixes: tuple[str, ...], column: str) -> pd.DataFr
 
 
 def folders(path: Path) -> list[Path]:
+    """The folders in a folder, but for hidden ones, in order."""
     return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
@@ -90,6 +93,7 @@ def media_column(frame: pd.DataFrame, name: str, column: str) -> str:
 
 
 def holds_media(cells: pd.Series) -> bool:
+    """Whether cells hold arrays, or the bytes and path of a file as `datasets` has them."""
     first = next((cell for cell in cells if cell is not None), None)
     return isinstance(first, np.ndarray) or (isinstance(first, dict) and {"bytes", "path"} <= set(first))
 
@@ -100,7 +104,8 @@ def as_media(cells: pd.Series, name: str, column: str) -> pd.Series:
     return pd.Series(made, index=cells.index, dtype=object)
 
 
-def one_media(cell, where: str, column: str) -> Media | None:
+def one_media(cell: Any, where: str, column: str) -> Media | None:
+    """A cell -> Media, None for an empty one. Raises AutopeftError for what holds no picture or recording."""
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
     if cell is None or (isinstance(cell, float) and cell != cell):

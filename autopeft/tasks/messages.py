@@ -1,4 +1,4 @@
-"""Frames with prompts and responses, or with chats -> Splits of chats ((role, content), ...). Imports no torch."""
+"""Frames with prompts and responses, or with chats -> Splits of chats ((role, content), ...)."""
 
 import json
 from collections.abc import Sequence

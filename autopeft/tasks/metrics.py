@@ -1,68 +1,71 @@
-"""Labels and predictions -> a number to maximise. Imports no torch."""
+"""Labels and predictions -> a number to maximise."""
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
 
 from autopeft.base.errors import AutopeftError
+from autopeft.tasks.kind import Metric, Values
 
 
-def accuracy(labels, predictions) -> float:
+def accuracy(labels: Values, predictions: Values) -> float:
+    """The share of predictions that are right."""
     from sklearn.metrics import accuracy_score
 
     return accuracy_score(labels, predictions)
 
 
-def macro_f1(labels, predictions) -> float:
+def macro_f1(labels: Values, predictions: Values) -> float:
+    """The mean over classes of their F1; 0 for a class that is never predicted."""
     from sklearn.metrics import f1_score
 
     return f1_score(labels, predictions, average="macro", zero_division=0)
 
 
-def matthews(labels, predictions) -> float:
+def matthews(labels: Values, predictions: Values) -> float:
+    """Matthews' correlation coefficient, from -1 to 1; 0 is chance."""
     from sklearn.metrics import matthews_corrcoef
 
     return matthews_corrcoef(labels, predictions)
 
 
-def pearson(labels, predictions) -> float:
+def pearson(labels: Values, predictions: Values) -> float:
     """Correlation; 0 where either side is constant and has none."""
     from scipy.stats import pearsonr
 
     return 0.0 if _constant(labels) or _constant(predictions) else pearsonr(labels, predictions).statistic
 
 
-def spearman(labels, predictions) -> float:
+def spearman(labels: Values, predictions: Values) -> float:
     """Correlation of the ranks; 0 where either side is constant and has none."""
     from scipy.stats import spearmanr
 
     return 0.0 if _constant(labels) or _constant(predictions) else spearmanr(labels, predictions).statistic
 
 
-def r2(labels, predictions) -> float:
+def r2(labels: Values, predictions: Values) -> float:
     """1 less the squared error's share of the variance; 0 where the labels have none."""
     from sklearn.metrics import r2_score
 
     return 0.0 if _constant(labels) else r2_score(labels, predictions)
 
 
-def neg_rmse(labels, predictions) -> float:
+def neg_rmse(labels: Values, predictions: Values) -> float:
     """The root of the mean squared error, in the labels' unit, times -1 so that more is better."""
     from sklearn.metrics import root_mean_squared_error
 
     return -root_mean_squared_error(labels, predictions)
 
 
-def _constant(values) -> bool:
+def _constant(values: Values) -> bool:
     return min(values) == max(values)
 
 
-def exact_match(references, predictions) -> float:
+def exact_match(references: Values, predictions: Values) -> float:
     """The share of texts that are equal but for case and spaces."""
     return sum(_words(r) == _words(p) for r, p in zip(references, predictions)) / len(references)
 
 
-def rouge_l(references, predictions) -> float:
+def rouge_l(references: Values, predictions: Values) -> float:
     """Mean F-measure of the longest common subsequence of words (Lin 2004, ROUGE, section 3.1, beta = 1)."""
     return sum(_rouge_l(_words(r), _words(p)) for r, p in zip(references, predictions)) / len(references)
 
@@ -81,8 +84,8 @@ def _words(text: str) -> list[str]:
     return text.lower().split()
 
 
-def own_metric(name: str) -> Callable[[Sequence, Sequence], float]:
-    """ "package.module:function" -> the function (references, predictions) -> a number to maximise.
+def own_metric(name: str) -> Metric:
+    """The function that "package.module:function" names, which maps references and predictions to a number to maximise.
 
     The current folder is searched too. Raises AutopeftError when there is no such function.
     """

@@ -1,11 +1,14 @@
-"""Relevance and scores of passages -> a number to maximise. Imports no torch."""
+"""Relevance and scores of passages -> a number to maximise."""
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from autopeft.tasks.kind import Values
 
-def mrr_at_10(references, predictions) -> float:
+
+def mrr_at_10(references: Values, predictions: Values) -> float:
     """The mean over queries of 1 / the rank of the first relevant passage, 0 if it is not among the first ten.
 
     references (N, 2): relevance, query. Of equal scores the irrelevant passage goes first; a query whose passages are
@@ -15,19 +18,19 @@ def mrr_at_10(references, predictions) -> float:
     return _mean(1 / (1 + (r > 0).argmax()) if (r[:10] > 0).any() else 0.0 for r in found)
 
 
-def ndcg_at_10(references, predictions) -> float:
+def ndcg_at_10(references: Values, predictions: Values) -> float:
     """The mean over queries of the discounted gain of the first ten passages over that of the best order.
 
     references as in mrr_at_10; the gain is the relevance itself; a query with one relevance only does not count.
     """
 
-    def gain(relevance) -> float:
+    def gain(relevance: Sequence[float] | np.ndarray) -> float:
         return sum(r / math.log2(rank + 1) for rank, r in enumerate(relevance[:10], start=1))
 
     return _mean(gain(r) / gain(sorted(r, reverse=True)) for r in _by_query(references, predictions))
 
 
-def _by_query(references, predictions):
+def _by_query(references: Values, predictions: Values) -> Iterator[np.ndarray]:
     """The relevance of each query's passages, the highest score first; not of a query whose passages are all alike."""
     relevance, query = np.asarray(references, dtype=float).T
     order = np.lexsort((relevance, -np.asarray(predictions, dtype=float), query))
@@ -36,6 +39,6 @@ def _by_query(references, predictions):
             yield found
 
 
-def _mean(values) -> float:
-    values = list(values)
+def _mean(found: Iterable[float]) -> float:
+    values = list(found)
     return sum(values) / len(values) if values else 0.0

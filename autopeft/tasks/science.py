@@ -1,4 +1,4 @@
-"""The built-in sources made of SciQ's questions: a package's folder -> frames. Imports no torch."""
+"""The built-in sources made of SciQ's questions: a package's folder -> frames."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Cleaned frames -> three disjoint splits, cut the same way every time. Imports no torch."""
+"""Cleaned frames -> three disjoint splits, cut the same way every time."""
 
 import warnings
 

@@ -1,7 +1,11 @@
-"""Tags and predicted tags of sentences -> a number to maximise. Imports no torch."""
+"""Tags and predicted tags of sentences -> a number to maximise."""
+
+from collections.abc import Iterable, Sequence
+
+from autopeft.tasks.kind import Values
 
 
-def entity_f1(labels, predictions) -> float:
+def entity_f1(labels: Values, predictions: Values) -> float:
     """F1 of whole entities over all sentences, as seqeval counts them: begin, end and type have to be right.
 
     labels, predictions: a list of tags for each sentence. An I- behind another type, or behind none, begins an entity.
@@ -10,7 +14,7 @@ def entity_f1(labels, predictions) -> float:
     return 2 * len(true & found) / (len(true) + len(found)) if true or found else 0.0
 
 
-def _entities(tags) -> list[tuple[int, int, str]]:
+def _entities(tags: Sequence[str]) -> list[tuple[int, int, str]]:
     """Tags of a sentence -> (begin, end, type) of its entities, the end not included."""
     found, open_at, before = [], None, ("O", "")
     for place, tag in enumerate((*tags, "O")):
@@ -24,18 +28,18 @@ def _entities(tags) -> list[tuple[int, int, str]]:
     return found
 
 
-def is_bio(tags) -> bool:
+def is_bio(tags: Iterable[str]) -> bool:
     """Whether tags mark entities: O, and B- or I- (or S- and E-) before a type."""
     return all(tag == "O" or (tag[:2] in ("B-", "I-", "S-", "E-") and len(tag) > 2) for tag in tags)
 
 
-def tag_accuracy(labels, predictions) -> float:
+def tag_accuracy(labels: Values, predictions: Values) -> float:
     """The share of all words whose tag is right."""
     pairs = [pair for sides in zip(labels, predictions) for pair in zip(*sides, strict=True)]
     return sum(a == b for a, b in pairs) / len(pairs)
 
 
-def tag_macro_f1(labels, predictions) -> float:
+def tag_macro_f1(labels: Values, predictions: Values) -> float:
     """The mean over tags of their words' F1."""
     true, found = ([tag for tags in side for tag in tags] for side in (labels, predictions))
     from sklearn.metrics import f1_score

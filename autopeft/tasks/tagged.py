@@ -1,4 +1,4 @@
-"""The built-in sources of tagged sentences: a package's folder -> frames with words and tags. Imports no torch."""
+"""The built-in sources of tagged sentences: a package's folder -> frames with words and tags."""
 
 from pathlib import Path
 

@@ -1,24 +1,24 @@
-"""Task: labelled data of one kind, split once, with its metric. Imports no torch."""
+"""Task: labelled data of one kind, split once, with its metric."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind, kind_of
-
-Text = str | tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Split:
-    """N texts (one string or a pair; what else a kind reads) and their labels: for classes indices into Task.label_names."""
+    """N rows: what is read of each, and its label."""
 
-    texts: tuple[Text, ...]
-    labels: tuple
+    texts: tuple[Any, ...]  # a string, a pair, or what else the kind reads: words, a chat, a question with its options
+    labels: tuple[Any, ...]  # of classes: indices into Task.label_names
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-def asked(summary: dict) -> str:
+def asked(summary: Mapping[str, Any]) -> str:
     """A task's summary -> what it asks of a model, in words: "2 classes", "text regression"."""
     kind, classes = kind_of(summary), len(summary["classes"])
     parts = [kind.title] if kind.name != DEFAULT else []
@@ -44,7 +44,7 @@ class Task:
         """num_labels of the head."""
         return self.kind.outputs(self)
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """What a report says of the data."""
         return {
             "name": self.name,

@@ -1,6 +1,7 @@
-"""Task + tokenizer -> TokenisedTask: every text becomes token ids once. Imports no torch."""
+"""Task + tokenizer -> TokenisedTask: every text becomes token ids once."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -9,15 +10,16 @@ from autopeft.tasks.kind import TaskKind, get_kind
 from autopeft.tasks.task import Split, Task
 
 PARTS = ("train", "validation", "test")
+Places = list[tuple[int, int, int] | None]  # of a row's tokens: which text, begin, end
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How texts become tokens: end is the pattern's tokens, which follow every text and are never cut."""
+    """How the texts of a task become tokens."""
 
-    tokenizer: object
-    max_length: int
-    end: tuple[int, ...]
+    tokenizer: Any  # transformers' own; for other modalities than text a Reader
+    max_length: int  # tokens of a row, at most
+    end: tuple[int, ...]  # the pattern's tokens, which follow every text and are never cut
     task: Task
 
 
@@ -41,7 +43,13 @@ class TokenisedSplit:
 
     @property
     def number_of_units(self) -> int:
+        """U: the rows, or where several rows are scored together the groups of them."""
         return len(self) if self.groups is None else int(self.groups[-1]) + 1
+
+    @property
+    def unit_of_rows(self) -> np.ndarray:
+        """The unit of each row, (N,), ascending."""
+        return np.arange(len(self)) if self.groups is None else self.groups
 
     def units(self, rows: np.ndarray) -> np.ndarray:
         """Row numbers -> their units, each once, in the order of the rows."""
@@ -69,19 +77,27 @@ class TokenisedTask:
     test: TokenisedSplit
     pad_token_id: int
     task: Task
-    tokenizer: object = None  # for metrics of generated texts
+    tokenizer: Any = None  # for metrics of generated texts
 
     @property
     def kind(self) -> TaskKind:
+        """The kind of the task."""
         return self.task.kind
 
 
-def tokenise(task: Task, tokenizer, max_length: int = 128, pattern: str | None = None) -> TokenisedTask:
-    """Encode the three splits; a pair is shortened at its longer text. tokenizer: for other modalities a Reader.
+def tokenise(task: Task, tokenizer: Any, max_length: int = 128, pattern: str | None = None) -> TokenisedTask:
+    """Encode the three splits; a pair is shortened at its longer text.
 
     A tokenizer without a padding token pads with its end token, as decoders do; attention masks the padding anyway.
-    pattern: ends every text, and is never cut. Raises AutopeftError when the tokenizer can pad with nothing or the
-    pattern leaves no room for the text.
+
+    Args:
+        task: the splits and their kind, which says how a row is encoded.
+        tokenizer: transformers' own, as `Backbone.tokenizer`; for other modalities than text a Reader.
+        max_length: tokens of a row, at most.
+        pattern: ends every text, and is never cut.
+
+    Raises:
+        AutopeftError: the tokenizer can pad with nothing, or the pattern leaves no room for the text.
     """
     kind = task.kind
     if kind.modality != "text":
@@ -109,35 +125,49 @@ def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: Tas
 
 def encode_with_places(
     split: Split, encoding: Encoding, kind: TaskKind, overlap: int | None = None
-) -> tuple[TokenisedSplit, list[list[tuple]]]:
-    """As encode_texts, without labels; and of each row for each token (which text, begin, end), None for its own tokens.
+) -> tuple[TokenisedSplit, list[Places]]:
+    """Encode as `encode_texts` does, without labels, and say where in the texts each token stands.
 
-    overlap: the second texts are not cut but go on in further rows, groups of one row and more, which share so many
-    tokens; the first must leave them room. Raises AutopeftError for a tokenizer that does not know where its tokens stand.
+    Args:
+        split: one text or a pair per row.
+        encoding: how texts become tokens.
+        kind: of the task.
+        overlap: None cuts what is too long. A number lets the second text of a pair go on in further rows, each of
+            which repeats so many tokens of the row before; the rows of a pair are a group. The first text must leave
+            them room.
+
+    Returns:
+        The rows, and for each token of each row (which text, begin, end), or None for one that the tokenizer added.
+
+    Raises:
+        AutopeftError: the tokenizer does not know where its tokens stand.
     """
     if not encoding.tokenizer.is_fast:
         raise AutopeftError(
             f"The tokenizer {type(encoding.tokenizer).__name__} does not say where its tokens stand in a text, which "
             f"{kind.title} needs: choose a model with a tokenizer.json."
         )
-    windows = {"truncation": "only_second", "stride": overlap, "return_overflowing_tokens": True}
+    windows: dict[str, Any] = {"truncation": "only_second", "stride": overlap, "return_overflowing_tokens": True}
     options = {"return_offsets_mapping": True, **(windows if overlap is not None else {})}
     encoded_split, encoded = _encode(split, encoding, np.zeros(0), kind, **options)
     if overlap is not None:
         encoded_split = replace(encoded_split, truncated=0, groups=np.array(encoded["overflow_to_sample_mapping"]))
-    places = []
+    places: list[Places] = []
     for row, offsets in enumerate(encoded["offset_mapping"]):
         texts = encoded.sequence_ids(row)
         places.append([None if text is None else (text, *at) for text, at in zip(texts, offsets)])
     return encoded_split, places
 
 
-def _encode(split: Split, encoding: Encoding, labels: np.ndarray, kind: TaskKind, **options):
+def _encode(
+    split: Split, encoding: Encoding, labels: np.ndarray, kind: TaskKind, **given: Any
+) -> tuple[TokenisedSplit, Any]:
+    """The rows, and what the tokenizer returned."""
     tokenizer, end = encoding.tokenizer, list(encoding.end)
     max_length = encoding.max_length - len(end)
     pairs = bool(split.texts) and isinstance(split.texts[0], tuple)
     texts = [list(column) for column in zip(*split.texts)] if pairs else [list(split.texts)]
-    options = {"truncation": True, "padding": False, "return_attention_mask": False, **options}
+    options = {"truncation": True, "padding": False, "return_attention_mask": False, **given}
     encoded = tokenizer(*texts, max_length=max_length, **options)
     ids = _arrays([row + end for row in encoded["input_ids"]])
     types = (
@@ -154,7 +184,7 @@ def _arrays(rows: list[list[int]]) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(row, dtype=np.int32) for row in rows)
 
 
-def _truncated(encoded, lengths: np.ndarray, max_length: int) -> int:
+def _truncated(encoded: Any, lengths: np.ndarray, max_length: int) -> int:
     """Rows with tokens left over; a slow tokenizer keeps none, so there every row that fills max_length counts."""
     if encoded.encodings is None:
         return int((lengths == max_length).sum())

@@ -1,8 +1,8 @@
-"""The scripts for AdapterHub's adapters: one writes the rows, the other trains on them. Imports no torch."""
+"""The scripts for AdapterHub's adapters: one writes the rows, the other trains on them."""
 
-from autopeft.base.recipe import WARMUP
+from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.rows import FILES, arguments
-from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.toolkit import Case, warmup_code
 
 ADAPTER = "autopeft"
 
@@ -82,14 +82,14 @@ def main():
         {{"params": [p for p in trained if id(p) not in heads], "lr": {case.learning_rate!r}}},
         {{"params": [p for p in trained if id(p) in heads], "lr": {case.head_learning_rate!r}}},
     ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(groups, weight_decay={WEIGHT_DECAY})
     trainer = AdapterTrainer(
         model=model,
         args=TrainingArguments(
             output_dir="adapter",
             max_steps=STEPS,
             per_device_train_batch_size={spec["batch_size"]},
-            max_grad_norm=1.0,
+            max_grad_norm={CLIP},
             seed={spec["seed"]},
             bf16={case.precision == "bf16"},
             save_strategy="no",
@@ -97,7 +97,7 @@ def main():
         ),
         train_dataset=load_dataset("json", data_files=str(here / {FILES["train"]!r}), split="train"),
         data_collator=DataCollatorWithPadding(tokenizer),
-        optimizers=(optimizer, get_linear_schedule_with_warmup(optimizer, max(1, round({WARMUP} * STEPS)), STEPS)),
+        optimizers=(optimizer, get_linear_schedule_with_warmup(optimizer, {warmup_code("STEPS")}, STEPS)),
     )
     trainer.train()
     model.save_adapter("adapter", {ADAPTER!r})

@@ -1,4 +1,4 @@
-"""What a method or a procedure does beside training the parameters of its peft config. Imports no torch."""
+"""What a method or a procedure does beside training the parameters of its peft config."""
 
 import importlib.util
 from functools import cache

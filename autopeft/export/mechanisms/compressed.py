@@ -1,4 +1,4 @@
-"""A saved adapter, measured from where it began <-> its compact file. Imports torch when it runs.
+"""A saved adapter, measured from where it began <-> its compact file.
 
 The update of an adapter that `autopeft train` saved is measured from its very start, which configuration and seed give
 again. Of any other adapter the seed is not known: its update is measured from what the constructor gives whatever the

@@ -1,4 +1,4 @@
-"""A peft config of LoRA's family -> what the toolkits with LoRA keys of their own need to know. Imports no torch."""
+"""A peft config of LoRA's family -> what the toolkits with LoRA keys of their own need to know."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Configuration + a model's config -> the parameters that autopeft trains. Imports torch when it runs."""
+"""Configuration + a model's config -> the parameters that autopeft trains."""
 
 from types import SimpleNamespace
 

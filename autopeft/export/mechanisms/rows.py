@@ -1,4 +1,4 @@
-"""The rows of a study as texts that a language model learns to go on from. Imports no torch."""
+"""The rows of a study as texts that a language model learns to go on from."""
 
 from autopeft.export.mechanisms.toolkit import Case
 

@@ -1,4 +1,4 @@
-"""An update -> the signs of its largest entries times one number, coded near their entropy. Imports no torch.
+"""An update -> the signs of its largest entries times one number, coded near their entropy.
 
 ComPEFT, Yadav et al. 2023, arXiv 2311.13171, algorithm 1: with density k an entry costs about H(k) + k bits.
 """

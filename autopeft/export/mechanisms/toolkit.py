@@ -1,4 +1,4 @@
-"""What a toolkit is given, what it answers, and the registry of toolkits. Imports no torch."""
+"""What a toolkit is given, what it answers, and the registry of toolkits."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,7 +8,7 @@ from typing import ClassVar
 from autopeft.backbone.resolve import BUILTIN, resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.base.recipe import warmup_steps
+from autopeft.base.recipe import WARMUP, warmup_steps
 from autopeft.configuration import Configuration
 from autopeft.export.mechanisms.beyond import beyond_parameters
 from autopeft.methods import Method, count, get_method, peft_fields
@@ -121,6 +121,11 @@ class Case:
         if self.fields["peft_type"] == "LORA" and any(m.needs_statistics for m in self.methods):
             return f"LoRA of rank {self.fields['r']} in the same modules"
         return f"the parameters of {self.configuration.method}, all of them at every step"
+
+
+def warmup_code(steps: str) -> str:
+    """`warmup_steps` in the Python of a script that learns only when it runs how many steps there are."""
+    return f"max(1, round({WARMUP} * {steps}))"
 
 
 def whole_path(name: str) -> str:

@@ -1,9 +1,10 @@
-"""Toolkits that are told everything in one YAML file, with the rows of the study beside it. No torch."""
+"""Toolkits that are told everything in one YAML file, with the rows of the study beside it."""
 
 from typing import ClassVar
 
 import yaml
 
+from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import PROMPTED, rows_script
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
@@ -78,8 +79,8 @@ def trainer_arguments(case: Case) -> dict:
         "learning_rate": case.learning_rate,
         "lr_scheduler_type": "linear",
         "warmup_steps": case.warmup_steps,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
+        "weight_decay": WEIGHT_DECAY,
+        "max_grad_norm": CLIP,
         "max_steps": case.steps,
         "per_device_train_batch_size": case.spec["batch_size"],
         "gradient_accumulation_steps": 1,

@@ -1,13 +1,17 @@
 """Audio classification: one recording, one of C classes."""
 
 import io
+from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from autopeft.tasks.kinds.media_classification import MediaClassification
 
 
 class AudioClassification(MediaClassification):
+    """Recordings, as the model's own feature extractor reads them."""
+
     name = "audio-classification"
     title = "audio classification"
     modality = "audio"
@@ -20,7 +24,8 @@ class AudioClassification(MediaClassification):
     example = "autopeft search --model ./ast --data ./recordings --task audio-classification"
     input_name = "input_values"
 
-    def decoded(self, content, processor):
+    @override
+    def decoded(self, content: str | bytes | np.ndarray, processor: Any) -> Any:
         """Samples (T,) fp32 in -1 .. 1 at the rate that the model was made for; channels are averaged."""
         from scipy.io import wavfile
         from scipy.signal import resample_poly
@@ -32,7 +37,8 @@ class AudioClassification(MediaClassification):
         wave = wave.astype(np.float32).reshape(len(wave), -1).mean(1)
         return wave if rate == processor.sampling_rate else resample_poly(wave, processor.sampling_rate, rate)
 
-    def processed(self, decoded, processor):
+    @override
+    def processed(self, decoded: list, processor: Any) -> np.ndarray:
         made = processor(decoded, sampling_rate=processor.sampling_rate, return_tensors=None)
         if self.input_name not in made or len({np.shape(row) for row in made[self.input_name]}) > 1:
             raise ValueError(
@@ -40,5 +46,6 @@ class AudioClassification(MediaClassification):
             )
         return np.stack(made[self.input_name]).astype(np.float32)
 
-    def blank(self, processor):
+    @override
+    def blank(self, processor: Any) -> Any:
         return np.zeros(processor.sampling_rate, np.float32)

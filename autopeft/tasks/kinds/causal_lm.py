@@ -1,20 +1,32 @@
 """Causal language modelling: plain texts, every token predicted from those before it."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
 from autopeft.tasks.kind import Asked, Read
 from autopeft.tasks.language import IGNORED, LanguageModelling, log_likelihood, split_of
+from autopeft.tasks.task import Split
+from autopeft.tasks.tokens import Encoding, TokenisedSplit
+
+if TYPE_CHECKING:
+    from autopeft.tasks.builtin import Frames
 
 
 class CausalLM(LanguageModelling):
+    """The loss is on every token of a text but the first."""
+
     name = "causal-lm"
     title = "language modelling"
     columns = "text"
     example = "autopeft search --model smollm2-135m --data rotten-tomatoes --task causal-lm"
     metrics = {"log-likelihood": log_likelihood}
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.columns import clean_texts, select_texts
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
-        from autopeft.tasks.task import Split
 
         frames, notes = clean_texts(select_texts(frames, asked.name, asked.text, asked.group), asked.name)
         frames, duplicates = remove_duplicates(frames)
@@ -23,10 +35,12 @@ class CausalLM(LanguageModelling):
         splits = {part: Split(tuple(frame["text"]), ("",) * len(frame)) for part, frame in capped.items()}
         return Read((), splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
 
-    def pairs(self, split, tokenizer):
+    @override
+    def pairs(self, split: Split, tokenizer: Any) -> Iterator[tuple[str, str]]:
         yield from (("", text) for text in split.texts)
 
-    def encode(self, split, encoding):
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         """A text longer than max_length becomes several rows, so that nothing is lost; each begins without context."""
         tokenizer, size = encoding.tokenizer, encoding.max_length
         rows, end = [], [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []

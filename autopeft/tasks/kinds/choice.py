@@ -1,10 +1,22 @@
 """Multiple choice by a decoder: each option is scored by its likelihood as the answer to the question."""
 
-import numpy as np
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from autopeft.tasks.kind import Asked, Read, TaskKind
+import numpy as np
+from typing_extensions import override
+
+from autopeft.tasks.kind import Asked, Batch, Losses, Read, TaskKind, Values
 from autopeft.tasks.language import IGNORED, LanguageModelling, split_of, window
 from autopeft.tasks.metrics import accuracy
+from autopeft.tasks.task import Split
+from autopeft.tasks.tokens import Encoding, TokenisedSplit
+
+if TYPE_CHECKING:
+    import torch
+
+    from autopeft.tasks.builtin import Frames
+
 
 PROMPT, OPTION = "Question: {}\nAnswer:", " {}"
 
@@ -18,12 +30,14 @@ class Choice(LanguageModelling):
     example = "autopeft search --model smollm2-135m --data openbookqa --task choice"
     metrics = {"accuracy": accuracy, "raw-accuracy": accuracy}
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.choices import read_choices
 
         return read_choices(frames, asked)
 
-    def encode(self, split, encoding):
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         tokenizer, rows, truncated, sizes = encoding.tokenizer, [], 0, []
         prompts = tokenizer([PROMPT.format(q) for q, _ in split.texts], return_attention_mask=False)["input_ids"]
         for prompt, (_, options) in zip(prompts, split.texts):
@@ -37,23 +51,26 @@ class Choice(LanguageModelling):
         groups = np.repeat(np.arange(len(sizes)), sizes)
         return split_of(self, rows, truncated, groups=groups, references=split.labels)
 
-    def pairs(self, split, tokenizer):
+    @override
+    def pairs(self, split: Split, tokenizer: Any) -> Iterator[tuple[str, str]]:
         """The right options, which are not compared with the others."""
         for (question, options), right in zip(split.texts, split.labels):
             yield PROMPT.format(question), OPTION.format(options[int(right)])
 
-    def collate(self, split, rows, pad_token_id):
+    @override
+    def collate(self, split: TokenisedSplit, rows: np.ndarray, pad_token_id: int) -> Batch:
         """Targets (B, 2 + K): the number of the row's question, whether its option is the right one, its tokens."""
         import torch
 
         inputs, tokens = super().collate(split, rows, pad_token_id)
-        unit = split.groups[rows]
-        right = rows - np.searchsorted(split.groups, unit) == np.asarray(split.references)[unit]
+        unit = split.unit_of_rows[rows]
+        right = rows - np.searchsorted(split.unit_of_rows, unit) == np.asarray(split.references)[unit]
         number = np.cumsum(np.r_[False, unit[1:] != unit[:-1]])  # in the order of the batch
         heads = np.stack([number, right], axis=1)
         return inputs, torch.cat([torch.from_numpy(heads), tokens], dim=1)
 
-    def losses(self, logits, targets):
+    @override
+    def losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> Losses:
         """Cross-entropy (U,) of the right option among the options' mean log-likelihoods per token.
 
         The third loss of T-Few (Liu et al. 2022, arXiv 2205.05638, section 3.2): what the metric compares is trained,
@@ -66,24 +83,29 @@ class Choice(LanguageModelling):
             [torch.logsumexp(means[units == u], 0) - means[(units == u) & right][0] for u in units.unique()]
         ), None
 
-    def weight(self, split, rows):
+    @override
+    def weight(self, split: TokenisedSplit, rows: np.ndarray) -> float:
         return TaskKind.weight(self, split, rows)
 
-    def scores(self, logits, targets) -> tuple:
+    def scores(self, logits: "torch.Tensor", targets: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
         """Mean log-likelihood per token, its sum, the question and whether it is right, of each row (B,)."""
         sums, counts = self.log_likelihoods(logits, targets[:, 2:])
         return sums / counts, sums, targets[:, 0], targets[:, 1].bool()
 
-    def predictions(self, logits, targets) -> list:
+    @override
+    def predictions(self, logits: "torch.Tensor", targets: "torch.Tensor") -> list:
         """(option of the highest likelihood per token, option of the highest likelihood) of each question."""
         means, sums, units, _ = self.scores(logits, targets)
         return [(int(means[units == u].argmax()), int(sums[units == u].argmax())) for u in units.unique()]
 
-    def references(self, split, units):
+    @override
+    def references(self, split: TokenisedSplit, units: np.ndarray) -> Values:
         return np.asarray(split.references)[units]
 
-    def true_rows(self, split):
-        return np.searchsorted(split.groups, np.arange(split.number_of_units)) + np.asarray(split.references)
+    @override
+    def true_rows(self, split: TokenisedSplit) -> np.ndarray:
+        return np.searchsorted(split.unit_of_rows, np.arange(split.number_of_units)) + np.asarray(split.references)
 
-    def score(self, metric, references, predictions):
+    @override
+    def score(self, metric: str, references: Values, predictions: Values) -> float:
         return super().score(metric, references, [p[metric == "raw-accuracy"] for p in predictions])

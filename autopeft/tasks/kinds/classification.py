@@ -1,12 +1,24 @@
 """Text classification: one text or a pair, one of C classes."""
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from autopeft.tasks.kind import Asked, Read, TaskKind
+import numpy as np
+from typing_extensions import override
+
+from autopeft.tasks.kind import Asked, Losses, Read, TaskKind
 from autopeft.tasks.metrics import accuracy, macro_f1, matthews
+from autopeft.tasks.task import Split
+from autopeft.tasks.tokens import Encoding, TokenisedSplit, encode_texts
+
+if TYPE_CHECKING:
+    import torch
+
+    from autopeft.tasks.builtin import Frames
 
 
 class Classification(TaskKind):
+    """The head has an output for each class, trained by cross-entropy."""
+
     name = "classification"
     title = "text classification"
     classes = True
@@ -15,10 +27,10 @@ class Classification(TaskKind):
     example = "autopeft search --data reviews.csv --label stars"
     metrics = {"accuracy": accuracy, "macro-f1": macro_f1, "matthews": matthews}
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.columns import check_classes, clean_rows
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
-        from autopeft.tasks.task import Split
 
         name = asked.name
         frames = self.found_columns(frames, asked)
@@ -37,21 +49,22 @@ class Classification(TaskKind):
         }
         return Read(label_names, splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
 
-    def found_columns(self, frames, asked: Asked):
+    def found_columns(self, frames: "Frames", asked: Asked) -> "Frames":
         """Frames with any columns -> with text, label and where they apply text2 and group."""
         from autopeft.tasks.columns import select_columns
 
         return select_columns(frames, asked.name, asked.text, asked.text_pair, asked.label, asked.group)
 
-    def encode(self, split, encoding):
-        from autopeft.tasks.tokens import encode_texts
-
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         return encode_texts(split, encoding, np.array(split.labels, dtype=np.int64), self)
 
-    def losses(self, logits, targets):
+    @override
+    def losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> Losses:
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(logits, targets, reduction="none"), None
 
-    def predictions(self, logits, targets) -> list:
+    @override
+    def predictions(self, logits: "torch.Tensor", targets: "torch.Tensor") -> list:
         return logits.argmax(-1).tolist()

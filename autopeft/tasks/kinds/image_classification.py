@@ -1,13 +1,17 @@
 """Image classification: one picture, one of C classes."""
 
 import io
+from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from autopeft.tasks.kinds.media_classification import MediaClassification
 
 
 class ImageClassification(MediaClassification):
+    """Pictures, as the model's own image processor reads them."""
+
     name = "image-classification"
     title = "image classification"
     modality = "image"
@@ -20,7 +24,8 @@ class ImageClassification(MediaClassification):
     example = "autopeft search --model ./vit --data ./pictures --task image-classification"
     input_name = "pixel_values"
 
-    def decoded(self, content, processor):
+    @override
+    def decoded(self, content: str | bytes | np.ndarray, processor: Any) -> Any:
         from PIL import Image
 
         if isinstance(content, np.ndarray):
@@ -28,8 +33,10 @@ class ImageClassification(MediaClassification):
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as picture:
             return picture.convert("RGB")
 
-    def processed(self, decoded, processor):
+    @override
+    def processed(self, decoded: list, processor: Any) -> np.ndarray:
         return np.asarray(processor(images=decoded, return_tensors="np")[self.input_name], dtype=np.float32)
 
-    def blank(self, processor):
+    @override
+    def blank(self, processor: Any) -> Any:
         return self.decoded(np.zeros((16, 16, 3), np.uint8), processor)

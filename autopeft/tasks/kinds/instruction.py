@@ -1,55 +1,73 @@
 """Instruction tuning: a response to a prompt or a chat; the loss is on what the assistant says alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Asked, Read
 from autopeft.tasks.language import IGNORED, LanguageModelling, ends, log_likelihood, split_of
 from autopeft.tasks.metrics import exact_match, rouge_l
+from autopeft.tasks.task import Split
+from autopeft.tasks.tokens import Encoding, TokenisedSplit
 
+if TYPE_CHECKING:
+    from autopeft.tasks.builtin import Frames
+
+
+Chat = tuple[tuple[str, str], ...]  # (role, content) of each turn
 PLAIN = {"system": "{}\n\n", "user": "User: {}\n", "assistant": "Assistant: {}"}  # without a chat template
 
 
 class Instruction(LanguageModelling):
+    """The loss is on the assistant's turns, each up to the token that ends it."""
+
     name = "instruction"
     title = "instruction tuning"
     columns = "prompt and response, or messages (a list of {role, content})"
     example = "autopeft search --model smollm2-135m --data chats.jsonl --task instruction"
     metrics = {"log-likelihood": log_likelihood, "exact-match": exact_match, "rouge-l": rouge_l}
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.messages import read_messages
 
         return read_messages(frames, asked)
 
-    def encode(self, split, encoding):
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         made = [tokens_of(messages, encoding.tokenizer) for messages in split.texts]
         rows = [fitted(ids, labels, encoding.max_length) for ids, labels in made]
         truncated = sum(len(ids) > encoding.max_length for ids, _ in made)
         return split_of(self, rows, truncated, references=split.labels)
 
-    def pairs(self, split, tokenizer):
+    @override
+    def pairs(self, split: Split, tokenizer: Any) -> Iterator[tuple[str, str]]:
         begin, end = ends(tokenizer)
         for messages in split.texts:
             for asked, said in turns(messages, tokenizer):
                 yield asked.removeprefix(begin), said.rpartition(end)[0] if end and end in said else said
 
-    def generates(self, metric):
+    @override
+    def generates(self, metric: str) -> bool:
         return metric in ("exact-match", "rouge-l") or ":" in metric
 
-    def prompts(self, split, units):
+    @override
+    def prompts(self, split: TokenisedSplit, units: np.ndarray) -> list[np.ndarray]:
         return [split.input_ids[i][: start_of_response(split.labels[i])] for i in units]
 
 
-def tokens_of(messages, tokenizer) -> tuple[list[int], list[int]]:
+def tokens_of(messages: Chat, tokenizer: Any) -> tuple[list[int], list[int]]:
     """((role, content), ...) -> tokens, and the labels: the assistant's turns up to the token that ends each.
 
     By the tokenizer's chat template if it has one; a turn begins where the template's prompt for it ends.
     """
-    ids, labels, before = [], [], ""
+    ids: list[int] = []
+    labels: list[int] = []
+    before = ""
     for prompt, response in turns(messages, tokenizer):
         if not prompt.startswith(before):
             raise AutopeftError(
@@ -65,7 +83,7 @@ def tokens_of(messages, tokenizer) -> tuple[list[int], list[int]]:
     return ids, labels
 
 
-def turns(messages, tokenizer) -> Iterator[tuple[str, str]]:
+def turns(messages: Chat, tokenizer: Any) -> Iterator[tuple[str, str]]:
     """(all before it, what it says) of each of the assistant's turns, as the chat is written."""
     for turn, (role, _) in enumerate(messages):
         if role == "assistant":
@@ -74,7 +92,7 @@ def turns(messages, tokenizer) -> Iterator[tuple[str, str]]:
             yield whole[:start], whole[start:]
 
 
-def written(messages, tokenizer, answer: bool) -> str:
+def written(messages: Chat, tokenizer: Any, answer: bool) -> str:
     """The chat as one text; with answer, up to where the assistant is to speak."""
     if tokenizer.chat_template:
         chat = [{"role": role, "content": content} for role, content in messages]
@@ -84,7 +102,7 @@ def written(messages, tokenizer, answer: bool) -> str:
     return "".join(texts) + ("Assistant:" if answer else "")
 
 
-def encoded(tokenizer, text: str, first: bool) -> list[int]:
+def encoded(tokenizer: Any, text: str, first: bool) -> list[int]:
     """Tokens of a piece; the tokens that a tokenizer puts before a text only at the beginning, if not written there."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     bos = tokenizer.bos_token_id
@@ -97,7 +115,7 @@ def up_to_end(ids: list[int], end: int | None) -> int:
     return max((i for i, token in enumerate(ids, 1) if token == end), default=len(ids))
 
 
-def start_of_response(labels) -> int:
+def start_of_response(labels: Sequence[int] | np.ndarray) -> int:
     """Where the last stretch of labels begins."""
     said = np.asarray(labels) != IGNORED
     return int(np.flatnonzero(said & ~np.concatenate([[False], said[:-1]]))[-1])

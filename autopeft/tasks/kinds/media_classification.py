@@ -1,11 +1,21 @@
 """What image and audio classification share: rows are tensors of one size, made by the model's own processor."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
+from autopeft.tasks.kind import Asked, Batch
 from autopeft.tasks.kinds.classification import Classification
+from autopeft.tasks.task import Split
+from autopeft.tasks.tokens import Encoding, TokenisedSplit
+
+if TYPE_CHECKING:
+    from autopeft.base.packages import Note
+    from autopeft.tasks.builtin import Frames
+    from autopeft.tasks.media import Media
 
 CHUNK = 64  # rows that a processor is given at once
 
@@ -14,31 +24,24 @@ class MediaClassification(Classification):
     """A subclass says what its files are, how one is decoded, and what the processor makes of several."""
 
     peft_task_type = None
-    suffixes: tuple[str, ...]
-    input_name: str  # of the model's forward
+    suffixes: ClassVar[tuple[str, ...]]  # of the files that are taken
 
-    def decoded(self, content, processor):
+    def decoded(self, content: str | bytes | np.ndarray, processor: Any) -> Any:
         """A path, bytes or array -> what the processor reads. Raises ValueError or OSError."""
         raise NotImplementedError
 
-    def processed(self, decoded: list, processor) -> np.ndarray:
-        """B decoded rows -> (B, ...) fp32. Raises ValueError."""
-        raise NotImplementedError
-
-    def blank(self, processor):
-        """A decoded row of nothing, to see what the model makes of it."""
-        raise NotImplementedError
-
-    def frames(self, data, progress=None):
+    @override
+    def frames(self, data: str, note: "Note | None" = None) -> "Frames":
         from autopeft.tasks.files import is_saved_dataset
         from autopeft.tasks.media import read_class_folders
 
         path = Path(data).expanduser()
         if path.is_dir() and not is_saved_dataset(path):
             return read_class_folders(path, self.suffixes, self.content)
-        return super().frames(data, progress)
+        return super().frames(data, note)
 
-    def found_columns(self, frames, asked):
+    @override
+    def found_columns(self, frames: "Frames", asked: Asked) -> "Frames":
         from autopeft.tasks.columns import select_columns
         from autopeft.tasks.media import as_media, media_column
 
@@ -46,9 +49,8 @@ class MediaClassification(Classification):
         frames = select_columns(frames, asked.name, found, None, asked.label, asked.group)
         return {p: f.assign(text=as_media(f["text"], f"{asked.name} ({p})", self.content)) for p, f in frames.items()}
 
-    def encode(self, split, encoding):
-        from autopeft.tasks.tokens import TokenisedSplit
-
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         reader, features = encoding.tokenizer, None
         for start in range(0, len(split), CHUNK):
             rows = [self._decoded(media, reader.processor) for media in split.texts[start : start + CHUNK]]
@@ -60,7 +62,7 @@ class MediaClassification(Classification):
         labels = np.array(split.labels, dtype=np.int64)
         return TokenisedSplit((), None, labels, lengths, kind=self, features=features)
 
-    def _decoded(self, media, processor):
+    def _decoded(self, media: "Media", processor: Any) -> Any:
         try:
             return self.decoded(media.content, processor)
         except (OSError, ValueError, SyntaxError) as error:
@@ -80,7 +82,9 @@ class MediaClassification(Classification):
             )
         return shape
 
-    def collate(self, split, rows, pad_token_id):
+    @override
+    def collate(self, split: TokenisedSplit, rows: np.ndarray, pad_token_id: int) -> Batch:
         import torch
 
+        assert split.features is not None  # `encode` has filled them
         return {self.input_name: torch.from_numpy(split.features[rows])}, torch.from_numpy(split.labels[rows])

@@ -1,27 +1,39 @@
 """Extractive question answering: a question and a context, the span of the context that answers it."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.answer_metrics import answer_f1, exact_answer
-from autopeft.tasks.kind import Asked, Read, TaskKind
+from autopeft.tasks.batches import padded, padded_inputs
+from autopeft.tasks.kind import Asked, Batch, Losses, Read, TaskKind, Values
+from autopeft.tasks.task import Split, Task
+from autopeft.tasks.tokens import Encoding, Places, TokenisedSplit, encode_with_places
+
+if TYPE_CHECKING:
+    import torch
+
+    from autopeft.tasks.builtin import Frames
+
 
 QUESTIONS = ("question", "query", "text")
 CONTEXTS = ("context", "passage", "document", "paragraph", "text2")
 ANSWERS = ("answers", "answer", "label", "labels")
 LONGEST = 30  # tokens of a predicted span, as in the reference implementation of BERT on SQuAD
-CONTEXT, NOWHERE = (
-    1,
-    2,
-)  # marks of a row's tokens: one of the context, and the first, the target where the answer is not
+CONTEXT = 1  # marks a token of the context
+NOWHERE = 2  # marks a row's first token: the target where the answer does not stand in the row
 
 
 class QuestionAnswering(TaskKind):
-    """A context that is too long is read in windows that overlap, a row each; in those without the whole answer the
-    target is NOWHERE, and the answer is the most likely span of any (Devlin et al. 2019, arXiv 1810.04805, on SQuAD).
+    """The answer is the most likely span of all windows of the context (Devlin et al. 2019, arXiv 1810.04805, on SQuAD).
+
+    A context that is too long is read in windows that overlap, a row each; in those without the whole answer the
+    target is NOWHERE.
 
     Shapes: U questions of a batch, B windows, S tokens.
     """
@@ -36,12 +48,12 @@ class QuestionAnswering(TaskKind):
     metrics = {"f1": answer_f1, "exact-match": exact_answer}
     row_level = False
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         import pandas as pd
 
         from autopeft.tasks.columns import Column, clean_texts, pick_columns, refuse_or_drop
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
-        from autopeft.tasks.task import Split
 
         name = asked.name
         wanted = {
@@ -75,45 +87,46 @@ class QuestionAnswering(TaskKind):
         }
         return Read((), splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
 
-    def outputs(self, task) -> int:
+    @override
+    def outputs(self, task: Task) -> int:
         return 2
 
-    def encode(self, split, encoding):
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         """Labels of a row of S tokens: its answer's first and last token, then a mark for each token (S + 2,).
 
         A question has at most half of max_length, and windows share a quarter of it, a few tokens less.
         """
-        from autopeft.tasks.tokens import encode_with_places
-
         size = encoding.max_length - len(encoding.end)
         questions, cut = begun([question for question, _ in split.texts], encoding.tokenizer, size // 2)
         pairs = replace(split, texts=tuple(zip(questions, (context for _, context in split.texts))))
         encoded, places = encode_with_places(pairs, encoding, self, overlap=max(0, size // 4 - 4))
-        rows = list(zip(places, encoded.groups))
+        rows = list(zip(places, encoded.unit_of_rows))
         labels = tuple(marked(row, *split.labels[unit][0]) for row, unit in rows)
         legend = tuple((split.texts[unit][1], tuple(place and place[1:] for place in row)) for row, unit in rows)
         texts = tuple(texts for _, texts in split.labels)
         return replace(encoded, labels=labels, references=texts, legend=legend, truncated=cut)
 
-    def collate(self, split, rows, pad_token_id):
+    @override
+    def collate(self, split: TokenisedSplit, rows: np.ndarray, pad_token_id: int) -> Batch:
         """Targets (B, 1 + 2 + S): the number of the window's question in the batch, then its labels."""
         import torch
 
-        from autopeft.tasks.batches import padded, padded_inputs
-
         inputs = padded_inputs(split, rows, pad_token_id)
         labels = padded(split.labels, rows, inputs["input_ids"].shape[1] + 2, 0)
-        unit = split.groups[rows]
+        unit = split.unit_of_rows[rows]
         number = np.cumsum(np.r_[False, unit[1:] != unit[:-1]])
         return inputs, torch.from_numpy(np.column_stack([number, labels]))
 
-    def logits(self, out):
+    @override
+    def logits(self, out: Any) -> "torch.Tensor":
         """(B, S, 2): how likely each token is the answer's first, its last."""
         import torch
 
         return torch.stack([out.start_logits, out.end_logits], dim=-1).float()
 
-    def losses(self, logits, targets):
+    @override
+    def losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> Losses:
         """The mean of the cross-entropies of the first and the last token, and of a question's windows (U,)."""
         from torch.nn.functional import nll_loss
 
@@ -122,7 +135,8 @@ class QuestionAnswering(TaskKind):
         windows = targets[:, 0].bincount()
         return first.new_zeros(len(windows)).index_add(0, targets[:, 0], (first + last) / 2) / windows, None
 
-    def predictions(self, logits, targets) -> list:
+    @override
+    def predictions(self, logits: "torch.Tensor", targets: "torch.Tensor") -> list:
         """Of each question (window, first, last): the most likely span of at most LONGEST tokens of the context."""
         import torch
 
@@ -138,56 +152,58 @@ class QuestionAnswering(TaskKind):
             chosen.append((window, *divmod(int(places[rows[window]]), width)))
         return chosen
 
-    def decode(self, predictions, split, units):
+    @override
+    def decode(self, predictions: list, split: TokenisedSplit, units: np.ndarray) -> Values:
         """The text of each span."""
         texts = []
         for unit, (window, first, last) in zip(units, predictions):
-            context, places = split.legend[np.searchsorted(split.groups, unit) + window]
+            context, places = split.legend[np.searchsorted(split.unit_of_rows, unit) + window]
             texts.append(context[places[first][0] : places[last][1]] if places[first] and places[last] else "")
         return texts
 
-    def references(self, split, units):
+    @override
+    def references(self, split: TokenisedSplit, units: np.ndarray) -> Values:
         return [split.references[unit] for unit in units]
 
-    def strata(self, split):
+    @override
+    def strata(self, split: TokenisedSplit) -> np.ndarray:
         return np.zeros(len(split), dtype=np.int64)
 
-    def token_classes(self, split, row):
+    @override
+    def token_classes(self, split: TokenisedSplit, row: int) -> np.ndarray | None:
         """1 in the answer, 0 in the rest of the context."""
-        first, last, marks = *split.labels[row][:2], split.labels[row][2:]
+        (first, last), marks = split.labels[row][:2], split.labels[row][2:]
         inside = (np.arange(len(marks)) >= first) & (np.arange(len(marks)) <= last)
         return np.where(marks == CONTEXT, inside.astype(np.int64), -1)
 
 
-def log_likelihoods(logits, targets):
-    """(B, S, 2), over the context's tokens and NOWHERE; what a prompt put before the row is left out."""
+def log_likelihoods(logits: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
+    """Logits (B, S, 2) -> log-likelihoods (B, S, 2), over the context's tokens and NOWHERE; what a prompt put before the row is left out."""
     marks = targets[:, 3:]
     return logits[:, -marks.shape[1] :].masked_fill((marks == 0)[..., None], float("-inf")).log_softmax(1)
 
 
-def begun(texts: list[str], tokenizer, most: int) -> tuple[list[str], int]:
+def begun(texts: list[str], tokenizer: Any, most: int) -> tuple[list[str], int]:
     """The texts up to their first tokens, and how many were longer."""
     offsets = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     cut = [text[: places[most - 1][1]] if len(places) > most else text for text, places in zip(texts, offsets)]
     return cut, sum(len(places) > most for places in offsets)
 
 
-def marked(places: list, begin: int, end: int) -> np.ndarray:
+def marked(places: Places, begin: int, end: int) -> np.ndarray:
     """Tokens' places and the answer's in the context -> first, last and marks; 0 and 0 where it is not there whole."""
     marks = np.array([CONTEXT if place and place[0] == 1 else 0 for place in places], dtype=np.int64)
-    inside = [n for n, place in enumerate(places) if marks[n] and place[1] < end and place[2] > begin]
-    whole = inside and places[inside[-1]][2] >= end
+    inside = [n for n, p in enumerate(places) if p and marks[n] and p[1] < end and p[2] > begin]
+    whole = inside and (last := places[inside[-1]]) and last[2] >= end
     marks[0] = marks[0] or NOWHERE
     return np.concatenate([[inside[0], inside[-1]] if whole else [0, 0], marks])
 
 
-def answers(value) -> tuple[list[str], list[int]]:
+def answers(value: Any) -> tuple[list[str], list[int]]:
     """SQuAD's {text: [...], answer_start: [...]}, the same as JSON, a text or a list of texts -> texts and their places."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
+        with suppress(json.JSONDecodeError):  # else it is a text that begins so
             value = json.loads(value)
-        except json.JSONDecodeError:
-            pass
     begins = []
     if isinstance(value, dict):
         value, begins = value.get("text"), value.get("answer_start")

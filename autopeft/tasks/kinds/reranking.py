@@ -4,10 +4,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
-from autopeft.tasks.kind import Asked, Read, TaskKind
+from autopeft.tasks.kind import Asked, Losses, Read, TaskKind, Values
 from autopeft.tasks.ranking_metrics import mrr_at_10, ndcg_at_10
+from autopeft.tasks.task import Split, Task
+from autopeft.tasks.tokens import Encoding, TokenisedSplit, encode_texts
+
+if TYPE_CHECKING:
+    import torch
+
+    from autopeft.tasks.builtin import Frames
+
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +36,10 @@ class Reranking(TaskKind):
     pipeline_tag = "text-ranking"
     metrics = {"mrr@10": mrr_at_10, "ndcg@10": ndcg_at_10}
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.columns import Column, clean_rows, number_labels, pick_columns
         from autopeft.tasks.splits import cut, remove_duplicates
-        from autopeft.tasks.task import Split
 
         name = asked.name
         wanted = {
@@ -61,32 +70,37 @@ class Reranking(TaskKind):
         ]
         return Read((), splits, (*notes, *duplicates, *apart, *cuts, *used))
 
-    def outputs(self, task) -> int:
+    @override
+    def outputs(self, task: Task) -> int:
         return 1
 
-    def encode(self, split, encoding):
-        from autopeft.tasks.tokens import encode_texts
-
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         encoded = encode_texts(split, encoding, np.array(split.labels, dtype=np.float32), self)
         queries = np.unique([query for query, _ in split.texts], return_inverse=True)[1]
         return replace(encoded, references=split.labels, legend=tuple(queries.tolist()))
 
-    def losses(self, logits, targets):
+    @override
+    def losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> Losses:
         from torch.nn.functional import binary_cross_entropy_with_logits
 
         return binary_cross_entropy_with_logits(logits[:, 0], targets, reduction="none"), None
 
-    def predictions(self, logits, targets) -> list:
+    @override
+    def predictions(self, logits: "torch.Tensor", targets: "torch.Tensor") -> list:
         return logits[:, 0].tolist()
 
-    def references(self, split, units):
+    @override
+    def references(self, split: TokenisedSplit, units: np.ndarray) -> Values:
         """(N, 2): relevance from 0 to 1, and the number of the query."""
         return np.column_stack([np.array(split.references)[units], np.array(split.legend)[units]])
 
-    def strata(self, split):
-        return (split.labels > 0).astype(np.int64)
+    @override
+    def strata(self, split: TokenisedSplit) -> np.ndarray:
+        return (np.asarray(split.labels) > 0).astype(np.int64)
 
-    def order(self, split):
+    @override
+    def order(self, split: TokenisedSplit) -> np.ndarray:
         """Query by query: a beginning holds the candidates of its queries, all but perhaps the last one's."""
         queries = np.array(split.legend)
         place = np.random.default_rng(0).permutation(queries.max() + 1)
@@ -105,14 +119,16 @@ def grouped(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
     parted = frame.groupby("text")["group"].nunique() > 1
     if parted.any():
         raise AutopeftError(
-            f"The group column of {name} parts the passages of a query ('{parted.idxmax()[:40]}'): choose another, or leave --group out."
+            f"The group column of {name} parts the passages of a query ('{str(parted.idxmax())[:40]}'): choose another, or leave --group out."
         )
     return frame
 
 
-def queries_apart(frames) -> tuple[dict, list[str]]:
+def queries_apart(frames: "Frames") -> "tuple[Frames, list[str]]":
     """The splits that a source has, without queries that also stand in test, or for train in validation."""
-    kept, seen, removed = {}, set(), 0
+    kept: Frames = {}
+    seen: set[str] = set()
+    removed = 0
     for part in (part for part in ("test", "validation", "train") if part in frames):
         again = frames[part]["text"].isin(seen)
         kept[part] = frames[part][~again].reset_index(drop=True)

@@ -1,13 +1,24 @@
 """Sequence to sequence: an encoder reads the prompt, its decoder writes the response; the loss is on the response."""
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from autopeft.tasks.kind import Asked, Read
+import numpy as np
+from typing_extensions import override
+
+from autopeft.tasks.batches import padded, padded_inputs
+from autopeft.tasks.kind import Asked, Batch, Read
 from autopeft.tasks.language import IGNORED, LanguageModelling, log_likelihood
 from autopeft.tasks.metrics import exact_match, rouge_l
+from autopeft.tasks.task import Split
+from autopeft.tasks.tokens import Encoding, TokenisedSplit
+
+if TYPE_CHECKING:
+    from autopeft.tasks.builtin import Frames
 
 
 class Seq2Seq(LanguageModelling):
+    """An encoder reads the prompt, a decoder learns the response (T tokens)."""
+
     name = "seq2seq"
     title = "sequence-to-sequence learning"
     columns = "prompt and response (or text and summary, source and target)"
@@ -19,15 +30,15 @@ class Seq2Seq(LanguageModelling):
     decoders_only = False
     two_stacks = True
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.messages import read_messages
 
         return read_messages(frames, asked)
 
-    def encode(self, split, encoding):
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         """Prompts with the tokens that a tokenizer puts around a text, responses with the one that ends them."""
-        from autopeft.tasks.tokens import TokenisedSplit
-
         tokenizer, size = encoding.tokenizer, encoding.max_length
         prompts = ["\n".join(content for _, content in chat[:-1]) for chat in split.texts]
         given = tokenizer(prompts, return_attention_mask=False)["input_ids"]
@@ -39,23 +50,25 @@ class Seq2Seq(LanguageModelling):
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
         return TokenisedSplit(ids, None, labels, lengths, truncated, self, references=split.labels)
 
-    def collate(self, split, rows, pad_token_id):
+    @override
+    def collate(self, split: TokenisedSplit, rows: np.ndarray, pad_token_id: int) -> Batch:
         """The encoder's inputs with the labels (B, T), of which the model makes the decoder's."""
         import torch
-
-        from autopeft.tasks.batches import padded, padded_inputs
 
         width = max(len(split.labels[row]) for row in rows)
         labels = torch.from_numpy(padded(split.labels, rows, width, IGNORED))
         return {**padded_inputs(split, rows, pad_token_id), "labels": labels}, labels
 
-    def weight(self, split, rows):
+    @override
+    def weight(self, split: TokenisedSplit, rows: np.ndarray) -> float:
         return float(sum(len(split.labels[row]) for row in rows))
 
-    def generates(self, metric):
+    @override
+    def generates(self, metric: str) -> bool:
         return metric in ("exact-match", "rouge-l") or ":" in metric
 
-    def prompts(self, split, units):
+    @override
+    def prompts(self, split: TokenisedSplit, units: np.ndarray) -> list[np.ndarray]:
         return [split.input_ids[i] for i in units]
 
 

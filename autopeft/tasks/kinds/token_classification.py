@@ -2,12 +2,24 @@
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
-from autopeft.tasks.kind import Asked, Read, TaskKind
+from autopeft.tasks.batches import padded, padded_inputs
+from autopeft.tasks.kind import Asked, Batch, Losses, MissingLabels, Read, TaskKind, Values
 from autopeft.tasks.tag_metrics import entity_f1, is_bio, tag_accuracy, tag_macro_f1
+from autopeft.tasks.task import Split
+from autopeft.tasks.tokens import Encoding, Places, TokenisedSplit, encode_with_places
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from autopeft.tasks.builtin import Frames
+
 
 WORDS = ("tokens", "words", "text", "sentence")
 TAGS = ("tags", "ner_tags", "pos_tags", "labels", "label", "upos", "pos", "ner")
@@ -27,17 +39,18 @@ class TokenClassification(TaskKind):
     metrics = {"entity-f1": entity_f1, "accuracy": tag_accuracy, "macro-f1": tag_macro_f1}
     row_level = False
 
-    def read(self, frames, asked: Asked) -> Read:
+    @override
+    def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.columns import Column, pick_columns
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
-        from autopeft.tasks.task import Split
 
         wanted = {
             "words": Column(asked.text, WORDS, "words", "--text"),
             "tags": Column(asked.label, TAGS, "tags", "--label"),
         }
         frames = pick_columns(frames, asked.name, wanted, asked.group)
-        cleaned, notes = {}, []
+        cleaned: Frames = {}
+        notes: list[str] = []
         for part, frame in frames.items():
             where = f"{asked.name} ({part})" if len(frames) > 1 else asked.name
             frame = tagged_sentences(frame, where, asked.missing_labels, notes)
@@ -54,31 +67,31 @@ class TokenClassification(TaskKind):
             raise AutopeftError(f"Every word of {asked.name} has the tag '{label_names[0]}'. Give at least two tags.")
         frames, cuts = cut(frames, asked.name, asked.seed)
         capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
-        unseen = set(label_names) - {tag for tags in capped["train"]["tags"] for tag in tags}
-        unseen = [f"{len(unseen)} of {len(label_names)} tags occur in no training row: {', '.join(sorted(unseen)[:3])}"]
+        unseen = sorted(set(label_names) - {tag for tags in capped["train"]["tags"] for tag in tags})
+        said = f"{len(unseen)} of {len(label_names)} tags occur in no training row: {', '.join(unseen[:3])}"
         index = {tag: number for number, tag in enumerate(label_names)}
         splits = {
             part: Split(tuple(frame["words"]), tuple(tuple(index[t] for t in tags) for tags in frame["tags"]))
             for part, frame in capped.items()
         }
-        notes += [*duplicates, *cuts, *cap_notes(frames, capped), *(unseen if not unseen[0].startswith("0 ") else [])]
+        notes += [*duplicates, *cuts, *cap_notes(frames, capped), *([said] if unseen else [])]
         return Read(label_names, splits, tuple(notes))
 
-    def default_metric(self, label_names):
+    @override
+    def default_metric(self, label_names: tuple[str, ...]) -> str:
         return "entity-f1" if is_bio(label_names) else "accuracy"
 
-    def check_metric(self, metric, label_names):
+    @override
+    def check_metric(self, metric: str, label_names: tuple[str, ...]) -> None:
         if metric == "entity-f1" and not is_bio(label_names):
             odd = next(tag for tag in label_names if not is_bio((tag,)))
             raise AutopeftError(
                 f"entity-f1 needs tags such as B-place, I-place and O, and '{odd}' is none: choose --metric accuracy."
             )
 
-    def encode(self, split, encoding):
+    @override
+    def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:
         """Words joined by blanks -> token ids; the labels of a row are the tags' numbers at its tokens, else IGNORED."""
-        from autopeft.tasks.task import Split
-        from autopeft.tasks.tokens import encode_with_places
-
         names = encoding.task.label_names
         joined = Split(tuple(" ".join(words) for words in split.texts), split.labels)
         encoded, places = encode_with_places(joined, encoding, self)
@@ -94,16 +107,16 @@ class TokenClassification(TaskKind):
             legend=(names, tuple(tuple(at) for at in found)),
         )
 
-    def collate(self, split, rows, pad_token_id):
+    @override
+    def collate(self, split: TokenisedSplit, rows: np.ndarray, pad_token_id: int) -> Batch:
         import torch
-
-        from autopeft.tasks.batches import padded, padded_inputs
 
         inputs = padded_inputs(split, rows, pad_token_id)
         width = inputs["input_ids"].shape[1]
         return inputs, torch.from_numpy(padded(split.labels, rows, width, IGNORED))
 
-    def losses(self, logits, targets):
+    @override
+    def losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> Losses:
         """Of each row the mean over its tagged tokens, weighted by how many they are."""
         from torch.nn.functional import cross_entropy
 
@@ -112,14 +125,17 @@ class TokenClassification(TaskKind):
         counts = (targets != IGNORED).sum(1).clamp(min=1)
         return values.sum(1) / counts, counts
 
-    def weight(self, split, rows):
+    @override
+    def weight(self, split: TokenisedSplit, rows: np.ndarray) -> float:
         return float(sum(max(1, (split.labels[row] != IGNORED).sum()) for row in rows))
 
-    def predictions(self, logits, targets) -> list:
+    @override
+    def predictions(self, logits: "torch.Tensor", targets: "torch.Tensor") -> list:
         best, tagged = logits[:, -targets.shape[1] :].argmax(-1).cpu().numpy(), (targets != IGNORED).cpu().numpy()
         return [row[here].tolist() for row, here in zip(best, tagged)]
 
-    def decode(self, predictions, split, units):
+    @override
+    def decode(self, predictions: list, split: TokenisedSplit, units: np.ndarray) -> Values:
         """Tags of the words of each row, "" for a word that no token stands for."""
         names, found = split.legend
         decoded = []
@@ -128,13 +144,16 @@ class TokenClassification(TaskKind):
             decoded.append(tuple(names[by_word[w]] if w in by_word else "" for w in range(len(split.references[unit]))))
         return decoded
 
-    def references(self, split, units):
+    @override
+    def references(self, split: TokenisedSplit, units: np.ndarray) -> Values:
         return [split.references[unit] for unit in units]
 
-    def strata(self, split):
+    @override
+    def strata(self, split: TokenisedSplit) -> np.ndarray:
         return np.unique([stratum(tags) for tags in split.references], return_inverse=True)[1]
 
-    def token_classes(self, split, row):
+    @override
+    def token_classes(self, split: TokenisedSplit, row: int) -> np.ndarray | None:
         return np.maximum(split.labels[row], -1)
 
 
@@ -143,30 +162,37 @@ def stratum(tags: tuple[str, ...]) -> str:
     return next((tag for tag in tags if tag != "O"), "O")
 
 
-def carriers(words: tuple[str, ...], places: list) -> dict[int, int]:
+def carriers(words: tuple[str, ...], places: Places) -> dict[int, int]:
     """Words and their tokens' places in the words joined by blanks -> {word: its first token}."""
     found, token, begin = {}, 0, 0
     for number, word in enumerate(words):
         end = begin + len(word)
-        while token < len(places) and (places[token] is None or places[token][2] <= begin):
+        while token < len(places) and ((place := places[token]) is None or place[2] <= begin):
             token += 1
-        if token < len(places) and places[token][1] < end:
+        if token < len(places) and (place := places[token]) and place[1] < end:
             found[number] = token
             token += 1
         begin = end + 1
     return found
 
 
-def tagged_sentences(frame, where: str, missing: str, notes: list[str]):
-    """Columns words and tags as lists or texts -> as tuples of equal length, with a text and a stratum of each row."""
+def tagged_sentences(frame: "pd.DataFrame", where: str, missing: MissingLabels, notes: list[str]) -> "pd.DataFrame":
+    """Columns words and tags as lists or texts -> as tuples of equal length, with a text and a stratum of each row.
+
+    Raises AutopeftError for a row with more words than tags or fewer, and for rows without tags where they are refused.
+    """
+    import pandas as pd
+
     from autopeft.tasks.columns import refuse_or_drop
 
     words = [listed(value, where, row, "words") for row, value in enumerate(frame["words"], start=1)]
     tags = [listed(value, where, row, "tags") for row, value in enumerate(frame["tags"], start=1)]
-    frame = frame.assign(words=words, tags=tags)
+    frame = frame.assign(
+        **{name: pd.Series(of, frame.index, object) for name, of in (("words", words), ("tags", tags))}
+    )
     frame = frame[frame["words"].map(len) > 0]
     frame = refuse_or_drop(frame, frame["tags"].map(len) == 0, "tags", where, missing, notes)
-    for row, (w, t) in enumerate(zip(frame["words"], frame["tags"]), start=1):
+    for w, t in zip(frame["words"], frame["tags"]):
         if len(w) != len(t):
             raise AutopeftError(
                 f"A row of {where} has {len(w)} words and {len(t)} tags ('{' '.join(w)[:40]}'): give each word one tag."
@@ -175,7 +201,7 @@ def tagged_sentences(frame, where: str, missing: str, notes: list[str]):
     return frame.assign(text=text, label=label, stratum=frame["tags"].map(stratum)).reset_index(drop=True)
 
 
-def listed(value, where: str, row: int, what: str) -> tuple[str, ...]:
+def listed(value: Any, where: str, row: int, what: str) -> tuple[str, ...]:
     """A list, a JSON list or a text with blanks between the words -> words; nothing for a missing value."""
     if value is None or (isinstance(value, float) and value != value):
         return ()
