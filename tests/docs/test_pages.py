@@ -50,7 +50,9 @@ def test_the_changelog_begins_with_this_version():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.+)"$', project, re.MULTILINE)[1]
     assert re.search(r"^## \[(.+?)\]", page("CHANGELOG.md"), re.MULTILINE)[1] == version
-    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1] == version
+    assert (
+        re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1] == version
+    )
 
 
 def test_the_command_line_says_the_version():
