@@ -28,7 +28,6 @@ from pathlib import Path
 import numpy as np
 import optuna
 import torch
-from autopeft.study.race import Entrant, race
 from loops import LOOPS, sample
 
 from autopeft.backbone.prefix import PrefixCache
@@ -42,6 +41,7 @@ from autopeft.proxy.precision import Precision, resident
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.study.folder import StudyFolder
+from autopeft.study.halving import Halving, RunningTrial
 from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import load_spec
 from autopeft.tasks import batches as bucketing
@@ -107,9 +107,10 @@ def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: 
         rungs = rungs_of(spec.rungs if levers.rungs else "none", spec.full_steps, len(prepared.task.validation))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(directions=["minimize", "maximize"])
+        halving = Halving(study, prepared.objectives, rungs, spec, folder, workers.run)
         for start in range(0, len(configurations), spec.cohort):
-            cohort = [entrant(study, c, prepared) for c in configurations[start : start + spec.cohort]]
-            list(race(study, cohort, rungs, spec, folder, workers.run))
+            cohort = [asked(study, c, prepared) for c in configurations[start : start + spec.cohort]]
+            list(halving.run(cohort))
         workers.close()
     curves = [t.user_attrs.get("curve") for t in study.trials]
     steps = sum(c["steps"][-1] for c in curves if c)
@@ -117,12 +118,13 @@ def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: 
     return Raced(time.monotonic() - began, setup, losses, steps, [c["seconds"] if c else 0.0 for c in curves])
 
 
-def entrant(study: optuna.Study, configuration: Configuration, prepared: Prepared) -> Entrant:
+def asked(study: optuna.Study, configuration: Configuration, prepared: Prepared) -> RunningTrial:
     """A given configuration as a trial."""
-    trial, trainable = study.ask(), count(configuration, prepared.shapes)
-    trial.set_user_attr("trainable", trainable)
+    trial = study.ask()
+    trial.set_user_attr("trainable", count(configuration, prepared.shapes))
+    trial.set_user_attr("counted", prepared.objectives.count(configuration, prepared.limits))
     trial.set_user_attr("configuration", configuration.to_json())
-    return Entrant(trial, configuration, trainable)
+    return RunningTrial(trial, configuration)
 
 
 class unbucketed:

@@ -8,14 +8,17 @@ import pytest
 from tiny import tiny_backbone
 
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.space import build_space, load_space
 from autopeft.study.folder import StudyFolder
+from autopeft.study.halving import Halving
 from autopeft.study.optuna_study import open_study
 from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import StudySpec
-from autopeft.study.stored import records, run_trials
+from autopeft.study.stored import records
+from autopeft.study.trials import Trials
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
 
@@ -40,14 +43,17 @@ def test_memory_after_500_trials_is_that_after_20(tmp_path):
     folder = StudyFolder(tmp_path / "study")
     folder.create()
     spec = StudySpec(trials=TRIALS, full_steps=4, rungs="1/2", sampler="random")
-    study, space = open_study(folder, spec), build_space("default", load_space("default"), backbone.shapes)
+    objectives = Objectives.of(spec.objectives, "accuracy")
+    space = build_space("default", load_space("default"), backbone.shapes)
+    study = open_study(folder, spec, objectives)
     memory = []
 
     def report(_):
         gc.collect()
         memory.append(psutil.Process().memory_info().rss)
 
-    run_trials(study, space, spec, folder, rungs_of(spec.rungs, 4, 30), workers.run, report)
+    halving = Halving(study, objectives, rungs_of(spec.rungs, 4, 30), spec, folder, workers.run)
+    Trials(halving, space, Limits.of_budget(backbone.shapes)).run(report)
     assert len(records(study)) == len(memory) == TRIALS
     print(f"after 20 trials {memory[19] / 1e6:.1f} MB, after {TRIALS} {memory[-1] / 1e6:.1f} MB")
     assert memory[-1] <= 1.05 * memory[19]

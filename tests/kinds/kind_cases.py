@@ -66,7 +66,8 @@ def check_learning(trainer: Trainer) -> None:
 
 def check_search(checkpoint, folder, **spec) -> dict:
     """A search of two trials with its baselines, the report, the chosen adapter trained and scored; its card."""
-    result = autopeft.search(None, str(folder), model=str(checkpoint), **{**SEARCH, **spec})
+    study = autopeft.StudySpec.read(model=str(checkpoint), **{**SEARCH, **spec})
+    result = autopeft.search(study, folder)
     outcomes = {o.name: o for o in result.data.outcomes}
     assert {"linear probe", "uniform LoRA"} <= set(outcomes)
     assert all(score == score for o in outcomes.values() for score in o.test_scores)
