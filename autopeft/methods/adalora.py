@@ -1,8 +1,13 @@
 """AdaLoRA: LoRA in singular-value form whose ranks move, while it trains, to the matrices that need them. No torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.dynamics import Dynamics
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work, chain, grams, joined
 
 WARM_UP = 0.1  # share of the steps at the full initial rank
 LAST = 0.3  # share of the steps with the final ranks
@@ -60,6 +65,12 @@ class AdaLora(Method):
         grams = [p @ p.T for m in layers for p in m.lora_A.values()]
         grams += [p.T @ p for m in layers for p in m.lora_B.values()]
         return settings["orthogonality"] * torch.stack([distance(gram) for gram in grams]).mean()
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """Triplets of the initial rank, and the products of both factors with themselves in the regulariser."""
+        rank = initial_rank(settings["rank"])
+        return joined(chain(place.tokens, place.inputs, rank, place.outputs), grams(rank, place))
 
 
 class RankAllocation(Dynamics):

@@ -1,7 +1,13 @@
 """AdaMSS: the rows of a weight are clustered, and each cluster gets a small update of its own. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Adamss(LinearsOnly):
@@ -33,3 +39,22 @@ class Adamss(LinearsOnly):
             "subspace_rank": 1,
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """The frozen projection onto r directions, then for each subspace one direction and its rows."""
+        small = place.parameters - place.outputs
+        rank = small // min(settings["num_subspaces"], place.outputs)
+        projected, out, into = (
+            2 * place.tokens * n for n in (small, place.outputs, rank * (place.inputs + place.bias))
+        )
+        saved = place.tokens * (rank + settings["num_subspaces"])
+        return Work(into + projected + out, projected + 2 * out, into + projected, saved, keeps_input=False)
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        chosen = shapes.select(settings["target_modules"], layers)
+        numbers = (
+            min(settings["rank"], x.out_features, x.in_features + x.bias) * (x.in_features + x.bias) for x in chosen
+        )
+        return {"projections": 4 * sum(numbers)}

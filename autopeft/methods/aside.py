@@ -1,6 +1,11 @@
 """Inside-and-aside: bottlenecks inside the blocks and a connected lane of them alongside. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 
@@ -36,3 +41,8 @@ class Aside(Method):
             "chain": chain,
             "target_modules": chain,
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        one = chain(place.tokens, place.inputs, settings["bottleneck"], place.outputs)
+        return joined(one, one) if settings["inside"] else one

@@ -1,6 +1,11 @@
 """BEFT: a trained bias is added to what the value projection gives, whether it has a bias or not. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Beft(LinearsOnly):
@@ -19,3 +24,7 @@ class Beft(LinearsOnly):
     def peft_fields(self, settings, layers, shapes):
         chosen = shapes.select(settings["target_modules"], layers)
         return {"peft_type": "BEFT", "target_modules": [x.path for x in chosen]}
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return Work(keeps_input=False)

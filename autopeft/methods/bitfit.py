@@ -1,6 +1,11 @@
 """BitFit: only the biases of the chosen layers are trained. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class BitFit(Method):
@@ -18,3 +23,7 @@ class BitFit(Method):
 
     def peft_fields(self, settings, layers, shapes):
         return {"peft_type": "BITFIT", "target_modules": [x.path for x in shapes.biases if x.layer in layers]}
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return Work(keeps_input=False)

@@ -1,7 +1,13 @@
 """BOFT: the inputs of a linear are rotated by sparse factors that together mix them widely. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import ROLES
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Boft(Method):
@@ -17,6 +23,7 @@ class Boft(Method):
     defaults = {"block_size": 8, "factors": 2, "target_modules": "query+value"}
     learning_rate = (3e-4, 3e-2)
     mergeable = True
+    turns_input = ROLES
 
     def refuses(self, shapes):
         odd = any(x.in_features % 2 for x in shapes.linears)
@@ -34,6 +41,15 @@ class Boft(Method):
             "factors": factors,
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """m factors of blocks of b cost m b numbers per input, of which m (b - 1) / 2 are trained."""
+        factors = settings["factors"]
+        numbers = 2 * (place.parameters - place.outputs) + factors * place.inputs  # m b for every input
+        product, block = 2 * place.tokens * numbers, numbers // (factors * place.inputs)
+        saved = place.tokens * (factors * place.inputs + 2 * place.outputs) + 4 * numbers
+        return Work(product, 2 * product - product // factors + 2 * numbers * block, product // factors, saved)
 
 
 def butterflies(settings, layers, shapes) -> tuple:

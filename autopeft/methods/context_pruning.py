@@ -1,9 +1,13 @@
 """Dynamic context pruning: every adapted layer of a decoder learns which earlier tokens it may forget. No torch."""
 
 import math
+from collections.abc import Mapping
+
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.dynamics import Dynamics
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 SOFT = 0.5  # share of the run in which the gates are at their softest; they then harden as a cosine
 HARDEST = 8.0  # alpha at the end, as in the paper
@@ -58,6 +62,14 @@ class ContextPruning(Method):
 
         kept = [layer.kept for layer in context_pruning_layers(model) if layer.kept is not None]
         return settings["sparsity"] * torch.stack(kept).mean() if kept else None
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        size = settings["interaction_size"]
+        scores = 2 * place.tokens * size * (place.tokens // place.rows)
+        projected = 4 * place.tokens * place.inputs * size
+        pairs = place.tokens * (place.tokens // place.rows)
+        return Work(projected + scores, projected + 2 * scores, projected, 2 * place.tokens * size + 4 * pairs)
 
 
 class Hardening(Dynamics):

@@ -1,6 +1,11 @@
 """DCFT: a linear's update is a rank-k map between blocks of d features times one d x d kernel. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Dcft(Method):
@@ -45,3 +50,17 @@ class Dcft(Method):
         from autopeft.methods.tuners.dcft import orthogonality
 
         return gamma * orthogonality(model)
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        k, d = settings["rank"], settings["kernel_size"]
+        blocks_in, blocks_out = -(-place.inputs // d), -(-place.outputs // d)
+        into = 2 * place.tokens * k * d * blocks_in
+        forward = into + 2 * place.tokens * k * d * (d + blocks_out)
+        return Work(
+            forward,
+            2 * forward - into,
+            into,
+            place.tokens * (place.inputs + 2 * k * d),
+            keeps_input=False,  # a copy in another order is kept
+        )

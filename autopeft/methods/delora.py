@@ -1,5 +1,10 @@
 """DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size. No torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
 
@@ -32,3 +37,7 @@ class Delora(LinearsOnly):
             "delora_lambda": settings["delora_lambda"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"norms of columns": 4 * sum(x.in_features for x in shapes.select(settings["target_modules"], layers))}

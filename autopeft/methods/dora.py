@@ -1,6 +1,11 @@
 """DoRA: LoRA moves the direction of each row of a weight, a trained magnitude its length. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.lora import Lora
+from autopeft.methods.mechanisms.work import Place, Work, chain, elementwise, joined
 
 
 class Dora(Lora):
@@ -15,3 +20,11 @@ class Dora(Lora):
 
     def peft_fields(self, settings, layers, shapes):
         return {**super().peft_fields(settings, layers, shapes), "use_dora": True}
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """The update is built once more for the lengths of the weight's rows, through which no gradient passes."""
+        rank = settings["rank"]
+        lengths = 2 * place.inputs * rank * (place.inputs + place.outputs)
+        update = chain(place.tokens, place.inputs, rank, place.outputs)
+        return joined(update, Work(lengths), elementwise(place, 2))

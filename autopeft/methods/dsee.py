@@ -1,7 +1,13 @@
 """DSEE: low-rank and sparse updates of the same linear, the sparse one where no low rank reaches. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lift import low_rank
 from autopeft.methods.mechanisms.sparse import Sparse
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 
 ROUNDS = 3  # of the decomposition of the pre-trained weight into low rank and sparse
 
@@ -39,3 +45,12 @@ class Dsee(Sparse):
             places = top(rest.abs(), number)
             sparse = dense(rest.flatten()[places], places, weight.shape)
         return rest.abs()
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        low_rank = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
+        return joined(super().work(settings, place), low_rank)
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"indices": 4 * sum(super().count(settings, layers, shapes).values())}

@@ -1,6 +1,11 @@
 """FourierFT: a linear's update is the inverse Fourier transform of a few trained coefficients. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 SCALING = 150.0  # peft's default; the paper takes 100 to 200 on GLUE
 
@@ -33,6 +38,10 @@ class FourierFt(Method):
             **self.constants,
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return built_update(place, 0, 0)
 
 
 def frequencies(settings, layers, shapes) -> tuple:

@@ -4,7 +4,12 @@ Trained: the selected blocks; when layer 0 is among them also everything beside 
 relative positions), because then nothing below is frozen.
 """
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Full(Method):
@@ -14,6 +19,7 @@ class Full(Method):
     learning_rate = (1e-5, 5e-4)
     layers = "suffix"
     mergeable = True
+    trains_weights = True
 
     def refuses_company(self, other):
         return "full fine-tuning trains copies of whole blocks, inside which peft adapts nothing: leave full out"
@@ -41,3 +47,7 @@ class Full(Method):
             trained = wrapper.modules_to_save["default"]
             for name, weight in list(wrapper.original_module.named_parameters(recurse=False)):
                 setattr(trained, name, copies.setdefault(weight, getattr(trained, name)))
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return Work()  # the gradients of the weights are products of the backbone's own

@@ -1,5 +1,10 @@
 """A serial adapter behind a gate, as one of UniPELT's three parts. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 from autopeft.methods.serial_adapter import SerialAdapter
 
 
@@ -16,3 +21,7 @@ class GatedAdapter(SerialAdapter):
 
     def peft_fields(self, settings, layers, shapes):
         return {**super().peft_fields(settings, layers, shapes), "peft_type": "GATED_ADAPTER"}
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return joined(super().work(settings, place), chain(place.tokens, place.outputs, 1))

@@ -1,7 +1,12 @@
 """LoRA behind a gate, as one of UniPELT's three parts. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.lora import ALPHA, Lora
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, chain, elementwise, joined
 
 
 class GatedLora(Lora):
@@ -25,3 +30,8 @@ class GatedLora(Lora):
             "alpha": ALPHA,
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        update = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
+        return joined(update, chain(place.tokens, place.inputs, 1), elementwise(place))

@@ -1,5 +1,10 @@
 """A prefix behind a gate, as one of UniPELT's three parts. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 from autopeft.methods.prefix_tuning import PrefixTuning
 from autopeft.tasks.kind import get_kind
 
@@ -26,3 +31,7 @@ class GatedPrefix(PrefixTuning):
     def part_fields(self, settings, layers, shapes):
         fields = super().part_fields(settings, layers, shapes)
         return {**fields, "peft_type": "GATED_PREFIX", "hidden_size": shapes.hidden_size}
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return joined(super().work(settings, place), chain(place.tokens, place.inputs, 1))

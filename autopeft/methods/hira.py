@@ -1,7 +1,12 @@
 """HiRA: a linear's weight is multiplied, entry by entry, by one plus a low-rank matrix. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.low_rank import LowRank
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, built_update, joined
 
 
 class Hira(LowRank):
@@ -20,3 +25,9 @@ class Hira(LowRank):
             "r": settings["rank"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        building = 2 * settings["rank"] * place.weights
+        update = built_update(place, building, 2 * building)
+        return joined(update, Work(saved=place.weights))

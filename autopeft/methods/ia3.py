@@ -1,6 +1,11 @@
 """(IA)^3: trained vectors rescale keys, values and the hidden units of the feed-forward part. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work, elementwise
 
 
 class Ia3(Method):
@@ -16,6 +21,7 @@ class Ia3(Method):
     defaults = {"target_modules": "key+value+ffn_out"}
     learning_rate = (1e-3, 1e-1)
     mergeable = True
+    turns_input = ("ffn_out",)
 
     def count(self, settings, layers, shapes):
         return {
@@ -30,3 +36,7 @@ class Ia3(Method):
             "target_modules": [x.path for x in chosen],
             "feedforward_modules": [x.path for x in chosen if x.role == "ffn_out"],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return elementwise(place)

@@ -6,11 +6,14 @@ rank whatever the data ask for, and when growth is over every component is in us
 `advance` each module holds one more in reserve while ranks grow: it learns before it counts, and is left over at the end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from typing_extensions import override
 
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.dynamics import Dynamics
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work, chain, grams, joined
 
 BETA = 0.85  # of both moving averages
 GROWTHS = 20  # times at which modules grow, between a tenth and two thirds of the steps
@@ -64,6 +67,13 @@ class IncreLora(Method):
         from autopeft.methods.tuners.increlora import orthogonality
 
         return settings["orthogonality"] * orthogonality(model)
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """All components, and their products with themselves in the regulariser; the one in reserve adds nothing."""
+        rank = settings["rank"]
+        update = chain(place.tokens, place.inputs, rank, place.outputs)
+        return joined(update, grams(rank, place)) if settings["orthogonality"] else update
 
 
 class Growth(Dynamics):

@@ -1,6 +1,11 @@
 """LN tuning: only the norms of the chosen blocks are trained. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class LnTuning(Method):
@@ -18,3 +23,7 @@ class LnTuning(Method):
 
     def peft_fields(self, settings, layers, shapes):
         return {"peft_type": "LN_TUNING", "target_modules": [x.path for x in shapes.norms if x.layer in layers]}
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return Work(keeps_input=False)

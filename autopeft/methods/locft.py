@@ -1,6 +1,11 @@
 """LocFT: one linear of one layer, trained in full. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Locft(Method):
@@ -12,6 +17,7 @@ class Locft(Method):
     learning_rate = (3e-5, 2e-3)
     layers = "one"
     mergeable = True
+    trains_weights = True
 
     def refuses_company(self, other):
         return "the one linear that locft trains is a copy, which peft adapts no further: leave locft out"
@@ -28,3 +34,7 @@ class Locft(Method):
             "target_modules": [],
             "modules_to_save": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return Work()  # the gradients of the weights are products of the backbone's own

@@ -1,8 +1,13 @@
 """LoHa: a linear's update is the elementwise product of two low-rank matrices. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 
 class Loha(LinearsOnly):
@@ -30,3 +35,7 @@ class Loha(LinearsOnly):
             "alpha": ALPHA,
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return built_update(place, 4 * settings["rank"] * place.weights, 12 * settings["rank"] * place.weights)

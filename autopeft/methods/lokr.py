@@ -1,10 +1,14 @@
 """LoKr: a linear's update is the Kronecker product of a small matrix and a low-rank one. Imports no torch."""
 
 import math
+from collections.abc import Mapping
+
+from typing_extensions import override
 
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 
 class Lokr(LinearsOnly):
@@ -33,6 +37,13 @@ class Lokr(LinearsOnly):
             "decompose_factor": settings["decompose_factor"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        factor, rank = settings["decompose_factor"], settings["rank"]
+        out, into = split(place.outputs, factor)[1], split(place.inputs, factor)[1]
+        building = 2 * rank * out * into if rank < max(out, into) / 2 else 0
+        return built_update(place, building, 2 * building)
 
 
 def count(out: tuple[int, int], size: tuple[int, int], rank: int) -> int:

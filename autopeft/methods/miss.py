@@ -1,7 +1,12 @@
 """MiSS: every block of a weight's columns gets the same trained matrix added. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Miss(LinearsOnly):
@@ -30,3 +35,8 @@ class Miss(LinearsOnly):
             "r": settings["rank"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        product = 2 * place.parameters * place.tokens
+        return Work(product, product, product, place.tokens * settings["rank"], keeps_input=False)

@@ -1,8 +1,14 @@
 """OFT: the inputs of a linear are rotated, block by block, before it. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import ROLES
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Oft(LinearsOnly):
@@ -20,6 +26,7 @@ class Oft(LinearsOnly):
     quantised_base = True
     mergeable = True
     packable = False  # writes into a matrix in place, which vmap cannot
+    turns_input = ROLES
 
     def count(self, settings, layers, shapes):
         size, chosen = blocks(settings, layers, shapes)
@@ -34,6 +41,13 @@ class Oft(LinearsOnly):
             "use_cayley_neumann": False,
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        block = 2 * place.parameters // place.inputs + 1
+        product = 2 * place.tokens * place.inputs * block
+        solved = 2 * place.inputs * block**2
+        return Work(product, product + solved, product, 4 * place.inputs * block)
 
 
 def blocks(settings, layers, shapes) -> tuple:

@@ -1,9 +1,13 @@
 """OSF: the smallest singular directions of a weight are trained, kept orthogonal to the others. Imports no torch."""
 
 import re
+from collections.abc import Mapping
+
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 
 
 class Osf(LinearsOnly):
@@ -36,6 +40,13 @@ class Osf(LinearsOnly):
             "rank_pattern": {f"{re.escape(path)}$": rank for path, rank in frozen.items()},
             "target_modules": list(frozen),
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """The directions as they are and, subtracted, as they were, side by side; their gradients are projected."""
+        rank = place.parameters // (place.inputs + place.outputs + 1)
+        projected = 4 * rank**2 * (place.inputs + place.outputs)
+        return joined(chain(place.tokens, place.inputs, 2 * rank, place.outputs), Work(0, projected))
 
 
 def trained(linear, settings) -> int:

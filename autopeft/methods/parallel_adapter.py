@@ -1,7 +1,12 @@
 """Parallel adapters: FFN(x) + s * (W_up relu(W_down x + b) + b'), a small MLP beside each FFN. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work, chain
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 
@@ -38,3 +43,7 @@ class ParallelAdapter(Method):
             "pairs": pairs,
             "target_modules": [path for pair in pairs for path in pair],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)

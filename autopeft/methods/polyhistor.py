@@ -1,6 +1,11 @@
 """Polyhistor-Lite: adapters of all layers from one shared template, scaled by a small kernel each. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 
 class Polyhistor(Method):
@@ -32,3 +37,7 @@ class Polyhistor(Method):
             "owner": self.owner(layers, shapes),
             "target_modules": [shapes.block(layer) for layer in layers],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return chain(place.tokens, place.inputs, settings["bottleneck"], place.outputs)

@@ -1,6 +1,11 @@
 """Prefix tuning: trained keys and values stand before those of the text in every attention. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class PrefixTuning(Method):
@@ -36,3 +41,13 @@ class PrefixTuning(Method):
             "num_virtual_tokens": settings["prefix_length"],
             "target_modules": [shapes.attention_paths[layer] for layer in layers],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """Keys and values with the prefix before them are written anew."""
+        tokens = place.tokens + place.rows * settings["prefix_length"]
+        return Work(saved=2 * tokens * place.outputs, keeps_input=False)
+
+    @override
+    def extra_keys(self, settings: Mapping) -> int:
+        return settings["prefix_length"]

@@ -1,6 +1,11 @@
 """Prompt tuning: trained vectors stand before the embedded words of every text. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 from autopeft.tasks.kind import get_kind
 
 OWN_WIDTH = ("electra", "convbert", "roformer", "mobilebert")  # may embed words in another width than the blocks'
@@ -46,6 +51,14 @@ class PromptTuning(Method):
 
     def refuses_company(self, other):
         return f"peft lets {self.title} stand alone: leave {self.name} out"
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return Work(saved=0, keeps_input=False)
+
+    @override
+    def extra_tokens(self, settings: Mapping) -> int:
+        return settings["prompt_length"]
 
 
 def sizes(settings, shapes) -> dict:

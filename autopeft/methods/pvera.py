@@ -1,7 +1,13 @@
 """PVeRA: VeRA whose scaled projection is the mean and variance of a normal that is drawn from in training. No torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.dynamics import Dynamics
-from autopeft.methods.vera import Vera
+from autopeft.methods.mechanisms.work import Place, Work, joined
+from autopeft.methods.vera import Vera, widest
 
 
 class Pvera(Vera):
@@ -22,6 +28,16 @@ class Pvera(Vera):
 
     def dynamics(self, session, settings):
         return Sampling(session, settings)
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        into = 2 * place.tokens * place.inputs * settings["rank"]  # mean and variance: A is twice as high
+        return joined(Work(into, 0, into), super().work(settings, place))
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        into, out = widest(settings, layers, shapes)
+        return {"random matrices": 4 * settings["rank"] * (2 * into + out)}
 
 
 class Sampling(Dynamics):

@@ -1,8 +1,13 @@
 """RoAd: pairs of a linear's outputs are rotated and scaled by trained angles and factors. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, elementwise
 
 GROUP = 64  # outputs in which the first half is paired with the second: peft's default
 NUMBERS = {"road_1": 1, "road_2": 2, "road_4": 4}  # angles and factors together, per output
@@ -31,3 +36,7 @@ class Road(LinearsOnly):
             "group_size": admissible(GROUP, {x.out_features for x in chosen}),
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return elementwise(place, 2)

@@ -1,7 +1,12 @@
 """Serial bottleneck adapters: a small MLP on the output of a block, or of its attention and its FFN. No torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 ACTIVATION = {"pfeiffer": "relu", "houlsby": "gelu"}  # as each paper's own code has it
 
@@ -38,3 +43,7 @@ class SerialAdapter(Method):
             "activation": ACTIVATION[settings["placement"]],
             "target_modules": self.targets(settings, layers, shapes),
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)

@@ -1,8 +1,15 @@
 """SHiRA: as many randomly chosen entries of each weight are trained as LoRA would train numbers. Imports no torch."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.hook_check import without_memory
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, weight_gradient
 
 
 class Shira(LinearsOnly):
@@ -38,6 +45,14 @@ class Shira(LinearsOnly):
 
         without_memory(layer)
         torch.sparse.check_sparse_tensor_invariants.disable()  # the default; torch warns unless it is said
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return weight_gradient(replace(place, weight_bytes=4))
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"indices": 8 * sum(self.count(settings, layers, shapes).values())}
 
 
 def entries(settings, layers, shapes) -> tuple:

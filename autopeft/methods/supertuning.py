@@ -1,8 +1,15 @@
 """Super-Tuning: the largest or the smallest entries of each weight are trained. Imports no torch."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.hook_check import without_memory
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, weight_gradient
 
 
 class Supertuning(LinearsOnly):
@@ -40,6 +47,14 @@ class Supertuning(LinearsOnly):
         from peft.tuners.supertuning import layer
 
         without_memory(layer)
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return weight_gradient(replace(place, weight_bytes=4))
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"indices": 4 * sum(self.count(settings, layers, shapes).values())}
 
 
 def sparsity(settings) -> float:

@@ -1,6 +1,11 @@
 """Uni-LoRA: all LoRA matrices of a model are read off one trained vector. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 RANK = 4  # as in the paper; it costs nothing, and the vector's length says how many numbers are trained
 
@@ -31,3 +36,7 @@ class Unilora(Method):
 
     def refuses_company(self, other):
         return "Uni-LoRA shares its vector between all modules of a model: leave unilora out"
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return chain(place.tokens, place.inputs, RANK, place.outputs)

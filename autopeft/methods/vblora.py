@@ -1,8 +1,12 @@
 """VB-LoRA: LoRA's factors are put together from the vectors of one bank that all modules share. Imports no torch."""
 
 import math
+from collections.abc import Mapping
+
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 LONGEST = 256  # vector length, as in the paper
 SHORTEST = 8  # below it the choice of vectors costs more than the vectors
@@ -49,6 +53,10 @@ class Vblora(Method):
 
     def refuses_company(self, other):
         return "VB-LoRA shares its vectors between all modules of a model: leave vblora out"
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return chain(place.tokens, place.inputs, settings["rank"], place.outputs)
 
 
 def vector_length(shapes) -> int:

@@ -1,6 +1,11 @@
 """VQT: trained queries read each layer's keys and values, and only the head sees what they read. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Vqt(Method):
@@ -14,6 +19,7 @@ class Vqt(Method):
     learning_rate = (2e-4, 2e-2)
     inside_attention = True
     repeatable = False
+    beside_backbone = True
 
     def refuses(self, shapes):
         if shapes.is_decoder:
@@ -37,3 +43,9 @@ class Vqt(Method):
             "owner": shapes.attention_paths[max(layers)],
             "target_modules": [*(shapes.attention_paths[layer] for layer in layers), top],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """Queries times keys, and what they read; the keys and values are given no gradient."""
+        products = 4 * place.tokens * settings["query_tokens"] * place.outputs
+        return Work(products, products, 0, 2 * place.tokens * place.outputs, keeps_input=False)

@@ -1,6 +1,11 @@
 """WaveFT: a linear's update is the inverse wavelet transform of a few trained coefficients. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.methods.fourierft import FourierFt
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 
 class WaveFt(FourierFt):
@@ -11,3 +16,7 @@ class WaveFt(FourierFt):
     paper = "Bilican et al. 2025, arXiv 2505.12532"
     learning_rate = (3e-5, 3e-3)  # the transform keeps lengths, so 25 times that is what a weight moves
     peft_type, constants = "WAVEFT", {"scaling": 25.0, "wavelet_family": "db1"}
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return built_update(place, 8 * place.weights, 8 * place.weights)

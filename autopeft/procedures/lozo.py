@@ -1,5 +1,9 @@
 """LOZO: forward passes only, along directions of low rank. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.procedures.mechanisms.draws import torch_generator
 from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
 from autopeft.procedures.mechanisms.procedure import Procedure
@@ -25,6 +29,10 @@ class Lozo(Procedure):
 
     def gradients(self, session, rows, settings):
         return estimate_gradients(session, rows, lambda p: low_rank_noise(session, p, **settings))
+
+    @override
+    def passes(self, settings: Mapping) -> tuple[float, float]:
+        return 2.0, 0.0  # the loss on both sides, and no graph
 
 
 def low_rank_noise(session, parameters: dict, rank: int, interval: int) -> dict:

@@ -1,5 +1,9 @@
 """Sparse MeZO: forward passes only, and only the smallest weights of each matrix are moved. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
 from autopeft.procedures.mechanisms.draws import torch_generator
 from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
 from autopeft.procedures.mechanisms.procedure import Procedure
@@ -24,6 +28,10 @@ class SparseMezo(Procedure):
     def gradients(self, session, rows, settings):
         head = session.trainer.backbone.shapes.head_modules
         return estimate_gradients(session, rows, lambda p: sparse_noise(session, p, settings["sparsity"], head))
+
+    @override
+    def passes(self, settings: Mapping) -> tuple[float, float]:
+        return 2.0, 0.0  # the loss on both sides, and no graph
 
 
 def sparse_noise(session, parameters: dict, sparsity: float, head_modules) -> dict:

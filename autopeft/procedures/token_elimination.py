@@ -1,5 +1,9 @@
 """Token elimination: the upper blocks run on the informative share of a text's tokens. Imports no torch."""
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.method import get_method
 from autopeft.procedures.mechanisms.procedure import Procedure, only_rows
 
@@ -40,3 +44,8 @@ class TokenElimination(Procedure):
         """The blocks that run on fewer tokens."""
         lowest = max(round(settings["from_depth"] * shapes.num_layers), (configuration.frozen_layers or 0) + 1)
         return tuple(range(lowest, shapes.num_layers))
+
+    @override
+    def kept(self, configuration: Configuration, shapes: BackboneShapes) -> dict[int, float]:
+        settings = {**self.defaults, **dict(configuration.procedure_settings)}
+        return dict.fromkeys(self.layers(settings, configuration, shapes), settings["keep"])

@@ -1,6 +1,12 @@
 """Sparse deltas: k numbers at k places of each adapted weight are trained. A subclass says which. Imports no torch."""
 
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.work import Place, Work, weight_gradient
 
 
 def trained_entries(density: float, numbers: int) -> int:
@@ -56,3 +62,11 @@ class Sparse(Method):
     def scores(self, path: str, weight, settings, statistics, generator):
         """A number for each entry of the weight at that path, in its layout: the largest are trained."""
         raise NotImplementedError
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        return weight_gradient(place)
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"indices": 4 * sum(self.count(settings, layers, shapes).values())}

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.configuration import Configuration
 from autopeft.tasks.kind import get_kind
 
 REGISTRY: dict[str, "Procedure"] = {}
@@ -41,6 +42,14 @@ class Procedure:
     def around(self, model, configuration, shapes: BackboneShapes):
         """A context manager: what is changed about the attached model while it trains and is scored."""
         return nullcontext()
+
+    def passes(self, settings: Mapping) -> tuple[float, float]:
+        """Forward and backward passes over a batch in one step, on average over a run."""
+        return 1.0, 1.0
+
+    def kept(self, configuration: Configuration, shapes: BackboneShapes) -> dict[int, float]:
+        """Layer -> the share of each row's tokens that it runs on, where that is not all of them."""
+        return {}
 
     def dynamics(self, session, settings: Mapping):
         """What happens around the steps of a run (a `Dynamics`), or None."""
