@@ -1,6 +1,7 @@
 """A model with a task head -> BackboneShapes: its blocks, their linears by role, and where parameters sit."""
 
 import inspect
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -8,11 +9,14 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
+from transformers.pytorch_utils import Conv1D
 
 from autopeft.backbone.roles import attention_path, block_linears, block_roles, sizes
 from autopeft.backbone.shapes import BackboneShapes, Bias, Linear, Norm
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import TaskKind, get_kind
+
+PARALLEL = ("gptj", "phi", "cohere", "falcon")  # besides those whose config says so
 
 
 def describe(model: PreTrainedModel, name: str, kind: TaskKind | None = None) -> BackboneShapes:
@@ -54,7 +58,66 @@ def describe(model: PreTrainedModel, name: str, kind: TaskKind | None = None) ->
         kind=kind,
         decoder_path=stacks[1][0] if len(stacks) == 2 else None,
         encoder_layers=len(stacks[0][1]) if len(stacks) == 2 else 0,
+        **_for_costs(model, stacks, len(blocks)),
     )
+
+
+def _for_costs(model: PreTrainedModel, stacks: list[tuple[str, nn.ModuleList]], num_layers: int) -> dict[str, Any]:
+    """The fields of BackboneShapes that only costs are counted from."""
+    config = model.config
+    names = [type(module).__name__ for module in stacks[0][1].modules()]
+    return {
+        "num_heads": getattr(config, "num_attention_heads", None) or 0,
+        "vocab_size": getattr(config, "vocab_size", None) or 0,
+        "outer_linears": _outer_linears(model, [path for path, _ in stacks], num_layers),
+        "activation": _activation(config),
+        "rms_norm": any("RMSNorm" in name or name == "T5LayerNorm" for name in names),
+        "parallel_blocks": config.model_type in PARALLEL or bool(getattr(config, "use_parallel_residual", False)),
+        "relative_positions": _relative_positions(config),
+    }
+
+
+def _outer_linears(model: PreTrainedModel, stacks: list[str], num_layers: int) -> tuple[Linear, ...]:
+    """The linears and convolutions beside the blocks: below them (layer -1) or above (num_layers), as they are listed."""
+    found, layer = [], -1
+    for path, module in model.named_modules():
+        if path.startswith(stacks[-1] + "."):
+            layer = num_layers
+        if any(path.startswith(f"{stack}.") for stack in stacks):
+            continue
+        if isinstance(module, (nn.Linear, Conv1D)):
+            into, out = sizes(module)
+        elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            into, out = module.weight[0].numel(), module.out_channels
+        else:
+            continue
+        found.append(
+            Linear(path, "head" if layer == num_layers else "embedding", layer, into, out, module.bias is not None)
+        )
+    return tuple(found)
+
+
+def _activation(config: Any) -> str:
+    """The name of the feed-forward net's activation, under whichever name the config has it."""
+    names = (
+        "hidden_act",
+        "activation_function",
+        "hidden_activation",
+        "dense_act_fn",
+        "activation",
+        "feed_forward_proj",
+    )
+    return next((value for name in names if isinstance(value := getattr(config, name, None), str)), "gelu")
+
+
+def _relative_positions(config: Any) -> int:
+    """How many position vectors DeBERTa's attentions project beside the words."""
+    if not getattr(config, "relative_attention", False):
+        return 0
+    buckets = getattr(config, "position_buckets", -1)
+    longest = getattr(config, "max_relative_positions", -1)
+    longest = longest if longest > 0 else config.max_position_embeddings
+    return 2 * (buckets if buckets > 0 else longest)
 
 
 def find_blocks(model: PreTrainedModel, name: str) -> tuple[str, nn.ModuleList]:

@@ -70,6 +70,22 @@ class BackboneShapes:
     kind: TaskKind = field(default_factory=get_kind)  # of the task its head is for
     decoder_path: str | None = None  # of an encoder-decoder: its layers are blocks_path's, then these
     encoder_layers: int = 0  # of an encoder-decoder: how many of its layers are blocks_path's
+    # What costs are counted from; sizes stored by release 0.1 lack these and read as the defaults.
+    num_heads: int = 0  # query heads of an attention; 0: not known
+    vocab_size: int = 0
+    outer_linears: tuple[Linear, ...] = ()  # beside the blocks: layer -1 is below them, num_layers above
+    activation: str = "gelu"  # of the feed-forward net, by transformers' name
+    rms_norm: bool = False  # the norms of the blocks divide by the root mean square alone
+    parallel_blocks: bool = False  # attention and feed-forward net read the same input
+    relative_positions: int = 0  # position vectors that every attention projects as well (DeBERTa)
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[Linear, ...], ...]:
+        """The linears of each layer."""
+        found: list[list[Linear]] = [[] for _ in range(self.num_layers)]
+        for linear in self.linears:
+            found[linear.layer].append(linear)
+        return tuple(map(tuple, found))
 
     @property
     def stacks(self) -> str | list[str]:
@@ -125,6 +141,7 @@ class BackboneShapes:
         data["linears"] = tuple(Linear(**x) for x in data["linears"])
         data["biases"] = tuple(Bias(**x) for x in data["biases"])
         data["norms"] = tuple(Norm(**x) for x in data.get("norms", ()))
+        data["outer_linears"] = tuple(Linear(**x) for x in data.get("outer_linears", ()))
         for key in ("attention_paths", "block_parameters", "head_modules"):
             data[key] = tuple(data[key])
         data["kind"] = get_kind(data.pop("task", DEFAULT))

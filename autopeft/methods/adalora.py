@@ -11,6 +11,7 @@ from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 from autopeft.methods.mechanisms.training import TrainingSession
+from autopeft.methods.mechanisms.work import Place, Work, chain, grams, joined
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +80,12 @@ class AdaLora(Method):
         grams = [p @ p.T for m in layers for p in m.lora_A.values()]
         grams += [p.T @ p for m in layers for p in m.lora_B.values()]
         return settings["orthogonality"] * torch.stack([distance(gram) for gram in grams]).mean()
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """Triplets of the initial rank, and the products of both factors with themselves in the regulariser."""
+        rank = initial_rank(settings["rank"])
+        return joined(chain(place.tokens, place.inputs, rank, place.outputs), grams(rank, place))
 
 
 class RankAllocation(Callback):

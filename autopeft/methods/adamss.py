@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 if TYPE_CHECKING:
     import torch
@@ -46,3 +47,22 @@ class Adamss(LinearsOnly):
             "subspace_rank": 1,
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """The frozen projection onto r directions, then for each subspace one direction and its rows."""
+        small = place.parameters - place.outputs
+        rank = small // min(settings["num_subspaces"], place.outputs)
+        projected, out, into = (
+            2 * place.tokens * n for n in (small, place.outputs, rank * (place.inputs + place.bias))
+        )
+        saved = place.tokens * (rank + settings["num_subspaces"])
+        return Work(into + projected + out, projected + 2 * out, into + projected, saved, keeps_input=False)
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        chosen = shapes.select(settings["target_modules"], layers)
+        numbers = (
+            min(settings["rank"], x.out_features, x.in_features + x.bias) * (x.in_features + x.bias) for x in chosen
+        )
+        return {"projections": 4 * sum(numbers)}

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 
@@ -47,3 +48,8 @@ class Aside(Method):
             "chain": chain,
             "target_modules": chain,
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        one = chain(place.tokens, place.inputs, settings["bottleneck"], place.outputs)
+        return joined(one, one) if settings["inside"] else one

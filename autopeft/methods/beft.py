@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Beft(LinearsOnly):
@@ -30,3 +31,7 @@ class Beft(LinearsOnly):
     def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         chosen = shapes.select(settings["target_modules"], layers)
         return {"peft_type": "BEFT", "target_modules": [x.path for x in chosen]}
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return Work(keeps_input=False)

@@ -6,9 +6,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from autopeft.backbone.shapes import BackboneShapes
+from autopeft.backbone.shapes import ROLES, BackboneShapes
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Boft(Method):
@@ -25,6 +26,7 @@ class Boft(Method):
     defaults = {"block_size": 8, "factors": 2, "target_modules": "query+value"}
     learning_rate = (3e-4, 3e-2)
     mergeable = True
+    turns_input = ROLES
 
     @override
     def refuses(self, shapes: BackboneShapes) -> str | None:
@@ -45,6 +47,15 @@ class Boft(Method):
             "factors": factors,
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """m factors of blocks of b cost m b numbers per input, of which m (b - 1) / 2 are trained."""
+        factors = settings["factors"]
+        numbers = 2 * (place.parameters - place.outputs) + factors * place.inputs  # m b for every input
+        product, block = 2 * place.tokens * numbers, numbers // (factors * place.inputs)
+        saved = place.tokens * (factors * place.inputs + 2 * place.outputs) + 4 * numbers
+        return Work(product, 2 * product - product // factors + 2 * numbers * block, product // factors, saved)
 
 
 def butterflies(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:

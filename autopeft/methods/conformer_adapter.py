@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class ConformerAdapter(Method):
@@ -44,3 +45,11 @@ class ConformerAdapter(Method):
             "causal": shapes.is_decoder,
             "target_modules": [shapes.block(layer) for layer in layers],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """Two pointwise maps behind a trained norm, so both inputs need gradients; the convolution's windows are kept."""
+        b, width = settings["bottleneck"], place.inputs
+        into, out = 4 * place.tokens * width * b, 2 * place.tokens * width * b
+        saved = place.tokens * (2 * width + b * (6 + settings["kernel_size"]))
+        return Work(into + out, 2 * into + 2 * out, 0, saved)

@@ -11,6 +11,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import Method, Settings
 from autopeft.methods.mechanisms.training import TrainingSession
+from autopeft.methods.mechanisms.work import Place, Work
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +77,14 @@ class ContextPruning(Method):
 
         kept = [layer.kept for layer in context_pruning_layers(model) if layer.kept is not None]
         return settings["sparsity"] * torch.stack(kept).mean() if kept else None
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        size = settings["interaction_size"]
+        scores = 2 * place.tokens * size * (place.tokens // place.rows)
+        projected = 4 * place.tokens * place.inputs * size
+        pairs = place.tokens * (place.tokens // place.rows)
+        return Work(projected + scores, projected + 2 * scores, projected, 2 * place.tokens * size + 4 * pairs)
 
 
 class Hardening(Callback):

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, dense, joined
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -72,3 +73,14 @@ class Corda(Method):
         largest = max(self.hyperparameters["rank"])
         for path, layer in corda_layers(model):
             layer.start_at(*components(statistics, path, layer.weight_out_in(), largest)[settings["mode"]])
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """The start stands beside the trained factors, as many products again; of these the input alone is wanted."""
+        rank = min(settings["rank"], place.inputs, place.outputs)
+        start = 2 * place.tokens * rank * (place.inputs + place.outputs)
+        return joined(dense(place), Work(start, 0, start))
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"start": 4 * sum(self.count(settings, layers, shapes).values())}

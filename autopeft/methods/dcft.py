@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 if TYPE_CHECKING:
     import torch
@@ -60,3 +61,17 @@ class Dcft(Method):
         from autopeft.methods.tuners.dcft import orthogonality
 
         return gamma * orthogonality(model)
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        k, d = settings["rank"], settings["kernel_size"]
+        blocks_in, blocks_out = -(-place.inputs // d), -(-place.outputs // d)
+        into = 2 * place.tokens * k * d * blocks_in
+        forward = into + 2 * place.tokens * k * d * (d + blocks_out)
+        return Work(
+            forward,
+            2 * forward - into,
+            into,
+            place.tokens * (place.inputs + 2 * k * d),
+            keeps_input=False,  # a copy in another order is kept
+        )

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Deft(Method):
@@ -38,3 +39,11 @@ class Deft(Method):
             "decomposition_method": settings["decomposition"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        rank = min(settings["rank"], place.outputs)
+        out, into = (2 * place.tokens * rank * n for n in (place.outputs, place.inputs))
+        factored = 4 * rank**2 * place.outputs if settings["decomposition"] == "qr" else 0
+        saved = place.tokens * (place.outputs + 2 * rank)
+        return Work(3 * out + into, 5 * out + into + factored, out + into, saved)

@@ -42,3 +42,7 @@ class Delora(LinearsOnly):
             "delora_lambda": settings["delora_lambda"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"norms of columns": 4 * sum(x.in_features for x in shapes.select(settings["target_modules"], layers))}

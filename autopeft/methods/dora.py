@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import Lora
 from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, elementwise, joined
 
 
 class Dora(Lora):
@@ -26,3 +27,11 @@ class Dora(Lora):
     @override
     def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {**super().peft_fields(settings, layers, shapes), "use_dora": True}
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """The update is built once more for the lengths of the weight's rows, through which no gradient passes."""
+        rank = settings["rank"]
+        lengths = 2 * place.inputs * rank * (place.inputs + place.outputs)
+        update = chain(place.tokens, place.inputs, rank, place.outputs)
+        return joined(update, Work(lengths), elementwise(place, 2))

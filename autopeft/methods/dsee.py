@@ -10,6 +10,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lift import low_rank
 from autopeft.methods.mechanisms.method import Settings
 from autopeft.methods.mechanisms.sparse import Sparse
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 
 if TYPE_CHECKING:
     import torch
@@ -64,3 +65,12 @@ class Dsee(Sparse):
             places = top(rest.abs(), number)
             sparse = dense(rest.flatten()[places], places, weight.shape)
         return rest.abs()
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        low_rank = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
+        return joined(super().work(settings, place), low_rank)
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"indices": 4 * sum(super().count(settings, layers, shapes).values())}

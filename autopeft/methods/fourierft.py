@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 SCALING = 150.0  # peft's default; the paper takes 100 to 200 on GLUE
 
@@ -44,6 +45,10 @@ class FourierFt(Method):
             **self.constants,
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return built_update(place, 0, 0)
 
 
 def frequencies(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:

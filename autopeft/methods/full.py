@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ class Full(Method):
     learning_rate = (1e-5, 5e-4)
     layers = "suffix"
     mergeable = True
+    trains_weights = True
 
     @override
     def refuses_company(self, other: str) -> str | None:
@@ -61,3 +63,7 @@ class Full(Method):
             trained = wrapper.modules_to_save["default"]
             for name, weight in list(wrapper.original_module.named_parameters(recurse=False)):
                 setattr(trained, name, copies.setdefault(weight, getattr(trained, name)))
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return Work()  # the gradients of the weights are products of the backbone's own

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class FullLayers(Method):
@@ -19,6 +20,7 @@ class FullLayers(Method):
     paper = "Lee et al. 2022, arXiv 2210.11466"  # surgical fine-tuning
     learning_rate = (1e-5, 5e-4)
     mergeable = True
+    trains_weights = True
 
     @override
     def refuses_company(self, other: str) -> str | None:
@@ -35,3 +37,7 @@ class FullLayers(Method):
             "target_modules": [],
             "modules_to_save": [shapes.block(layer) for layer in layers],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return Work()  # the gradients of the weights are products of the backbone's own

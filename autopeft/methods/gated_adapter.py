@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 from autopeft.methods.serial_adapter import SerialAdapter
 
 
@@ -27,3 +28,7 @@ class GatedAdapter(SerialAdapter):
     @override
     def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {**super().peft_fields(settings, layers, shapes), "peft_type": "GATED_ADAPTER"}
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return joined(super().work(settings, place), chain(place.tokens, place.outputs, 1))

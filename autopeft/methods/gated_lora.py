@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA, Lora
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, elementwise, joined
 
 
 class GatedLora(Lora):
@@ -35,3 +36,8 @@ class GatedLora(Lora):
             "alpha": ALPHA,
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        update = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
+        return joined(update, chain(place.tokens, place.inputs, 1), elementwise(place))

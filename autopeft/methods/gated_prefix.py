@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 from autopeft.methods.prefix_tuning import PrefixTuning
 
 
@@ -38,3 +39,7 @@ class GatedPrefix(PrefixTuning):
     def part_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         fields = super().part_fields(settings, layers, shapes)
         return {**fields, "peft_type": "GATED_PREFIX", "hidden_size": shapes.hidden_size}
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return joined(super().work(settings, place), chain(place.tokens, place.inputs, 1))

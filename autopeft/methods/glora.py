@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, built_update, joined
 
 
 class Glora(LinearsOnly):
@@ -44,3 +45,14 @@ class Glora(LinearsOnly):
             "config_D_E": "vector",
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        building = 4 * settings["rank"] * place.weights + 2 * place.weights * place.bias
+        gradients = 8 * settings["rank"] * place.weights + 2 * place.weights * place.bias
+        return joined(built_update(place, building, gradients), Work(saved=place.weights))
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        chosen = shapes.select(settings["target_modules"], layers)
+        return {"zeros without a bias": 4 * sum(x.in_features + 2 * x.out_features for x in chosen if not x.bias)}

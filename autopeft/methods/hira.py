@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.low_rank import LowRank
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, built_update, joined
 
 
 class Hira(LowRank):
@@ -29,3 +30,9 @@ class Hira(LowRank):
             "r": settings["rank"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        building = 2 * settings["rank"] * place.weights
+        update = built_update(place, building, 2 * building)
+        return joined(update, Work(saved=place.weights))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
@@ -9,6 +10,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, joined, weight_gradient
 
 
 class Hra(LinearsOnly):
@@ -40,3 +42,12 @@ class Hra(LinearsOnly):
             "r": settings["rank"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """The reflections are multiplied into one (in, in) matrix, twice over, and that into the weight."""
+        size, rank = place.inputs, settings["rank"]
+        into_weight = 2 * size**3 + 2 * place.weights * size
+        chained = Work(4 * rank * size**2 + into_weight, (8 * rank - 2) * size**2 + into_weight, 0)
+        kept = (2 * rank + 2) * size**2 + place.weights
+        return joined(chained, Work(saved=kept), weight_gradient(replace(place, weight_bytes=4)))

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, elementwise
 
 
 class Ia3(Method):
@@ -24,6 +25,7 @@ class Ia3(Method):
     defaults = {"target_modules": "key+value+ffn_out"}
     learning_rate = (1e-3, 1e-1)
     mergeable = True
+    turns_input = ("ffn_out",)
 
     @override
     def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
@@ -40,3 +42,7 @@ class Ia3(Method):
             "target_modules": [x.path for x in chosen],
             "feedforward_modules": [x.path for x in chosen if x.role == "ffn_out"],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return elementwise(place)

@@ -18,6 +18,7 @@ from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 from autopeft.methods.mechanisms.training import TrainingSession
+from autopeft.methods.mechanisms.work import Place, Work, chain, grams, joined
 
 if TYPE_CHECKING:
     import torch
@@ -82,6 +83,13 @@ class IncreLora(Method):
         from autopeft.methods.tuners.increlora import orthogonality
 
         return settings["orthogonality"] * orthogonality(model)
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """All components, and their products with themselves in the regulariser; the one in reserve adds nothing."""
+        rank = settings["rank"]
+        update = chain(place.tokens, place.inputs, rank, place.outputs)
+        return joined(update, grams(rank, place)) if settings["orthogonality"] else update
 
 
 class Growth(Callback):

@@ -11,6 +11,7 @@ from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.decomposed import Decomposed
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, grams, joined
 
 if TYPE_CHECKING:
     import torch
@@ -57,3 +58,9 @@ class Kasa(LinearsOnly, Decomposed):
         layers = [m for m in model.modules() if hasattr(m, "lora_diag")]
         terms = [regulariser(m, n, settings["beta"], settings["gamma"]) for m in layers for n in m.lora_diag]
         return torch.stack(terms).mean() if terms else None
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """Triplets, and in the regulariser the products of both factors with themselves."""
+        rank = place.parameters // (place.inputs + place.outputs + 1)
+        return joined(chain(place.tokens, place.inputs, rank, place.outputs), grams(rank, place))

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class LnTuning(Method):
@@ -29,3 +30,7 @@ class LnTuning(Method):
     @override
     def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {"peft_type": "LN_TUNING", "target_modules": [x.path for x in shapes.norms if x.layer in layers]}
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return Work(keeps_input=False)

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Locft(Method):
@@ -20,6 +21,7 @@ class Locft(Method):
     learning_rate = (3e-5, 2e-3)
     layers = "one"
     mergeable = True
+    trains_weights = True
 
     @override
     def refuses_company(self, other: str) -> str | None:
@@ -39,3 +41,7 @@ class Locft(Method):
             "target_modules": [],
             "modules_to_save": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return Work()  # the gradients of the weights are products of the backbone's own

@@ -10,6 +10,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 
 class Loha(LinearsOnly):
@@ -40,3 +41,7 @@ class Loha(LinearsOnly):
             "alpha": ALPHA,
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return built_update(place, 4 * settings["rank"] * place.weights, 12 * settings["rank"] * place.weights)

@@ -11,6 +11,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 
 class Lokr(LinearsOnly):
@@ -42,6 +43,13 @@ class Lokr(LinearsOnly):
             "decompose_factor": settings["decompose_factor"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        factor, rank = settings["decompose_factor"], settings["rank"]
+        out, into = split(place.outputs, factor)[1], split(place.inputs, factor)[1]
+        building = 2 * rank * out * into if rank < max(out, into) / 2 else 0
+        return built_update(place, building, 2 * building)
 
 
 def count(out: tuple[int, int], size: tuple[int, int], rank: int) -> int:

@@ -7,6 +7,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.decomposed import Decomposed
 from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Mica(Decomposed):
@@ -24,3 +25,14 @@ class Mica(Decomposed):
         return {
             x.path: self.rank(settings, x) * x.in_features for x in shapes.select(settings["target_modules"], layers)
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        rank = place.parameters // place.inputs
+        into, out = (2 * place.tokens * rank * n for n in (place.inputs, place.outputs))
+        return Work(into + out, into + out, into)
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        chosen = shapes.select(settings["target_modules"], layers)
+        return {"frozen factors": 4 * sum(self.rank(settings, x) * x.out_features for x in chosen)}

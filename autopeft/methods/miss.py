@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Miss(LinearsOnly):
@@ -41,3 +42,8 @@ class Miss(LinearsOnly):
             "r": settings["rank"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        product = 2 * place.parameters * place.tokens
+        return Work(product, product, product, place.tokens * settings["rank"], keeps_input=False)

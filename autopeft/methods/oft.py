@@ -6,10 +6,11 @@ from typing import Any
 
 from typing_extensions import override
 
-from autopeft.backbone.shapes import BackboneShapes
+from autopeft.backbone.shapes import ROLES, BackboneShapes
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Oft(LinearsOnly):
@@ -28,6 +29,7 @@ class Oft(LinearsOnly):
     quantised_base = True
     mergeable = True
     packable = False  # writes into a matrix in place, which vmap cannot
+    turns_input = ROLES
 
     @override
     def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
@@ -44,6 +46,13 @@ class Oft(LinearsOnly):
             "use_cayley_neumann": False,
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        block = 2 * place.parameters // place.inputs + 1
+        product = 2 * place.tokens * place.inputs * block
+        solved = 2 * place.inputs * block**2
+        return Work(product, product + solved, product, 4 * place.inputs * block)
 
 
 def blocks(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes, Linear
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, joined
 
 
 class Osf(LinearsOnly):
@@ -46,6 +47,13 @@ class Osf(LinearsOnly):
             "rank_pattern": {f"{re.escape(path)}$": rank for path, rank in frozen.items()},
             "target_modules": list(frozen),
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """The directions as they are and, subtracted, as they were, side by side; their gradients are projected."""
+        rank = place.parameters // (place.inputs + place.outputs + 1)
+        projected = 4 * rank**2 * (place.inputs + place.outputs)
+        return joined(chain(place.tokens, place.inputs, 2 * rank, place.outputs), Work(0, projected))
 
 
 def trained(linear: Linear, settings: Settings) -> int:

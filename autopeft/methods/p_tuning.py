@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain
 from autopeft.methods.prompt_tuning import PromptTuning, sizes
 
 
@@ -36,3 +37,12 @@ class PTuning(PromptTuning):
             "encoder_hidden_size": settings["encoder_hidden_size"],
             **sizes(settings, shapes),
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        inner = settings["encoder_hidden_size"]
+        return chain(settings["prompt_length"], place.inputs, inner, inner, place.outputs)
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"prompt encoder": -4 * self.count(settings, layers, shapes)["prompt encoder"]}

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 
@@ -48,3 +49,7 @@ class ParallelAdapter(Method):
             "pairs": pairs,
             "target_modules": [path for pair in pairs for path in pair],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)

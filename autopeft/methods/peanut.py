@@ -9,6 +9,7 @@ from typing_extensions import override
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 
 class Peanut(LinearsOnly):
@@ -39,3 +40,9 @@ class Peanut(LinearsOnly):
             "depth": settings["depth"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        rank, hidden = settings["rank"], 4 * settings["depth"] * settings["rank"] ** 2 * place.inputs
+        both = 4 * rank * place.weights
+        return built_update(place, both + hidden, both * 3 // 2 + 2 * hidden)

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 
 class Polyhistor(Method):
@@ -42,3 +43,7 @@ class Polyhistor(Method):
             "owner": self.owner(layers, shapes),
             "target_modules": [shapes.block(layer) for layer in layers],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return chain(place.tokens, place.inputs, settings["bottleneck"], place.outputs)

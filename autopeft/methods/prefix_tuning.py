@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class PrefixTuning(Method):
@@ -48,3 +49,13 @@ class PrefixTuning(Method):
             "num_virtual_tokens": settings["prefix_length"],
             "target_modules": [shapes.attention_paths[layer] for layer in layers],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """Keys and values with the prefix before them are written anew."""
+        tokens = place.tokens + place.rows * settings["prefix_length"]
+        return Work(saved=2 * tokens * place.outputs, keeps_input=False)
+
+    @override
+    def extra_keys(self, settings: Settings) -> int:
+        return settings["prefix_length"]

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 OWN_WIDTH = ("electra", "convbert", "roformer", "mobilebert")  # may embed words in another width than the blocks'
 
@@ -57,6 +58,14 @@ class PromptTuning(Method):
     @override
     def refuses_company(self, other: str) -> str | None:
         return f"peft lets {self.title} stand alone: leave {self.name} out"
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return Work(saved=0, keeps_input=False)
+
+    @override
+    def extra_tokens(self, settings: Settings) -> int:
+        return settings["prompt_length"]
 
 
 def sizes(settings: Settings, shapes: BackboneShapes) -> dict:

@@ -10,7 +10,8 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import Settings
 from autopeft.methods.mechanisms.training import TrainingSession
-from autopeft.methods.vera import Vera
+from autopeft.methods.mechanisms.work import Place, Work, joined
+from autopeft.methods.vera import Vera, widest
 
 
 class Pvera(Vera):
@@ -35,6 +36,16 @@ class Pvera(Vera):
     @override
     def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Sampling(session, settings)
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        into = 2 * place.tokens * place.inputs * settings["rank"]  # mean and variance: A is twice as high
+        return joined(Work(into, 0, into), super().work(settings, place))
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        into, out = widest(settings, layers, shapes)
+        return {"random matrices": 4 * settings["rank"] * (2 * into + out)}
 
 
 class Sampling(Callback):

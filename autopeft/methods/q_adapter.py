@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, elementwise, joined
 from autopeft.methods.serial_adapter import bottleneck_parameters
 
 
@@ -46,3 +47,16 @@ class QAdapter(Method):
             "query_tokens": settings["query_tokens"],
             "target_modules": [shapes.block(layer) for layer in layers],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """A bottleneck, a gate, and the queries' two attentions inside the bottleneck."""
+        b, n = settings["bottleneck"], settings["query_tokens"]
+        attention = 4 * 2 * place.tokens * n * b
+        inner = Work(attention, 2 * attention, 0, 4 * place.tokens * n)
+        return joined(
+            chain(place.tokens, place.inputs, b, place.outputs),
+            chain(place.tokens, place.inputs, 1),
+            inner,
+            elementwise(place),
+        )

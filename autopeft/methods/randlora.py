@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 if TYPE_CHECKING:
     import torch
@@ -54,3 +55,22 @@ class Randlora(Method):
     @override
     def refuses_company(self, other: str) -> str | None:
         return "RandLoRA shares its random matrices between all modules of a model: leave randlora out"
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """The smaller side's factor is the trained one; it comes first where the linear widens."""
+        smaller = min(place.inputs, place.outputs)
+        width = -(-smaller // settings["rank"]) * settings["rank"]
+        first, second = (2 * place.tokens * width * n for n in (place.inputs, place.outputs))
+        scaling = 4 * width * smaller
+        saved = width * (smaller + place.tokens)
+        if place.inputs <= place.outputs:
+            return Work(first + second, first + second + scaling, first, saved)
+        return Work(first + second, second + scaling, first + second, saved, keeps_input=False)
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        chosen = shapes.select(settings["target_modules"], layers)
+        smaller, larger = sorted((max(x.in_features for x in chosen), max(x.out_features for x in chosen)))
+        bases, copies = -(-smaller // settings["rank"]), len(chosen) + 1  # every module's, and the model's
+        return {"random matrices": 4 * copies * settings["rank"] * (smaller + bases * larger)}

@@ -10,6 +10,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, elementwise
 
 GROUP = 64  # outputs in which the first half is paired with the second: peft's default
 NUMBERS = {"road_1": 1, "road_2": 2, "road_4": 4}  # angles and factors together, per output
@@ -41,3 +42,7 @@ class Road(LinearsOnly):
             "group_size": admissible(GROUP, {x.out_features for x in chosen}),
             "target_modules": [x.path for x in chosen],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return elementwise(place, 2)

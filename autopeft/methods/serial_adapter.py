@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 ACTIVATION = {"pfeiffer": "relu", "houlsby": "gelu"}  # as each paper's own code has it
 
@@ -47,3 +48,7 @@ class SerialAdapter(Method):
             "activation": ACTIVATION[settings["placement"]],
             "target_modules": self.targets(settings, layers, shapes),
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)

@@ -13,6 +13,7 @@ from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.method import TARGETS, Settings
 from autopeft.methods.mechanisms.rank_pattern import rank_pattern, share_out
 from autopeft.methods.mechanisms.sparse import Sparse, among_largest
+from autopeft.methods.mechanisms.work import Place, Work, chain, weight_gradient
 
 if TYPE_CHECKING:
     import torch
@@ -96,6 +97,24 @@ class SptHybrid(Sparse):
     ) -> torch.Tensor:
         assert statistics is not None  # attach gives them to a method that needs them
         return statistics.squared_gradient(f"{path}.weight")
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """About `share` of the matrices get a LoRA, and of the others the gradient of the whole weight is made."""
+        whole = weight_gradient(place)
+        low_rank = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
+        share = settings["share"]
+        parts = ((low_rank, share), (whole, 1 - share))
+        forward, backward, into, saved = (
+            round(sum(getattr(w, name) * part for w, part in parts))
+            for name in ("forward", "backward", "input_gradient", "saved")
+        )
+        return Work(forward, backward, into, saved)
+
+    @override
+    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        """At most: as many as there are single weights, which the data decide."""
+        return {"indices": 4 * sum(self.count(settings, layers, shapes).values())}
 
 
 def parts(settings: Settings, ranks: Mapping[str, int], numbers: Mapping[str, int]) -> list[dict]:

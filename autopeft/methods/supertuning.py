@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -10,6 +11,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.hook_check import without_memory
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.work import Place, Work, weight_gradient
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -58,6 +60,14 @@ class Supertuning(LinearsOnly):
         from peft.tuners.supertuning import layer
 
         without_memory(layer)
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return weight_gradient(replace(place, weight_bytes=4))
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"indices": 4 * sum(self.count(settings, layers, shapes).values())}
 
 
 def sparsity(settings: Settings) -> float:

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Tinylora(Method):
@@ -44,3 +45,17 @@ class Tinylora(Method):
     @override
     def refuses_company(self, other: str) -> str | None:
         return "TinyLoRA keeps its numbers beside the modules of a model: leave tinylora out"
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """A (2, in) and B (out, 2) are frozen, and between them stands the trained (2, 2) matrix."""
+        into, middle, out = (4 * place.tokens * n for n in (place.inputs, 2, place.outputs))
+        return Work(into + middle + out, middle + out, into + middle, 2 * place.tokens, keeps_input=False)
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        chosen = shapes.select(settings["target_modules"], layers)
+        return {
+            "singular directions": 4
+            * sum(2 * (x.in_features + x.out_features) + 4 * settings["numbers"] for x in chosen)
+        }

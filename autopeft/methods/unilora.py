@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 RANK = 4  # as in the paper; it costs nothing, and the vector's length says how many numbers are trained
 
@@ -42,3 +43,7 @@ class Unilora(Method):
     @override
     def refuses_company(self, other: str) -> str | None:
         return "Uni-LoRA shares its vector between all modules of a model: leave unilora out"
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return chain(place.tokens, place.inputs, RANK, place.outputs)

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 LONGEST = 256  # vector length, as in the paper
 SHORTEST = 8  # below it the choice of vectors costs more than the vectors
@@ -60,6 +61,10 @@ class Vblora(Method):
     @override
     def refuses_company(self, other: str) -> str | None:
         return "VB-LoRA shares its vectors between all modules of a model: leave vblora out"
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return chain(place.tokens, place.inputs, settings["rank"], place.outputs)
 
 
 def vector_length(shapes: BackboneShapes) -> int:

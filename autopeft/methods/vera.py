@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, chain, elementwise, joined
 
 
 class Vera(Method):
@@ -45,3 +46,18 @@ class Vera(Method):
             f"{self.title} shares its random matrices between all modules of a model, which peft cannot combine with "
             f"another method: leave {self.name} out"
         )
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        frozen = chain(place.tokens, place.inputs, settings["rank"], place.outputs, trained=False)
+        return joined(frozen, elementwise(place))
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"random matrices": 4 * settings["rank"] * sum(widest(settings, layers, shapes))}
+
+
+def widest(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple[int, int]:
+    """The most inputs and the most outputs of an adapted linear: the sizes of the random matrices."""
+    chosen = shapes.select(settings["target_modules"], layers)
+    return max(x.in_features for x in chosen), max(x.out_features for x in chosen)

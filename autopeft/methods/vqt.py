@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Vqt(Method):
@@ -22,6 +23,7 @@ class Vqt(Method):
     learning_rate = (2e-4, 2e-2)
     inside_attention = True
     repeatable = False
+    beside_backbone = True
 
     @override
     def refuses(self, shapes: BackboneShapes) -> str | None:
@@ -48,3 +50,9 @@ class Vqt(Method):
             "owner": shapes.attention_paths[max(layers)],
             "target_modules": [*(shapes.attention_paths[layer] for layer in layers), top],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """Queries times keys, and what they read; the keys and values are given no gradient."""
+        products = 4 * place.tokens * settings["query_tokens"] * place.outputs
+        return Work(products, products, 0, 2 * place.tokens * place.outputs, keeps_input=False)

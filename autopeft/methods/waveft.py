@@ -1,6 +1,10 @@
 """WaveFT: a linear's update is the inverse wavelet transform of a few trained coefficients."""
 
+from typing_extensions import override
+
 from autopeft.methods.fourierft import FourierFt
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.work import Place, Work, built_update
 
 
 class WaveFt(FourierFt):
@@ -13,3 +17,7 @@ class WaveFt(FourierFt):
     learning_rate = (3e-5, 3e-3)  # the transform keeps lengths, so 25 times that is what a weight moves
     peft_type = "WAVEFT"
     constants = {"scaling": 25.0, "wavelet_family": "db1"}
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return built_update(place, 8 * place.weights, 8 * place.weights)

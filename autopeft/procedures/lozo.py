@@ -42,6 +42,10 @@ class Lozo(Procedure):
     def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
         return estimate_gradients(session, rows, lambda p: low_rank_noise(session, p, **settings))
 
+    @override
+    def passes(self, settings: Settings) -> tuple[float, float]:
+        return 2.0, 0.0  # the loss on both sides, and no graph
+
 
 def low_rank_noise(session: TrainingSession, parameters: dict, rank: int, interval: int) -> dict:
     """z by name, of at most this rank in every matrix."""

@@ -41,6 +41,10 @@ class SparseMezo(Procedure):
         head = session.shapes.head_modules
         return estimate_gradients(session, rows, lambda p: sparse_noise(session, p, settings["sparsity"], head))
 
+    @override
+    def passes(self, settings: Settings) -> tuple[float, float]:
+        return 2.0, 0.0  # the loss on both sides, and no graph
+
 
 def sparse_noise(session: TrainingSession, parameters: dict, sparsity: float, head_modules: Iterable[str]) -> dict:
     """z by name, drawn from the job's seed and step."""

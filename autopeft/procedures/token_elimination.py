@@ -56,3 +56,8 @@ class TokenElimination(Procedure):
         """The blocks that run on fewer tokens."""
         lowest = max(round(settings["from_depth"] * shapes.num_layers), (configuration.frozen_layers or 0) + 1)
         return tuple(range(lowest, shapes.num_layers))
+
+    @override
+    def kept(self, configuration: Configuration, shapes: BackboneShapes) -> dict[int, float]:
+        settings = {**self.defaults, **dict(configuration.procedure_settings)}
+        return dict.fromkeys(self.layers(settings, configuration, shapes), settings["keep"])

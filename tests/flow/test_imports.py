@@ -17,6 +17,7 @@ STATIONS = [
     "importance",
     "methods",
     "procedures",
+    "costs",
     "space",
     "proxy",
     "study",

@@ -10,6 +10,7 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.plugins import check_plugins
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.training import TrainingSession
+from autopeft.methods.mechanisms.work import Place, Work, dense
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +65,9 @@ class Method:
     in_parts: ClassVar[bool] = True  # a step's gradients are the mean of those of its rows, so it can be taken in parts
     repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
     quantised_base: ClassVar[bool] = False  # needs of a linear nothing but its output, so its weight may be rounded
+    trains_weights: ClassVar[bool] = False  # trains linears' own weights, so their dense gradients are computed
+    turns_input: ClassVar[tuple[str, ...]] = ()  # roles of the adapted linears whose inputs it changes first
+    beside_backbone: ClassVar[bool] = False  # nothing of the backbone lies between what it trains and the head
     packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or a callback of its own
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -113,6 +117,22 @@ class Method:
     def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         """What happens around the steps of a run (a `Callback`), or None."""
         return None
+
+    def work(self, settings: Settings, place: Place) -> Work:
+        """What the method computes at one of its places; two dense products, unless a method says otherwise."""
+        return dense(place)
+
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        """Bytes that a saved adapter holds beside the trained numbers, by name; below zero for what is left out."""
+        return {}
+
+    def extra_keys(self, settings: Settings) -> int:
+        """Keys and values that every adapted attention reads beside those of the text."""
+        return 0
+
+    def extra_tokens(self, settings: Settings) -> int:
+        """Tokens that stand before every row."""
+        return 0
 
     def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
         """A regulariser added to the task loss at every step (a scalar tensor), or None."""

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.work import Place, Work, weight_gradient
 
 if TYPE_CHECKING:
     import torch
@@ -81,3 +82,11 @@ class Sparse(Method):
     ) -> torch.Tensor:
         """A number for each entry of the weight at that path, in its layout: the largest are trained."""
         raise NotImplementedError
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        return weight_gradient(place)
+
+    @override
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        return {"indices": 4 * sum(self.count(settings, layers, shapes).values())}

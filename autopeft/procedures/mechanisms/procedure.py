@@ -55,6 +55,14 @@ class Procedure:
         """A context manager: what is changed about the attached model while it trains and is scored."""
         return nullcontext()
 
+    def passes(self, settings: Settings) -> tuple[float, float]:
+        """Forward and backward passes over a batch in one step, on average over a run."""
+        return 1.0, 1.0
+
+    def kept(self, configuration: Configuration, shapes: BackboneShapes) -> dict[int, float]:
+        """Layer -> the share of each row's tokens that it runs on, where that is not all of them."""
+        return {}
+
     def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         """What happens around the steps of a run (a `Callback`), or None."""
         return None

@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def train_memory(configuration, shapes, step):
+    return 0
