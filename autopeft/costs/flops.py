@@ -11,7 +11,6 @@ from autopeft.costs.step import Step
 from autopeft.methods import get_method
 from autopeft.methods.mechanisms.work import Work
 from autopeft.procedures import get_procedure
-from autopeft.tasks.kind import get_kind
 
 
 def train_flops(configuration: Configuration, shapes: BackboneShapes, step: Step) -> int:
@@ -200,7 +199,7 @@ def _outer(
 ) -> tuple[float, float]:
     """(forward, backward) of the products below and above the blocks."""
     forward = backward = 0.0
-    kind = get_kind(shapes.task)
+    kind = shapes.kind
     per_row = kind.new_head and kind.row_level and not shapes.is_decoder
     trained = kind.new_head
     for x in shapes.outer_linears:

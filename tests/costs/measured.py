@@ -48,7 +48,7 @@ def backbone(model_type: str, attention: str = "eager", task: str | None = None)
 
 def batch(found: Backbone, step: Step) -> dict:
     """The inputs of a step without padding, and its targets."""
-    kind, config = get_kind(found.shapes.task), found.model.config
+    kind, config = found.shapes.kind, found.model.config
     if kind.modality != "text":
         return tiny.tiny_batch(step.rows, model_type=found.shapes.model_type)
     ids = torch.randint(4, config.vocab_size, (step.rows, step.tokens))
@@ -84,7 +84,7 @@ def measured_flops(found: Backbone, configuration: Configuration, step: Step) ->
     """(forward, backward with whatever is computed again) of a step of the attached model."""
     needed = any(REGISTRY[name].needs_statistics for name in configuration.methods)
     shapes = found.shapes
-    given = statistics(shapes.model_type, step.attention, shapes.task) if needed else None
+    given = statistics(shapes.model_type, step.attention, shapes.kind.name) if needed else None
     with ExitStack() as stack:
         model = stack.enter_context(attached(configuration, found, 0, given))
         if step.gradient_checkpointing:
@@ -102,7 +102,7 @@ def loss_of(model, found: Backbone, configuration: Configuration, step: Step):
     inputs = batch(found, step)
     labels = inputs["labels"] if found.shapes.decoder_path else inputs.pop("labels")
     no_cache = {"use_cache": False} if step.gradient_checkpointing and found.shapes.is_decoder else {}
-    logits = get_kind(found.shapes.task).logits(model(**inputs, **no_cache))
+    logits = found.shapes.kind.logits(model(**inputs, **no_cache))
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
     for name in configuration.methods:
         extra = REGISTRY[name].extra_loss(model, configuration.settings_of(name))
