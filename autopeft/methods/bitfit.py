@@ -11,6 +11,8 @@ from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class BitFit(Method):
+    """b + db for every bias of the adapted blocks, db starting at zero."""
+
     name = "bitfit"
     title = "BitFit"
     family = "very few numbers"

@@ -12,6 +12,8 @@ from autopeft.methods.mechanisms.method import Settings
 
 
 class Dora(Lora):
+    """W' = m (W + B A) / ||W + B A|| row by row: LoRA and a magnitude m (o,), eq. 5 of the paper."""
+
     name = "dora"
     title = "DoRA"
     family = "low rank"

@@ -11,6 +11,8 @@ from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class LnTuning(Method):
+    """Trains copies of the gains and biases of the norms in the adapted blocks."""
+
     name = "ln_tuning"
     title = "LN tuning"
     family = "very few numbers"

@@ -11,6 +11,8 @@ from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class Locft(Method):
+    """Trains a whole weight (o, i) and its bias; the search chooses which linear of which layer."""
+
     name = "locft"
     title = "LocFT-BF"
     family = "full"

@@ -41,7 +41,7 @@ class Session:
         runs: the K runs, of jobs of one family; more than one are packed.
     """
 
-    def __init__(self, trainer: "Trainer", model: Any, place: Place | None, runs: list[Run]) -> None:
+    def __init__(self, trainer: Trainer, model: Any, place: Place | None, runs: list[Run]) -> None:
         self.trainer, self.model, self.place, self.runs = trainer, model, place, runs
         configuration = runs[0].job.configuration
         self.regularisers = [(get_method(m), configuration.settings_of(m)) for m in configuration.methods]
