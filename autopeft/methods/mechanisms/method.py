@@ -68,8 +68,11 @@ class Method:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name:
-            REGISTRY[cls.name] = cls()
+        if not vars(cls).get("name"):  # an inherited name is another method's
+            return
+        if cls.name in REGISTRY:
+            raise AutopeftError(f"There is a method called '{cls.name}' already: give this one another name.")
+        REGISTRY[cls.name] = cls()
 
     def refuses(self, shapes: BackboneShapes) -> str | None:
         """Why this method does not fit this backbone (one clause), or None if it does."""

@@ -43,8 +43,11 @@ class Procedure:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name:
-            REGISTRY[cls.name] = cls()
+        if not vars(cls).get("name"):  # an inherited name is another procedure's
+            return
+        if cls.name in REGISTRY:
+            raise AutopeftError(f"There is a procedure called '{cls.name}' already: give this one another name.")
+        REGISTRY[cls.name] = cls()
 
     def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         """Why this procedure cannot train these methods on this backbone (one clause), or None if it can."""
