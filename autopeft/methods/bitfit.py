@@ -12,6 +12,8 @@ from autopeft.methods.mechanisms.work import Place, Work
 
 
 class BitFit(Method):
+    """b + db for every bias of the adapted blocks, db starting at zero."""
+
     name = "bitfit"
     title = "BitFit"
     family = "very few numbers"

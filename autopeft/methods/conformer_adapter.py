@@ -12,6 +12,8 @@ from autopeft.methods.mechanisms.work import Place, Work
 
 
 class ConformerAdapter(Method):
+    """Trains a bottleneck of width b with a depthwise convolution of k tokens and norms of its own in each block."""
+
     name = "conformer_adapter"
     title = "Conformer adapter"
     family = "adapter"

@@ -70,7 +70,7 @@ class ContextPruning(Method):
 
     @override
     def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
-        """sparsity times the mean weight of the earlier tokens in the batch that has just been seen."""
+        """The setting `sparsity` times the mean weight of the earlier tokens in the batch that has just been seen."""
         import torch
 
         from autopeft.methods.tuners.context_pruning import context_pruning_layers

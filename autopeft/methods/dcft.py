@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class Dcft(Method):
+    """dW = (B A) kron C, cut to (o, i): A (k, ceil(i/d)), B (ceil(o/d), k), kernel C (d, d), k the rank."""
+
     name = "dcft"
     title = "DCFT"
     family = "very few numbers"

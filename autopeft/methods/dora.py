@@ -13,6 +13,8 @@ from autopeft.methods.mechanisms.work import Place, Work, chain, elementwise, jo
 
 
 class Dora(Lora):
+    """W' = m (W + B A) / ||W + B A|| row by row: LoRA and a magnitude m (o,), eq. 5 of the paper."""
+
     name = "dora"
     title = "DoRA"
     family = "low rank"

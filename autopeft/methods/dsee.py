@@ -22,9 +22,11 @@ ROUNDS = 3  # of the decomposition of the pre-trained weight into low rank and s
 
 
 class Dsee(Sparse):
-    """`pruned` is the share of each adapted weight, its smallest entries, that is set to zero before training (the paper
+    """dW = s B A + D: D is sparse, and trains where a decomposition of the weight leaves its largest residuals.
+
+    `pruned` is the share of each adapted weight, its smallest entries, that is set to zero before training (the paper
     trains once more after it): for inference on hardware that skips zeros. A model that loads the adapter is pruned
-    alike, and a search takes it back after every trial.
+    alike, and a search undoes it after every trial.
     """
 
     name = "dsee"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 class Full(Method):
+    """Trains copies of the adapted blocks, which are the uppermost ones; with block 0 also what lies beside the blocks."""
+
     name = "full"
     title = "full fine-tuning"
     family = "full"

@@ -11,6 +11,8 @@ from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class HeadOnly(Method):
+    """Trains nothing of the backbone, so it adapts no layer and counts 0; the learning rate is the head's."""
+
     name = "head_only"
     title = "head only (linear probe)"
     family = "full"

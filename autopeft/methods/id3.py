@@ -46,6 +46,8 @@ class Id3(Sparse):
 
 
 class Unmasking(Reselection):
+    """Fills the places of each layer step by step, those of the highest score first."""
+
     def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         for entries in self.entries:

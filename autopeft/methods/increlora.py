@@ -31,6 +31,8 @@ ADAPTER = "default"
 
 
 class IncreLora(Method):
+    """dW = scale * sum_j e_j b_j a_j^T with `rank` components per module on average; a module's rank grows in training."""
+
     name = "increlora"
     title = "IncreLoRA"
     family = "low rank"

@@ -12,6 +12,8 @@ from autopeft.methods.mechanisms.work import Place, Work
 
 
 class LnTuning(Method):
+    """Trains copies of the gains and biases of the norms in the adapted blocks."""
+
     name = "ln_tuning"
     title = "LN tuning"
     family = "very few numbers"

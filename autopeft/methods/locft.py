@@ -12,6 +12,8 @@ from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Locft(Method):
+    """Trains a whole weight (o, i) and its bias; the search chooses which linear of which layer."""
+
     name = "locft"
     title = "LocFT-BF"
     family = "full"

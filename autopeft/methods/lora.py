@@ -16,6 +16,8 @@ ALPHA = 16
 
 
 class Lora(LowRank):
+    """dW = s B A, A (r, i), B (o, r) starting at zero; s = alpha / r, with `rslora` alpha / sqrt(r)."""
+
     name = "lora"
     title = "LoRA"
     family = "low rank"

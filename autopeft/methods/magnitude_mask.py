@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class MagnitudeMask(Sparse):
+    """Scores an entry w by |w| (trained: largest) or -|w| (smallest)."""
+
     name = "magnitude_mask"
     title = "magnitude mask (PaFI)"
     family = "sparse"

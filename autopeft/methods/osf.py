@@ -57,4 +57,5 @@ class Osf(LinearsOnly):
 
 
 def trained(linear: Linear, settings: Settings) -> int:
+    """How many singular directions of a linear are trained; at least one stays frozen."""
     return min(settings["rank"], min(linear.in_features, linear.out_features) - 1)

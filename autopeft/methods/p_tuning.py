@@ -13,8 +13,10 @@ from autopeft.methods.prompt_tuning import PromptTuning, sizes
 
 
 class PTuning(PromptTuning):
-    """Three linears with ReLU from n trained vectors to the prompt; only the prompt is saved, so it cannot be resumed
-    from an exported adapter. What is counted is what is trained."""
+    """Three linears with ReLU make the prompt from n trained vectors.
+
+    Only the prompt is saved, so training cannot be resumed from an exported adapter. What is counted is what is trained.
+    """
 
     name = "p_tuning"
     title = "P-tuning"

@@ -13,6 +13,8 @@ from autopeft.methods.serial_adapter import bottleneck_parameters
 
 
 class ParallelAdapter(Method):
+    """Adds s * (W_up relu(W_down x + b_down) + b_up) to the output of each FFN, x being its input (He et al. 2021, eq. 8)."""
+
     name = "parallel_adapter"
     title = "parallel adapter"
     family = "adapter"

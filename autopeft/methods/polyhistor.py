@@ -31,6 +31,7 @@ class Polyhistor(Method):
         return counts
 
     def owner(self, layers: tuple[int, ...], shapes: BackboneShapes) -> str:
+        """The block that holds the templates: the lowest adapted one."""
         return shapes.block(min(layers))
 
     @override

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class RandomMask(Sparse):
+    """Scores every entry by a number drawn with the seed."""
+
     name = "random_mask"
     title = "random mask"
     family = "sparse"

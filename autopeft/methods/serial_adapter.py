@@ -19,6 +19,8 @@ def bottleneck_parameters(width: int, bottleneck: int) -> int:
 
 
 class SerialAdapter(Method):
+    """Replaces h by h + W_up relu(W_down h + b_down) + b_up behind each block, or behind its attention and its FFN."""
+
     name = "serial_adapter"
     title = "serial adapter"
     family = "adapter"
@@ -37,7 +39,7 @@ class SerialAdapter(Method):
     @override
     def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         each = bottleneck_parameters(shapes.hidden_size, settings["bottleneck"])
-        return {path: each for path in self.targets(settings, layers, shapes)}
+        return dict.fromkeys(self.targets(settings, layers, shapes), each)
 
     @override
     def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:

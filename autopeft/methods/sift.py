@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class Sift(Sparse):
+    """Scores an entry by the size of its gradient, summed over the calibration rows."""
+
     name = "sift"
     title = "SIFT"
     family = "sparse"

@@ -57,6 +57,8 @@ class Spiel(Sparse):
 
 
 class Growth(Reselection):
+    """Replaces a share of each layer's entries every so many steps; a subclass says which come in."""
+
     @override
     def before_forward(self, step: int) -> None:
         every = self.settings["reselect_every"]

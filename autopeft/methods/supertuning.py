@@ -71,4 +71,5 @@ class Supertuning(LinearsOnly):
 
 
 def sparsity(settings: Settings) -> float:
+    """The share of a weight that is not trained, as peft states it."""
     return round(1 - settings["density"], 6)

@@ -16,7 +16,7 @@ SHORTEST = 8  # below it the choice of vectors costs more than the vectors
 
 
 class Vblora(Method):
-    """Each stretch of b entries of A and B is a mixture of two vectors of the bank, the two with the largest logits.
+    """Each run of b entries of A and B is a mixture of two vectors of the bank, the two with the largest logits.
 
     b is the largest number that divides every width and is at most 256. Trained are the bank and all logits; of
     the logits only the largest two and their places need to be kept afterwards.

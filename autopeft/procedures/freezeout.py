@@ -40,6 +40,8 @@ class FreezeOut(Procedure):
 
 
 class BottomUp(Selection):
+    """Gives each adapted block its own end and its own course of the learning rate."""
+
     def __init__(self, session: TrainingSession, settings: Settings) -> None:
         from autopeft.methods.mechanisms.attach import is_head
 

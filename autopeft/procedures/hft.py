@@ -39,6 +39,8 @@ class Hft(Procedure):
 
 
 class HalfOfEach(Selection):
+    """Draws, for every round, the half of each group of modules that trains."""
+
     def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         self.groups: dict[tuple, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -70,4 +72,5 @@ def owner(name: str, linears: Iterable[str]) -> str:
 
 
 def category(role: str | None) -> str:
+    """The group that a linear's role belongs to; modules without one (norms) are the rest."""
     return "rest" if role is None else "ffn" if role.startswith("ffn") else "attention"

@@ -94,6 +94,7 @@ class ImportantLayers(Selection):
                     self.scores[place] += RATE * (reward - sum(rewards) / TRIALS) * slope[place]
 
     def loss(self, rows: np.ndarray, suppressed: set[int]) -> float:
+        """The loss of training rows (B,) with the adapters of some layers turned down."""
         import torch
 
         def turn_down(layer: int, addition: torch.Tensor) -> torch.Tensor:

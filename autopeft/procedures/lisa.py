@@ -34,6 +34,8 @@ class Lisa(Procedure):
 
 
 class SampledBlocks(Selection):
+    """Draws the blocks of each period."""
+
     @override
     def active(self, step: int) -> Collection[str]:
         number = min(self.settings["gamma"], len(self.adapted))

@@ -48,7 +48,7 @@ class Lozo(Procedure):
 
 
 def low_rank_noise(session: TrainingSession, parameters: dict, rank: int, interval: int) -> dict:
-    """z by name, of at most this rank in every matrix."""
+    """Directions z by name, of at most this rank in every matrix."""
     import torch
 
     device, step = next(iter(parameters.values())).device, session.step

@@ -47,7 +47,7 @@ class SparseMezo(Procedure):
 
 
 def sparse_noise(session: TrainingSession, parameters: dict, sparsity: float, head_modules: Iterable[str]) -> dict:
-    """z by name, drawn from the job's seed and step."""
+    """Directions z by name, drawn from the job's seed and step."""
     import torch
 
     from autopeft.methods.mechanisms.attach import is_head

@@ -64,7 +64,7 @@ class TokenAugmentation(Procedure):
 
 
 def swap(special: np.ndarray, rate: float, random: np.random.Generator) -> np.ndarray:
-    """special (S,), true at tokens that stay -> the order of the tokens with some exchanged."""
+    """Swap tokens: special (S,), true at tokens that stay -> the order of the tokens with some exchanged."""
     order = np.arange(len(special))
     parts = [p for p in np.split(order, np.flatnonzero(special)) for p in [p[~special[p]]] if len(p) > 1]
     for _ in range(max(1, round(rate * (~special).sum())) if parts else 0):

@@ -50,9 +50,11 @@ class Curve:
         return self.steps.index(step) if step in self.steps else None
 
     def to_json(self) -> dict:
+        """The fields as JSON-ready values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict) -> "Curve":
+        """The curve that `to_json` wrote."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         return cls(**fields)

@@ -61,4 +61,5 @@ def frozen_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def device_of(model: nn.Module) -> torch.device:
+    """The device where a model's first parameter is."""
     return next(model.parameters()).device

@@ -34,10 +34,12 @@ class Precision:
     seconds_per_step: dict[str, float]
 
     def to_json(self) -> dict:
+        """The fields as JSON-ready values."""
         return asdict(self)
 
     @property
     def dtype(self) -> torch.dtype:
+        """Torch's name of the format."""
         return FORMATS[self.format]
 
     def __str__(self) -> str:
@@ -55,8 +57,12 @@ def choose_precision(
 ) -> Precision:
     """Time training steps of a probe configuration in each format and attention; the fastest wins.
 
-    The backbone is expected in fp32 and is converted in place: load it anew with `resident` afterwards.
-    wanted: "auto", or a format's name to leave only the attention to the timing.
+    Args:
+        backbone: in fp32; it is converted in place, so load it anew with `resident` afterwards.
+        tokenised: the task.
+        probe: the configuration whose steps are timed.
+        batch_size: rows of a step.
+        wanted: "auto", or a format's name to leave only the attention to the timing.
     """
     formats = FORMATS if wanted == "auto" else {wanted: FORMATS[wanted]}
     seconds = {}

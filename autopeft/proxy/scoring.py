@@ -22,9 +22,16 @@ EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache
 
 
 def forward(model: nn.Module, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
-    """Logits (B, ...) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
+    """A forward pass, under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
 
-    parameters: tensors to take the place of the model's own of these names.
+    Args:
+        model: bare or with adapters.
+        inputs: what the model is given, by name; brought to its device.
+        kind: of the task; says which of the outputs are the logits.
+        parameters: tensors that take the place of the model's own of these names.
+
+    Returns:
+        Logits (B, ...) in fp32.
     """
     device = device_of(model)
     if device.type == "cuda":
@@ -38,9 +45,19 @@ def forward(model: nn.Module, inputs: dict, kind: TaskKind, parameters: dict | N
 def judged(
     tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, write: Callable, device: torch.device
 ) -> list[tuple[float, float]]:
-    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets.
+    """Score K runs on rows of a split.
 
-    write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED units.
+    Args:
+        tokenised: the task.
+        part: "train", "validation" or "test".
+        rows: row numbers (N,).
+        logits_of: row numbers (B,) -> logits (K, B, ...) and the targets of the rows.
+        write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED
+            units.
+        device: decides how many rows are passed at a time.
+
+    Returns:
+        (mean loss, the task's metric) of each run.
     """
     kind, split = tokenised.kind, getattr(tokenised, part)
     size, seen, found = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"]), [], []

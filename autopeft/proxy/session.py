@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class Session:
         runs: the K runs, of jobs of one family; more than one are packed.
     """
 
-    def __init__(self, trainer: "Trainer", model: Any, place: Place | None, runs: list[Run]) -> None:
+    def __init__(self, trainer: Trainer, model: Any, place: Place | None, runs: list[Run]) -> None:
         self.trainer, self.model, self.place, self.runs = trainer, model, place, runs
         configuration = runs[0].job.configuration
         self.regularisers = [(get_method(m), configuration.settings_of(m)) for m in configuration.methods]
@@ -110,7 +110,7 @@ class Session:
         """The first rows of a split in a fixed order."""
         return self.trainer.rows(part, number)
 
-    def advance(self) -> Iterator[int]:
+    def advance(self) -> Generator[int, None, None]:
         """Step every run to its job's `until`; yield at each evaluation step. A run that fails stands still."""
         job, begin = self.run.job, self.run.step
         evaluated = {*job.evaluation_steps, job.until}

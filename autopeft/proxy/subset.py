@@ -1,4 +1,4 @@
-"""Training rows -> the few that trials are trained on: which ones, by name. Imports torch when a choice needs states.
+"""Training rows -> the few that trials are trained on: which ones, by name.
 
 Finalists and baselines are always trained on all rows.
 """
@@ -23,9 +23,20 @@ BINS = 50  # of equal width over the scores' range, as in DEALRec
 
 
 def proxy_rows(choice: str, backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
-    """About `number` units of the train split -> the numbers of their rows, ascending; all rows where there are no more.
+    """The rows that trials are trained on.
 
-    Raises AutopeftError for an unknown choice.
+    Args:
+        choice: a name in CHOICES.
+        backbone: read by the choices that need the model's states.
+        tokenised: the task.
+        number: about how many units of the train split; all of them where there are no more.
+        seed: of whatever is drawn.
+
+    Returns:
+        Row numbers (N,), ascending.
+
+    Raises:
+        AutopeftError: there is no such choice.
     """
     if choice not in CHOICES:
         raise AutopeftError(f"Unknown choice of rows '{choice}'." + did_you_mean(choice, CHOICES))

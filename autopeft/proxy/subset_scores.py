@@ -1,4 +1,4 @@
-"""Training rows -> a score each, from the frozen backbone's states. Imports torch when it runs."""
+"""Training rows -> a score each, from the frozen backbone's states."""
 
 from __future__ import annotations
 
@@ -117,4 +117,5 @@ def standardised(x: np.ndarray) -> np.ndarray:
 
 
 def unit_length(x: np.ndarray) -> np.ndarray:
+    """Rows (N, H) scaled to length 1."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

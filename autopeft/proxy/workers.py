@@ -67,6 +67,7 @@ class Workers:
         return self.pool().submit(run_in_worker, pack)
 
     def pool(self) -> ProcessPoolExecutor:
+        """The pool of worker processes, started when it is first asked for."""
         if self._pool is None:
             fork = multiprocessing.get_context("fork")
             self._pool = ProcessPoolExecutor(self.workers, fork, begin, (self.trainer, os.getpid()))
@@ -109,6 +110,7 @@ def begin(trainer: Trainer, parent: int) -> None:
 
 
 def end_with(parent: int) -> None:
+    """End this process once its parent is gone."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
@@ -121,6 +123,7 @@ def of_this_worker() -> Trainer:
 
 
 def run_in_worker(pack: list[Job]) -> list[JobResult]:
+    """`run_pack` in a worker process."""
     return run_pack(of_this_worker(), pack)
 
 
@@ -130,9 +133,15 @@ def timed_in_worker(job: Job) -> float:
 
 
 def choose_workers(trainer: Trainer, probe: Job, wanted: int | None = None) -> tuple[int, dict[str, float]]:
-    """(how many workers, seconds per step of one process with every core and of workers side by side).
+    """Time one process against workers side by side. On CUDA one process: what fills the device there is packing.
 
-    wanted: take this many and time nothing. On CUDA one process: what fills the device there is packing.
+    Args:
+        trainer: trains the probe.
+        probe: the job whose steps are timed.
+        wanted: take this many workers and time nothing.
+
+    Returns:
+        How many workers, and the seconds per step of one process with every core and of workers side by side.
     """
     most = min(cores(), MOST)
     if wanted or most == 1 or sys.platform != "linux" or next(trainer.backbone.model.parameters()).is_cuda:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from autopeft.methods import REGISTRY
+from autopeft.procedures import REGISTRY as PROCEDURES
+
 ROOT = Path(__file__).parents[2]
 METHOD = """
 from typing_extensions import override
@@ -137,6 +140,23 @@ def test_a_broken_plugin_is_one_sentence(tmp_path, part, command):
     assert done.returncode == 2 and "Traceback" not in done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert "made-up-plugin" in line and "no_such_package" in line and line.endswith(".")
+
+
+def test_a_plugin_takes_no_name_that_is_taken(tmp_path):
+    done = autopeft(as_installed(tmp_path, method=METHOD.replace('"tied"', '"lora"')), "methods")
+    assert done.returncode == 2 and "a method called 'lora' already" in done.stderr, done.stderr
+    done = autopeft(as_installed(tmp_path, procedure=PROCEDURE.replace('"slowly"', '"plain"')), "procedures")
+    assert done.returncode == 2 and "a procedure called 'plain' already" in done.stderr, done.stderr
+
+
+def test_a_subclass_without_a_name_of_its_own_registers_nothing():
+    class Variant(type(REGISTRY["lora"])):
+        title = "a variant"
+
+    class Way(type(PROCEDURES["lisa"])):
+        title = "a variant"
+
+    assert type(REGISTRY["lora"]) is not Variant and type(PROCEDURES["lisa"]) is not Way
 
 
 def test_a_broken_plugin_stops_what_uses_the_registry_and_not_the_import(tmp_path):

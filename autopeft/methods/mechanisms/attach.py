@@ -66,11 +66,23 @@ class Resident:
 def attach(
     configuration: Configuration, backbone: Backbone, seed: int, statistics: Statistics | None = None
 ) -> PeftModel:
-    """Build a configuration's adapters and head on the resident model, in place; the seed decides their values.
+    """Build a configuration's adapters and head on the resident model, in place.
 
-    backbone: has `model`, `shapes` and `new_parameters`, the head parameters that its checkpoint lacks. statistics:
-    of the task's gradients and activations, for the methods that ask for them. What is trained is fp32 whatever the
-    backbone's dtype is; everything is in evaluation mode. A failure leaves no trace.
+    What is trained is fp32 whatever the backbone's dtype is; everything is in evaluation mode. A failure leaves no
+    trace.
+
+    Args:
+        configuration: what is attached.
+        backbone: of its fields `model`, `shapes` and `new_parameters` are used, the last being the head parameters
+            that its checkpoint lacks.
+        seed: decides the values of the adapters and of those head parameters.
+        statistics: the task's gradients and activations, for the methods that ask for them.
+
+    Returns:
+        The peft model around the resident one; `detach` takes it off again.
+
+    Raises:
+        AutopeftError: a method needs statistics and there are none.
     """
     fields = peft_fields(configuration, backbone.shapes)
     parts = [(get_method(name), configuration.settings_of(name)) for name in configuration.methods]

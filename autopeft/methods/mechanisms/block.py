@@ -17,7 +17,7 @@ class BlockLayer(WrappingLayer):
     """Adds every live adapter's correction to the hidden states a block returns (a tensor, or first in a tuple)."""
 
     @override
-    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         before = args[0] if args else kwargs["hidden_states"]
         result = self.base_layer(*args, **kwargs)
         after = result[0] if isinstance(result, tuple) else result

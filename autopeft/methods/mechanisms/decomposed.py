@@ -21,6 +21,7 @@ class Decomposed(Method):
     alpha: ClassVar[int | None] = None  # None: alpha is the rank, the factors enter as they are
 
     def rank(self, settings: Settings, linear: Linear) -> int:
+        """The rank in a linear, which is no larger than its smaller side less what has to stay."""
         return min(settings["rank"], min(linear.in_features, linear.out_features) - self.spare)
 
     @override

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autopeft.methods.mechanisms.statistics import Statistics
 
 
-REGISTRY: dict[str, "Method"] = {}
+REGISTRY: dict[str, Method] = {}
 
 # A configuration's settings by name. Each is a str, int, float or bool (a Scalar), of the type that the method's
 # `hyperparameters` offer under that name, which no checker knows.
@@ -72,8 +72,11 @@ class Method:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name:
-            REGISTRY[cls.name] = cls()
+        if not vars(cls).get("name"):  # an inherited name is another method's
+            return
+        if cls.name in REGISTRY:
+            raise AutopeftError(f"There is a method called '{cls.name}' already: give this one another name.")
+        REGISTRY[cls.name] = cls()
 
     def refuses(self, shapes: BackboneShapes) -> str | None:
         """Why this method does not fit this backbone (one clause), or None if it does."""
@@ -84,14 +87,29 @@ class Method:
         return None
 
     def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
-        """Trainable parameters per module path, without the task head, from the sizes alone."""
+        """Trainable parameters, the task head left out, from the sizes alone.
+
+        Args:
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            shapes: the backbone's sizes.
+
+        Returns:
+            Module path -> how many numbers are trained there.
+        """
         raise NotImplementedError
 
     def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
-        """The fields of the peft config that trains this: {"peft_type": "LORA", "r": 8, "target_modules": [...], ...}.
+        """The fields of the peft config that trains this; the same dict is written by `autopeft export --to peft`.
 
-        Full module paths in target_modules, JSON types only; task_type and modules_to_save (the head) are added by
-        `autopeft.methods.peft_fields`. The same dict is written by `autopeft export --to peft`.
+        Args:
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            shapes: the backbone's sizes.
+
+        Returns:
+            JSON types only, with full module paths: {"peft_type": "LORA", "r": 8, "target_modules": [...], ...}.
+            task_type and modules_to_save (the head) are added by `autopeft.methods.peft_fields`.
         """
         raise NotImplementedError
 
@@ -107,15 +125,31 @@ class Method:
         layers: tuple[int, ...],
         statistics: Statistics | None,
     ) -> None:
-        """Prepare the resident model for its peft config (CorDA's covariances); undone by detach."""
+        """Prepare the resident model or the peft config (CorDA's covariances); undone by detach.
+
+        Args:
+            model: the resident model, nothing attached.
+            config: the peft config that is about to be built; may be written into.
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            statistics: never None where `needs_statistics` is set.
+        """
 
     def after_attach(
         self, model: PeftModel, settings: Settings, layers: tuple[int, ...], statistics: Statistics | None, seed: int
     ) -> None:
-        """Give the built adapters what no constructor can know (which weights of a matrix are trained)."""
+        """Give the built adapters what no constructor can know (which weights of a matrix are trained).
+
+        Args:
+            model: the peft model around the resident one.
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            statistics: never None where `needs_statistics` is set.
+            seed: of whatever is drawn.
+        """
 
     def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
-        """What happens around the steps of a run (a `Callback`), or None."""
+        """What happens between the steps of a run, None for nothing."""
         return None
 
     def work(self, settings: Settings, place: Place) -> Work:

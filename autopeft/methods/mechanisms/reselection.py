@@ -41,6 +41,7 @@ class Entries:
 
     @property
     def weight(self) -> torch.Tensor:
+        """The adapted weight (o, i), or (i, o) of a Conv1D, without the delta."""
         return self.layer.get_base_layer().weight.detach()
 
     @property
@@ -50,6 +51,7 @@ class Entries:
         return (state["exp_avg"], state["exp_avg_sq"]) if state else ()
 
     def delta(self) -> torch.Tensor:
+        """What the entries add to the weight, in its layout."""
         return self.layer.get_delta(self.adapter)
 
     def replace(
@@ -63,7 +65,7 @@ class Entries:
             mine[places] = given
 
     def move(self, indices: torch.Tensor) -> None:
-        """Train the entries at these indices (k,): those that are trained already go on as they are."""
+        """Train the entries at these indices (k,): those that are trained already keep values, moments and age."""
         import torch
 
         indices = indices.to(self.indices.dtype)
@@ -129,8 +131,10 @@ class Reselection(Callback):
             self.recall(entries, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
 
     def remembered(self, entries: Entries) -> dict:
+        """What a resumed run needs of a layer's entries, by name."""
         return {"indices": entries.indices, "age": entries.age}
 
     def recall(self, entries: Entries, tensors: dict) -> None:
+        """Restore what `remembered` gave."""
         entries.indices.copy_(tensors["indices"])
         entries.age.copy_(tensors["age"])

@@ -102,7 +102,7 @@ class WrappingLayer(nn.Module, BaseTunerLayer):
             return self.base_layer(*args, **kwargs)
         return self.adapted(*args, **kwargs)
 
-    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         """The wrapped module's output with the live adapters applied."""
         raise NotImplementedError
 
@@ -153,6 +153,7 @@ class WrappingTuner(BaseTuner):
         return peft_config
 
     def layer_class(self, config: WrappingConfig, path: str) -> type[WrappingLayer]:
+        """The layer that wraps the module at this path."""
         return self.tuner_layer_cls
 
     @override

@@ -57,7 +57,7 @@ class AsideLayer(BlockLayer):
         return values
 
     def bottleneck(self, names: tuple[str, ...], adapter_name: str, x: torch.Tensor) -> torch.Tensor:
-        """x (..., H) -> (..., H), fp32."""
+        """A bottleneck of these parameters: x (..., H) -> (..., H), fp32."""
         down, down_bias, up, up_bias = (getattr(self, name)[adapter_name] for name in names)
         return F.linear(F.relu(F.linear(self._cast_input_dtype(x, down.dtype), down, down_bias)), up, up_bias)
 
@@ -76,6 +76,8 @@ class AsideLayer(BlockLayer):
 
 
 class AsideModel(WrappingTuner):
+    """Connects the adapted blocks from the lowest up, as the config's chain names them."""
+
     prefix = "aside_"
     tuner_layer_cls = AsideLayer
 

@@ -37,7 +37,7 @@ class BitFitLayer(MergingLayer):
         return {"bitfit_bias": torch.zeros(base.bias.shape)}
 
     @override
-    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         result = self.base_layer(*args, **kwargs)
         total = result
         for name in self.live_adapters:
@@ -50,6 +50,8 @@ class BitFitLayer(MergingLayer):
 
 
 class BitFitModel(WrappingTuner):
+    """Wraps modules in BitFit layers."""
+
     prefix = "bitfit_"
     tuner_layer_cls = BitFitLayer
 

@@ -72,21 +72,21 @@ class BottleneckLayer(WrappingLayer):
         return dict(zip(DOWN_AND_UP, initial_values(config.hidden_size, config.bottleneck)))
 
     def bottleneck(self, x: torch.Tensor, adapter_name: str) -> torch.Tensor:
-        """x (..., H) -> scaled correction (..., H), fp32."""
+        """Hidden states x (..., H) -> scaled correction (..., H), fp32."""
         down, down_bias, up, up_bias = (getattr(self, name)[adapter_name] for name in DOWN_AND_UP)
         config = self.configs[adapter_name]
         inner = ACTIVATIONS[config.activation](F.linear(self._cast_input_dtype(x, down.dtype), down, down_bias))
         return config.scaling * F.linear(inner, up, up_bias)
 
     @override
-    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         result = self.base_layer(*args, **kwargs)
         if isinstance(result, tuple):
             return self.corrected(result[0], result[0]), *result[1:]
         return self.corrected(result, result)
 
     def corrected(self, hidden: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """hidden plus every live adapter's correction at x, in the dtype of hidden."""
+        """Hidden states plus every live adapter's correction at x, in the dtype of hidden."""
         total = hidden
         for name in self.live_adapters:
             total = total + self.bottleneck(x, name)
@@ -94,6 +94,8 @@ class BottleneckLayer(WrappingLayer):
 
 
 class SerialModel(WrappingTuner):
+    """Wraps linears or blocks in serial adapters."""
+
     prefix = "bottleneck_"
     tuner_layer_cls = BottleneckLayer
 
@@ -101,7 +103,7 @@ class SerialModel(WrappingTuner):
 class ParallelLayer(BottleneckLayer):
     """Wraps the FFN's last linear: adds the correction at the FFN's input, which `entrance` has kept."""
 
-    entrance: "ParallelEntrance"
+    entrance: ParallelEntrance
 
     @override
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -125,11 +127,14 @@ class ParallelEntrance(WrappingLayer):
         return self.base_layer(x, *args, **kwargs)
 
     def take(self) -> torch.Tensor:
+        """Hand out the input (..., H) that was kept, once."""
         x, self.kept = self.kept, None
         return x
 
 
 class ParallelModel(WrappingTuner):
+    """Wraps the first and the last linear of each FFN and tells the last where to find the FFN's input."""
+
     prefix = "bottleneck_"
 
     @override

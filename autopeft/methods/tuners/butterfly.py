@@ -45,7 +45,7 @@ def cayley(skew: torch.Tensor) -> torch.Tensor:
 
 
 def rotate(x: torch.Tensor, rotations: torch.Tensor, back: bool = False) -> torch.Tensor:
-    """x (..., n) -> x R_1 ... R_m, or with `back` the x that this was made of."""
+    """Rotate x (..., n) -> x R_1 ... R_m, or with `back` the x that this was made of."""
     size, order = rotations.shape[-1], range(len(rotations))
     for i in reversed(order) if back else order:
         turn = rotations[i].mT if back else rotations[i]
@@ -101,6 +101,7 @@ class ButterflyLayer(WrappingLayer):
             self.write(rotate(self.weight_rows().to(scale.dtype) / scale[:, None], rotations), False)
 
     def write(self, rows: torch.Tensor, check: bool) -> None:
+        """Replace the wrapped weight by rows (o, i). Raises ValueError (check) if they are not finite."""
         if check and not torch.isfinite(rows).all():
             raise ValueError("The merged weights are not finite: the adapter seems to be broken.")
         base = self.get_base_layer()
@@ -109,6 +110,8 @@ class ButterflyLayer(WrappingLayer):
 
 
 class ButterflyModel(WrappingTuner):
+    """Wraps linears in butterfly rotations."""
+
     prefix = "butterfly_"
     tuner_layer_cls = ButterflyLayer
 

@@ -34,6 +34,8 @@ class CombinationConfig(WrappingConfig):
 
 
 class CombinationModel(WrappingTuner):
+    """Holds the layers of several tuners, of whichever kind they are."""
+
     prefix = "combination_"
     tuner_layer_cls = BaseTunerLayer  # whichever tuner a layer is of, activating and freezing are this adapter's
 
@@ -86,6 +88,7 @@ class CombinationModel(WrappingTuner):
 
 
 def tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
+    """Every layer of any tuner in a model."""
     return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
 
 

@@ -41,6 +41,8 @@ class ConformerConfig(WrappingConfig):
 
 
 class ConformerLayer(BlockLayer):
+    """Wraps a block; adds the bottleneck with its convolution to what the block returns."""
+
     reads_tokens = True  # those before a token, anew in every pass
     adapter_layer_names = tuple(
         f"conformer_{name}"
@@ -85,7 +87,7 @@ class ConformerLayer(BlockLayer):
 
 
 def depthwise(x: torch.Tensor, kernel: torch.Tensor, causal: bool) -> torch.Tensor:
-    """x (B, S, b), kernel (b, k) -> (B, S, b): each channel's own convolution along the tokens."""
+    """Convolve x (B, S, b) with kernel (b, k) -> (B, S, b): each channel's own convolution along the tokens."""
     around = kernel.shape[1] - 1
     left = around if causal else around // 2
     windows = F.pad(x, (0, 0, left, around - left)).unfold(1, kernel.shape[1], 1)  # (B, S, b, k)
@@ -93,6 +95,8 @@ def depthwise(x: torch.Tensor, kernel: torch.Tensor, causal: bool) -> torch.Tens
 
 
 class ConformerModel(WrappingTuner):
+    """Wraps blocks in Conformer adapters."""
+
     prefix = "conformer_"
     tuner_layer_cls = ConformerLayer
 

@@ -59,7 +59,7 @@ class ContextPruningLayer(WrappingLayer):
         return dict(zip(self.adapter_layer_names, values))
 
     @override
-    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         if not self.live_adapters:
             return self.base_layer(*args, **kwargs)
         hidden = args[0] if args else kwargs["hidden_states"]
@@ -84,6 +84,8 @@ class ContextPruningLayer(WrappingLayer):
 
 
 class ContextPruningModel(WrappingTuner):
+    """Wraps attention modules in gates over earlier tokens."""
+
     prefix = "pruning_"
     tuner_layer_cls = ContextPruningLayer
 
@@ -154,6 +156,7 @@ def pruned_attention(
 
 
 def context_pruning_layers(model: nn.Module) -> list[ContextPruningLayer]:
+    """The adapted attention modules, from the lowest up."""
     return [module for module in model.modules() if isinstance(module, ContextPruningLayer)]
 
 

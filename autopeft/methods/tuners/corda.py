@@ -103,6 +103,8 @@ class CordaLayer(MergingLayer):
 
 
 class CordaModel(WrappingTuner):
+    """Wraps linears in CorDA layers."""
+
     prefix = "corda_"
     tuner_layer_cls = CordaLayer
 
@@ -117,7 +119,7 @@ def corda_layers(model: nn.Module) -> Iterator[tuple[str, CordaLayer]]:
 def components(
     statistics: Statistics, path: str, weight: torch.Tensor, number: int
 ) -> dict[str, tuple[torch.Tensor, ...]]:
-    """mode -> (A, B) of a weight (out, in): its `number` largest components (ipm) and smallest (kpm), extreme first."""
+    """(A, B) by mode of a weight (out, in): its `number` largest components (ipm) and smallest (kpm), extreme first."""
     found = FOUND.setdefault(statistics, {})
     if path not in found:
         found[path] = decompose(weight.float(), statistics.covariance(path), number)

@@ -94,9 +94,11 @@ class DcftLayer(MergingLayer):
         return {"dcft_A": a, "dcft_B": b, "dcft_C": c}
 
     def scaling(self, adapter_name: str) -> float:
+        """What the update is multiplied by."""
         return self.configs[adapter_name].alpha / ALPHA_DIVISOR
 
     def factors(self, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A (k, ceil(i/d)), B (ceil(o/d), k) and the kernel C (d, d) of an adapter."""
         return self.dcft_A[adapter_name], self.dcft_B[adapter_name], self.dcft_C[adapter_name]
 
     @override
@@ -109,7 +111,7 @@ class DcftLayer(MergingLayer):
         return total.to(result.dtype)
 
     def get_delta_weight(self, adapter_name: str) -> torch.Tensor:
-        """scale * dW in the layout of the wrapped weight."""
+        """The scaled dW in the layout of the wrapped weight."""
         size, out = self.features()
         delta = self.scaling(adapter_name) * delta_weight(*self.factors(adapter_name), out, size)
         return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
@@ -121,6 +123,8 @@ class DcftLayer(MergingLayer):
 
 
 class DcftModel(WrappingTuner):
+    """Wraps linears in DCFT layers."""
+
     prefix = "dcft_"
     tuner_layer_cls = DcftLayer
 

@@ -27,11 +27,12 @@ STD = 0.02
 
 
 def initial_gate(width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight (1, width) and bias (1,) of a gate that starts about half open."""
     return torch.randn(1, width) * STD, torch.zeros(1)
 
 
 def gate(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """x (..., H) -> (..., 1) between 0 and 1."""
+    """Gate of x (..., H) -> (..., 1) between 0 and 1."""
     return F.linear(x, weight, bias).sigmoid()
 
 
@@ -73,16 +74,22 @@ class GatedLoraLayer(WrappingLayer):
 
 
 class GatedLoraModel(WrappingTuner):
+    """Wraps linears in gated LoRA layers."""
+
     prefix = "gatedlora_"
     tuner_layer_cls = GatedLoraLayer
 
 
 @dataclass
 class GatedAdapterConfig(SerialConfig):
+    """A serial adapter's fields."""
+
     name: ClassVar[str] = "GATED_ADAPTER"
 
 
 class GatedAdapterLayer(BottleneckLayer):
+    """A bottleneck whose correction is multiplied by the gate (..., 1) at its input."""
+
     adapter_layer_names = (*BottleneckLayer.adapter_layer_names, "bottleneck_gate", "bottleneck_gate_bias")
 
     @override
@@ -97,12 +104,16 @@ class GatedAdapterLayer(BottleneckLayer):
 
 
 class GatedAdapterModel(WrappingTuner):
+    """Wraps linears or blocks in gated serial adapters."""
+
     prefix = "bottleneck_"
     tuner_layer_cls = GatedAdapterLayer
 
 
 @dataclass
 class GatedPrefixConfig(PrefixLayersConfig):
+    """A prefix's fields; hidden_size H is the width of the gate's input."""
+
     name: ClassVar[str] = "GATED_PREFIX"
     hidden_size: int = 0
 
@@ -138,6 +149,8 @@ class GatedPrefixLayer(PrefixLayer):
 
 
 class GatedPrefixModel(WrappingTuner):
+    """Wraps attention modules in gated prefixes."""
+
     prefix = "prefixlayers_"
     tuner_layer_cls = GatedPrefixLayer
 

@@ -46,10 +46,12 @@ class IncreLoraConfig(WrappingConfig):
 
     @property
     def slots(self) -> int:
+        """How many slots a module brings, that in reserve included."""
         return self.rank + self.advance
 
 
 def slot_name(number: int) -> str:
+    """The attribute that holds a slot."""
     return f"increlora_{number}"
 
 
@@ -82,18 +84,21 @@ class IncreLoraLayer(MergingLayer):
         }
 
     def slots(self, adapter_name: str) -> list[nn.Parameter]:
+        """The vectors (i + o + 1,) of the components that count."""
         return vectors(self.used[adapter_name], adapter_name)
 
     def reserves(self, adapter_name: str) -> list[nn.Parameter]:
+        """The vectors (i + o + 1,) of the component in reserve, if there is one."""
         return vectors(self.reserved[adapter_name], adapter_name)
 
     def factors(self, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """a (r, i), b (r, o) and e (r, 1), the component in reserve included."""
+        """Factors a (r, i), b (r, o) and e (r, 1), the component in reserve included."""
         every = [*self.slots(adapter_name), *self.reserves(adapter_name)]
         return torch.stack(every).split([*sizes(self.get_base_layer()), 1], dim=1)
 
     def scaling(self, adapter_name: str) -> float:
         # By the mean rank and not, as in the paper, by the rank so far: taking a component changes no output.
+        """What the update is multiplied by: alpha / mean rank."""
         return self.configs[adapter_name].alpha / self.configs[adapter_name].rank
 
     @override
@@ -115,6 +120,8 @@ class IncreLoraLayer(MergingLayer):
 
 
 class IncreLoraModel(WrappingTuner):
+    """Wraps linears and gives each the slots that the config names."""
+
     prefix = "increlora_"
     tuner_layer_cls = IncreLoraLayer
 
@@ -126,10 +133,12 @@ class IncreLoraModel(WrappingTuner):
 
 
 def vectors(places: list, adapter_name: str) -> list[nn.Parameter]:
+    """(layer, slot number) pairs -> the trained vectors of an adapter there."""
     return [getattr(layer, slot_name(number))[adapter_name] for layer, number in places]
 
 
 def increlora_layers(model: nn.Module) -> dict[str, IncreLoraLayer]:
+    """Path -> layer of every adapted linear."""
     return {path: module for path, module in model.named_modules() if isinstance(module, IncreLoraLayer)}
 
 

@@ -82,6 +82,8 @@ class TemplateLayer(PolyhistorLayer):
 
 
 class PolyhistorModel(WrappingTuner):
+    """Wraps blocks and tells each layer which one owns the templates."""
+
     prefix = "polyhistor_"
 
     @override

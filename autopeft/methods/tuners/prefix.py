@@ -55,7 +55,7 @@ class PrefixLayer(WrappingLayer):
         return {name: torch.randn(config.num_virtual_tokens, width) * INITIAL_STD for name in KEY_AND_VALUE}
 
     @override
-    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         if not self.live_adapters:
             return self.base_layer(*args, **kwargs)
         attention, prefix = self.get_base_layer(), self.prefix(*args, **kwargs)
@@ -77,12 +77,14 @@ class PrefixLayer(WrappingLayer):
 
 
 class PrefixLayersModel(WrappingTuner):
+    """Wraps attention modules in prefixes."""
+
     prefix = "prefixlayers_"
     tuner_layer_cls = PrefixLayer
 
 
 def key_width(config: PreTrainedConfig) -> int:
-    """kv heads * head dim of an attention module, from its config."""
+    """The width (kv heads * head dim) of an attention module, from its config."""
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     return (getattr(config, "num_key_value_heads", None) or heads) * head_dim
@@ -119,7 +121,7 @@ def prefix_attention(
 
 
 def prepend(prefix: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """prefix (n, heads * D), or one per row (B, n, heads * D), before states (B, heads, S, D), in the dtype of states."""
+    """Put a prefix (n, heads * D), or one per row (B, n, heads * D), before states (B, heads, S, D), in the dtype of states."""
     batch, heads, _, size = states.shape
     prefix = prefix.to(states.dtype).view(*prefix.shape[:-1], heads, size).transpose(-3, -2)
     return torch.cat([prefix.expand(batch, -1, -1, -1), states], dim=2)
@@ -128,8 +130,11 @@ def prepend(prefix: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
 def extend_mask(
     mask: torch.Tensor | None, query: torch.Tensor, key: torch.Tensor, n: int, causal: bool
 ) -> torch.Tensor | None:
-    """Let every query see the prefix. A missing mask stays missing unless the attention function would make it causal:
-    its triangle would start at the prefix, so it is written out (additive, (1, 1, S, K))."""
+    """Let every query see the prefix.
+
+    A missing mask stays missing unless the attention function would make it causal: its triangle would start at the
+    prefix, so it is written out (additive, (1, 1, S, K)).
+    """
     if mask is None and causal and query.shape[2] > 1:
         queries, keys = query.shape[2], key.shape[2]
         hidden = torch.ones(queries, keys, dtype=torch.bool, device=query.device).triu(keys - queries + 1)

@@ -37,6 +37,8 @@ class QAdapterConfig(BottleneckConfig):
 
 
 class QAdapterLayer(BlockLayer):
+    """Wraps a block; adds what the queries gathered, times the gate, to each token."""
+
     adapter_layer_names = tuple(
         f"qadapter_{name}" for name in ("down", "down_bias", "up", "up_bias", "queries", "gate", "gate_bias")
     )
@@ -69,6 +71,8 @@ def attend(queries: torch.Tensor, z: torch.Tensor, text: torch.Tensor | None = N
 
 
 class QAdapterModel(WrappingTuner):
+    """Wraps blocks in Q-Adapters."""
+
     prefix = "qadapter_"
     tuner_layer_cls = QAdapterLayer
 

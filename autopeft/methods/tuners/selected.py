@@ -23,6 +23,8 @@ class SelectedConfig(WrappingConfig):
 
 
 class SelectedModel(WrappingTuner):
+    """Trains the modules to save and, if asked, what lies beside the blocks."""
+
     prefix = "selected_"
 
     @override
@@ -45,6 +47,7 @@ def beside(model: nn.Module, blocks: str | list[str]) -> list[str]:
 
 
 def within(path: str, roots: list[str]) -> bool:
+    """Whether a path is one of the roots or lies in one."""
     return any(path == root or path.startswith(root + ".") for root in roots)
 
 

@@ -106,6 +106,7 @@ class SparseLayer(MergingLayer):
     def product(
         self, x: torch.Tensor, name: str, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
+        """X (..., i) -> x (W + D)^T + b (..., o), or x D^T without a weight."""
         values, indices = self.sparse_values[name], self.sparse_indices[name]
         transposed = isinstance(self.get_base_layer(), Conv1D)
         return SparseLinear.apply(x, values, indices, weight, bias, self.shape(), transposed, self.observe)
@@ -117,6 +118,8 @@ class SparseLayer(MergingLayer):
 
 
 class DseeLayer(SparseLayer):
+    """A sparse delta and a low-rank one, A (r, i) and B (o, r), beside the same weight."""
+
     adapter_layer_names = ("sparse_values", "sparse_A", "sparse_B")
 
     @override
@@ -135,6 +138,7 @@ class DseeLayer(SparseLayer):
         return {**super().new_parameters(config), "sparse_A": a, "sparse_B": torch.zeros(out, config.rank)}
 
     def scaling(self, adapter_name: str) -> float:
+        """What the low-rank part is multiplied by."""
         return self.configs[adapter_name].alpha / self.configs[adapter_name].rank
 
     @override
@@ -155,6 +159,8 @@ class DseeLayer(SparseLayer):
 
 
 class SparseModel(WrappingTuner):
+    """Wraps linears in sparse deltas, each with as many entries as `numbers` says."""
+
     prefix = "sparse_"
     tuner_layer_cls = SparseLayer
 
@@ -175,6 +181,8 @@ class SparseModel(WrappingTuner):
 
 
 class DseeModel(SparseModel):
+    """Wraps linears in a sparse and a low-rank delta."""
+
     tuner_layer_cls = DseeLayer
 
 

@@ -58,7 +58,7 @@ class VqtLayer(WrappingLayer):
         return {"vqt_queries": torch.randn(config.query_tokens, key_width(self.get_base_layer().config))}
 
     @override
-    def adapted(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         attention = self.get_base_layer()
         config = attention.config
         attention.config = redirected(config, ATTENTION, observe=self.observe)  # other modules share the original
@@ -116,6 +116,8 @@ class VqtEnd(BlockLayer):
 
 
 class VqtModel(WrappingTuner):
+    """Wraps attention modules, and the last block, where the queries' answers come in."""
+
     prefix = "vqt_"
 
     @override

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def changed_additions(model: PeftModel, shapes: BackboneShapes, change: ChangeInLayer) -> Iterator[None]:
-    """For the length of a with block what every adapter adds, (B, ..., H), becomes change(layer number, addition)."""
+    """Change what every adapter adds for the length of a with block.
+
+    Args:
+        model: the attached model.
+        shapes: the backbone's sizes.
+        change: (layer number, addition (B, ..., H)) -> what is added in its place.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     handles: list[RemovableHandle] = []

@@ -31,8 +31,18 @@ ATTENTION = "autopeft_received"  # our name among transformers' attention functi
 
 
 @contextmanager
-def eliminated(model: PeftModel, shapes: BackboneShapes, layers: tuple[int, ...], keep: float) -> Iterator["Tokens"]:
-    """Run these blocks (none of them the first) on the share `keep` of the tokens for the length of a with block."""
+def eliminated(model: PeftModel, shapes: BackboneShapes, layers: tuple[int, ...], keep: float) -> Iterator[Tokens]:
+    """Run blocks on a share of each row's tokens for the length of a with block.
+
+    Args:
+        model: the attached model.
+        shapes: the backbone's sizes.
+        layers: the blocks, none of them the first.
+        keep: the share of the tokens, 0 to 1.
+
+    Yields:
+        What is known of the rows at hand.
+    """
     tokens = Tokens(keep, last=shapes.is_decoder)
     blocks = model.get_base_model().get_submodule(shapes.blocks_path)
     watched = [module_at(model, shapes.attention_paths[layer - 1]) for layer in layers]
@@ -73,7 +83,7 @@ class Tokens:
         return self.mask
 
     def see(self, query: torch.Tensor, key: torch.Tensor, scaling: float) -> None:
-        """Take up the attention paid by the token the head reads. query (B, N, S, D), key (B, kv heads, S, D)."""
+        """Score the tokens by the attention that the token the head reads pays to them. query (B, N, S, D), key (B, kv heads, S, D)."""
         query, key = query.detach(), key.detach().repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         mask = self.mask
         if mask is None:

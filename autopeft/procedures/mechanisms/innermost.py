@@ -21,6 +21,7 @@ def module_at(model: PeftModel, path: str) -> nn.Module:
 
 
 def innermost(module: nn.Module) -> nn.Module:
+    """The module below every wrapper; of a trained copy the copy."""
     while isinstance(module, (ModulesToSaveWrapper, BaseTunerLayer)):
         saved = isinstance(module, ModulesToSaveWrapper)
         module = module.modules_to_save[module.active_adapters[0]] if saved else module.base_layer

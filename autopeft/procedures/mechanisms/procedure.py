@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 
-REGISTRY: dict[str, "Procedure"] = {}
+REGISTRY: dict[str, Procedure] = {}
 
 
 class Procedure:
@@ -42,8 +42,11 @@ class Procedure:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name:
-            REGISTRY[cls.name] = cls()
+        if not vars(cls).get("name"):  # an inherited name is another procedure's
+            return
+        if cls.name in REGISTRY:
+            raise AutopeftError(f"There is a procedure called '{cls.name}' already: give this one another name.")
+        REGISTRY[cls.name] = cls()
 
     def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         """Why this procedure cannot train these methods on this backbone (one clause), or None if it can."""
@@ -64,11 +67,20 @@ class Procedure:
         return {}
 
     def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
-        """What happens around the steps of a run (a `Callback`), or None."""
+        """What happens between the steps of a run, None for nothing."""
         return None
 
     def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
-        """The losses (1,) of a batch's row numbers (B,), detached or not, with the gradients in place."""
+        """The forward and backward pass of a step.
+
+        Args:
+            session: the running training.
+            rows: row numbers of the train split (B,).
+            settings: a value for each of `hyperparameters`.
+
+        Returns:
+            The losses (K,), detached or not; the gradients are in place.
+        """
         losses = session.losses(rows)
         losses.sum().backward()
         return losses
@@ -80,6 +92,7 @@ class Procedure:
 
     @property
     def own_gradients(self) -> bool:
+        """Whether the procedure replaces the forward and backward pass of a step."""
         return type(self).gradients is not Procedure.gradients
 
 

@@ -34,7 +34,17 @@ FULL = 16  # bits from which on nothing is rounded
 def quantised(
     model: PeftModel, paths: Iterable[str], weight_bits: int, activation_bits: int
 ) -> Iterator[dict[str, bool]]:
-    """Round the linears at these paths for the length of a with block; gives path -> whether it is rotated."""
+    """Round linears for the length of a with block.
+
+    Args:
+        model: the attached model.
+        paths: the linears' module paths in the backbone.
+        weight_bits: 16 leaves the weights as they are.
+        activation_bits: 16 leaves the inputs as they are.
+
+    Yields:
+        Path -> whether that linear is rotated.
+    """
     linears = {path: module_at(model, path) for path in paths}
     inputs = calibrate(model, linears)
     kept = {m: m.weight.data for m in linears.values() if not m.weight.requires_grad}
@@ -74,7 +84,7 @@ def matrix(module: nn.Module) -> torch.Tensor:
 
 
 def straight_through(x: torch.Tensor, rotate: Rotation, bits: int) -> torch.Tensor:
-    """x rounded, with the gradient of x itself."""
+    """Rounded x, with the gradient of x itself."""
     if bits >= FULL:
         return x
     rounded = rotated_back(x.detach().float(), rotate, bits).to(x.dtype)
@@ -82,6 +92,7 @@ def straight_through(x: torch.Tensor, rotate: Rotation, bits: int) -> torch.Tens
 
 
 def rotated_back(x: torch.Tensor, rotate: Rotation, bits: int) -> torch.Tensor:
+    """Rounded x: in the rotated basis, in its own basis."""
     return x if bits >= FULL else rotate(rounded(rotate(x), bits))
 
 
@@ -93,6 +104,7 @@ def rounded(x: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 def identity(x: torch.Tensor) -> torch.Tensor:
+    """Return x as it is: no rotation."""
     return x
 
 
@@ -113,7 +125,7 @@ def rotation(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tenso
 
 @torch.no_grad()
 def best_rotation(weight: torch.Tensor, x: torch.Tensor, weight_bits: int, activation_bits: int) -> Rotation:
-    """identity or hadamard: whichever leaves the smaller error in the output for inputs x (N, i)."""
+    """Whichever of identity and hadamard leaves the smaller error in the output for inputs x (N, i)."""
     weight, x = weight.float(), x.float()
     exact = F.linear(x, weight)
 

@@ -33,6 +33,7 @@ class Selection(Callback):
         raise NotImplementedError
 
     def of_layers(self, layers: Collection[int]) -> list[str]:
+        """The names of the parameters in these blocks."""
         return [name for name, layer in self.layer_of.items() if layer in layers]
 
     @override
