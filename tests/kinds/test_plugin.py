@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-MODULE = '''
+MODULE = """
 from autopeft.tasks.kinds.classification import Classification
 
 
 class Headlines(Classification):
     name = "headlines"
     title = "headline classification"
-'''
+"""
 METADATA = "Metadata-Version: 2.1\nName: autopeft-headlines\nVersion: 1.0\n"
 ENTRY_POINTS = "[autopeft.kinds]\nheadlines = my_headlines\n"
 
