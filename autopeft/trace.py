@@ -1,6 +1,11 @@
 """Layer importance of a backbone on a task, outside a search."""
 
+from typing import TYPE_CHECKING, Any
+
 from autopeft.base.progress import Progress
+
+if TYPE_CHECKING:
+    from autopeft.importance.scores import LayerScores
 
 
 def trace(
@@ -15,22 +20,44 @@ def trace(
     min_trained: int = 1,
     max_trained: int | None = None,
     progress: Progress | None = None,
-    **columns,
-):
-    """Score every layer and return LayerScores (deviation, gains, intervals and the cut for the semantic trace).
+    **columns: Any,
+) -> "LayerScores":
+    """Score every layer of a model on a task.
 
-    columns: task=, text=, text_pair=, label=, group=, missing_labels= as in a study. Raises AutopeftError on bad input.
+    Args:
+        model: a checkpoint's folder, a built-in name or a hub name.
+        data: a built-in name, a file, a `datasets` folder or a hub name.
+        scorer: "trace" or another of the registered ones.
+        rows: about how many training rows are looked at.
+        seed: of their choice.
+        max_length: tokens of a row, at most.
+        gain: of the trace: "raw", "log" or "scaling", which makes the cut.
+        basis: of the trace: "class-means", "final-means", "head" or "lm-head"; None takes the kind of task's own.
+        min_trained: of the trace: blocks at the top that are trained in any case.
+        max_trained: of the trace: train at most so many blocks.
+        progress: where notes go; None is quiet.
+        columns: task=, text=, text_pair=, label=, group=, missing_labels= as in a study.
+
+    Returns:
+        A score for each block and the cut; for the trace with deviation, gains and intervals in its details.
+
+    Raises:
+        AutopeftError: something given does not exist or does not fit.
+
+    Example:
+        >>> scores = trace("minilm-l6", "rotten-tomatoes", rows=64)  # doctest: +SKIP
+        >>> scores.cut, scores.scores  # doctest: +SKIP
     """
     from autopeft.backbone.loading import load_backbone
     from autopeft.importance import score_layers
-    from autopeft.tasks import load_task
+    from autopeft.tasks.load import load_task
     from autopeft.tasks.tokens import tokenise
 
     note = (progress or Progress(quiet=True)).note
     task = load_task(data, note=note, **columns)
     backbone = load_backbone(model, task.outputs, kind=task.kind, note=note)
     tokenised = tokenise(task, backbone.tokenizer, max_length)
-    options = (
+    options: dict[str, Any] = (
         {}
         if scorer != "trace"
         else {"gain": gain, "min_trained": min_trained, "max_trained": max_trained, "basis": basis}

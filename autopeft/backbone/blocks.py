@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -20,10 +20,16 @@ PARALLEL = ("gptj", "phi", "cohere", "falcon")  # besides those whose config say
 
 
 def describe(model: PreTrainedModel, name: str, kind: TaskKind | None = None) -> BackboneShapes:
-    """Read the sizes off a model, on any device, meta included. Raises AutopeftError if its blocks cannot be found.
+    """Read the sizes off a model.
 
-    kind: of the task whose head the model has (None: text classification); a head that comes with the checkpoint
-    counts as part of the backbone.
+    Args:
+        model: on any device, meta included.
+        name: of the model, as the user gave it.
+        kind: of the task whose head the model has (None: text classification). A head that comes with the checkpoint
+            counts as part of the backbone.
+
+    Raises:
+        AutopeftError: its blocks cannot be found, or it is none for this kind of task.
     """
     kind = kind or get_kind()
     if kind.decoders_only and not _is_decoder(model.config):
@@ -214,7 +220,7 @@ def _kv_size(linears: tuple[Linear, ...]) -> int:
     return (first["query_key_value"].out_features - first["attention_output"].in_features) // 2
 
 
-def _is_decoder(config) -> bool:
+def _is_decoder(config: PreTrainedConfig) -> bool:
     """True for causal families; BERT and RoBERTa are in both tables and are encoders unless their config says not."""
     causal = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     return causal and (

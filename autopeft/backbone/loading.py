@@ -1,12 +1,15 @@
 """A checkpoint -> Backbone: the resident model, frozen, in evaluation mode, with its tokenizer and sizes."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, PreTrainedModel
+from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.blocks import describe
@@ -28,7 +31,7 @@ class Backbone:
 
     name: str
     model: PreTrainedModel
-    tokenizer: object  # for other modalities than text a Reader
+    tokenizer: Any  # transformers' own; for other modalities than text a Reader
     shapes: BackboneShapes
     new_parameters: tuple[str, ...]  # of the head: missing from the checkpoint, so drawn at random
 
@@ -42,15 +45,25 @@ def load_backbone(
     trust_remote_code: bool = False,
     words: tuple[str, ...] | None = None,
     kind: TaskKind | None = None,
-    quantization=None,
+    quantization: Any = None,
     note: Note | None = None,
 ) -> Backbone:
-    """Load a model with the head of a kind of task and C = num_labels outputs, every parameter frozen.
+    """Load a model with the head of a kind of task, every parameter frozen.
 
-    words: one per class; the head then starts as the LM head's rows of these words, the same for every seed.
-    quantization: transformers' config of it; the model is then made on the device where it stays. Raises
-    AutopeftError for a checkpoint that is missing, truncated, not safetensors or not of this architecture, and for a
-    tokenizer that can pad with nothing.
+    Args:
+        name: a checkpoint's folder, a built-in name or a hub name.
+        num_labels: C, the outputs of the head.
+        dtype: of every weight.
+        attention: one of transformers' implementations; an architecture without it takes its own default.
+        trust_remote_code: run code that comes with the checkpoint.
+        words: one per class; the head then starts as the LM head's rows of these words, the same for every seed.
+        kind: of the task (None: text classification).
+        quantization: transformers' config of it; the model is then made on the device where it stays.
+        note: is told what is fetched.
+
+    Raises:
+        AutopeftError: the checkpoint is missing, truncated, not safetensors or not of this architecture, or the
+            tokenizer can pad with nothing.
     """
     folder = resolve(name, note)
     config = read_config(name, folder, num_labels, trust_remote_code)
@@ -73,7 +86,7 @@ def load_backbone(
     return Backbone(name, model.eval().requires_grad_(False), tokenizer, shapes, tuple(sorted(missing)))
 
 
-def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool):
+def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool) -> PreTrainedConfig:
     """The model's config, for num_labels classes. Raises AutopeftError if it cannot be read."""
     try:
         return AutoConfig.from_pretrained(folder, num_labels=num_labels, trust_remote_code=trust_remote_code)
@@ -89,7 +102,7 @@ def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool
         ) from None
 
 
-def _processor(name: str, folder: str, trust_remote_code: bool, kind: TaskKind):
+def _processor(name: str, folder: str, trust_remote_code: bool, kind: TaskKind) -> Any:
     """The tokenizer; for other modalities the model's own image processor or feature extractor."""
     what = {"text": "tokenizer", "image": "image processor"}.get(kind.modality, "feature extractor")
     try:
@@ -98,7 +111,7 @@ def _processor(name: str, folder: str, trust_remote_code: bool, kind: TaskKind):
         raise AutopeftError(f"The {what} of {name} cannot be loaded: {_first_sentence(error)}") from None
 
 
-def _padding(tokenizer, name: str) -> int:
+def _padding(tokenizer: Any, name: str) -> int:
     """The id that pads; a tokenizer without a padding token pads with its end token from here on."""
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -114,30 +127,37 @@ class _Seen(Exception):
 
 
 @torch.no_grad()
-def _tokens_seen(name: str, model: PreTrainedModel, shapes: BackboneShapes, kind: TaskKind, processor) -> int:
+def _tokens_seen(name: str, model: PreTrainedModel, shapes: BackboneShapes, kind: TaskKind, processor: Any) -> int:
     """How many tokens the blocks get of a row. Raises AutopeftError where processor and model do not fit."""
-    seen = []
+    seen: list[int] = []
 
-    def stop(_, args, kwargs):
+    def stop(_: nn.Module, args: tuple, kwargs: dict) -> None:
         seen.append((args[0] if args else kwargs["hidden_states"]).shape[1])
         raise _Seen
 
     hook = model.get_submodule(shapes.block(0)).register_forward_pre_hook(stop, with_kwargs=True)
     try:
         made = torch.from_numpy(kind.processed([kind.blank(processor)], processor))
-        model(**moved({kind.input_name: made}, next(model.parameters())))
+        with suppress(_Seen):
+            model(**moved({kind.input_name: made}, next(model.parameters())))
     except (ValueError, RuntimeError, TypeError) as error:
         raise AutopeftError(
             f"What the processor of {name} makes does not fit its model: {_first_sentence(error)}"
         ) from None
-    except _Seen:
-        return seen[0]
     finally:
         hook.remove()
+    return seen[0]
 
 
 def _model(
-    name, folder, config, dtype, attention, trust_remote_code, kind, quantization=None
+    name: str,
+    folder: str,
+    config: PreTrainedConfig,
+    dtype: torch.dtype,
+    attention: str,
+    trust_remote_code: bool,
+    kind: TaskKind,
+    quantization: Any = None,
 ) -> tuple[PreTrainedModel, set[str]]:
     """The model and the names of the parameters that its checkpoint lacks."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()

@@ -13,9 +13,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from autopeft.backbone.loading import Backbone
 from autopeft.base.packages import cache_folder
@@ -31,7 +33,7 @@ TASKS_KEPT = 4  # sets of files that stay in the cache folder; the least recentl
 class PrefixCache:
     """Stored hidden states (tokens of all rows, H) at several boundaries; boundary k is what block k - 1 returns."""
 
-    def __init__(self, backbone: Backbone, tokenised: TokenisedTask, limit: int, folder: Path | None = None):
+    def __init__(self, backbone: Backbone, tokenised: TokenisedTask, limit: int, folder: Path | None = None) -> None:
         """limit: bytes for all boundaries together; where they do not all fit, evenly spread ones are kept."""
         self.blocks = backbone.model.get_submodule(backbone.shapes.blocks_path)  # of two stacks the encoder's
         splits = [getattr(tokenised, part) for part in PARTS]
@@ -50,7 +52,8 @@ class PrefixCache:
         try:
             self._open(len(rows))
         except OSError:  # no room for the files: nothing is stored, everything is computed
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
             self.boundaries, self.bytes, self.folder = (), 0, None
             self._open(len(rows))
         self.tuples = self._tuple_sizes(backbone, tokenised) if self.boundaries else ()
@@ -106,6 +109,7 @@ class PrefixCache:
             passage.remove()
 
     def has(self, depth: int, rows: np.ndarray) -> bool:
+        """Whether the states of all of these rows are stored at this boundary."""
         return bool(self.filled[self.boundaries.index(depth)][torch.as_tensor(rows)].all())
 
     def read(self, depth: int, rows: np.ndarray, width: int) -> torch.Tensor:
@@ -129,9 +133,9 @@ class PrefixCache:
 
 
 class Passage:
-    """The first `depth` blocks of a model while a run reads or fills the cache."""
+    """The first `depth` blocks of a model while a run reads or fills the cache: they return stored states if there are."""
 
-    def __init__(self, cache: PrefixCache, depth: int):
+    def __init__(self, cache: PrefixCache, depth: int) -> None:
         self.cache, self.depth = cache, depth
         self.rows: np.ndarray | None = None
         self.hidden: torch.Tensor | None = None
@@ -140,6 +144,7 @@ class Passage:
             block.forward = self._instead(number, block.forward)
 
     def remove(self) -> None:
+        """Give the blocks their own forward back."""
         for block, own in zip(self.cache.blocks, self.own):
             if own is None:
                 vars(block).pop("forward", None)
@@ -159,7 +164,7 @@ class Passage:
         cache.computed_rows += len(rows) * (not stored)
 
     def _instead(self, number: int, forward: Callable) -> Callable:
-        def stored_or_computed(hidden_states, *arguments, **keywords):
+        def stored_or_computed(hidden_states: torch.Tensor, *arguments: Any, **keywords: Any) -> Any:
             if self.hidden is not None:
                 out = self.hidden if number == 0 else hidden_states
                 size = self.cache.tuples[number]
@@ -172,7 +177,7 @@ class Passage:
         return stored_or_computed
 
 
-def makes_biases(block) -> bool:
+def makes_biases(block: nn.Module) -> bool:
     """Whether the later blocks read what this one computes beside the hidden states (T5's relative positions)."""
     return any(path.endswith("relative_attention_bias") for path, _ in block.named_modules())
 

@@ -1,8 +1,10 @@
 """What a backbone looks like, without its weights: blocks, linears by role, sizes."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind
@@ -20,7 +22,7 @@ FUSED = {"query": "query_key_value", "key": "query_key_value", "value": "query_k
 class Linear:
     """One linear map of a block: y = x W^T + b with W of shape (out_features, in_features)."""
 
-    path: str  # full dotted module path in the sequence-classification model
+    path: str  # full dotted module path in the model with its head
     role: str  # one of ROLES
     layer: int  # block index, 0 is nearest the embeddings
     in_features: int
@@ -106,10 +108,15 @@ class BackboneShapes:
         return None
 
     def select(self, target_modules: str, layers: tuple[int, ...] | None = None) -> tuple[Linear, ...]:
-        """The linears with the roles that target_modules names, in the given layers (all if None).
+        """The linears with the roles that target_modules names, in the given layers.
 
-        Roles and groups are joined by "+": "query+value", "attention", "ffn_in+ffn_out", "all-linear". A fused
-        query_key_value linear is selected by any of its three. Raises AutopeftError if nothing matches.
+        Args:
+            target_modules: roles and groups, joined by "+": "query+value", "attention", "ffn_in+ffn_out", "all-linear".
+                A fused query_key_value linear is selected by any of its three.
+            layers: block indices; None takes all.
+
+        Raises:
+            AutopeftError: nothing matches.
         """
         roles = set(expand_roles(target_modules))
         roles |= {FUSED[r] for r in roles if r in FUSED}
@@ -128,7 +135,7 @@ class BackboneShapes:
         have = {x.role for x in self.linears}
         return tuple(r for r in ROLES if r in have)
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """What `from_json` reads; the kind by its name, as "task"."""
         fields = asdict(self)
         return {("task" if name == "kind" else name): value for name, value in fields.items()} | {
@@ -136,7 +143,8 @@ class BackboneShapes:
         }
 
     @classmethod
-    def from_json(cls, data: dict) -> "BackboneShapes":
+    def from_json(cls, data: Mapping[str, Any]) -> "BackboneShapes":
+        """What `to_json` wrote. Releases before 0.2 are read too; the oldest studies name no kind and are of classification."""
         data = dict(data)
         data["linears"] = tuple(Linear(**x) for x in data["linears"])
         data["biases"] = tuple(Bias(**x) for x in data["biases"])

@@ -19,8 +19,14 @@ def shapes_of(
 ) -> BackboneShapes:
     """Count a backbone on the meta device from its config alone; the answer is kept in the user's cache.
 
-    kind: of the task whose head it gets, with num_labels outputs (None: text classification).
-    Raises AutopeftError when there is no readable config or no such architecture.
+    Args:
+        name: a folder with a config.json, a built-in name or a hub name.
+        num_labels: C, the outputs of the head.
+        trust_remote_code: run code that comes with the config.
+        kind: of the task whose head it gets (None: text classification).
+
+    Raises:
+        AutopeftError: there is no readable config, or no such architecture.
     """
     folder, kind = resolve(name), kind or get_kind()
     config = Path(folder) / "config.json"

@@ -5,13 +5,19 @@ Pattern-based fine-tuning: Schick and Schuetze 2020, arXiv 2001.07676; of decode
 the language model's own for these words as the next token, restricted to them.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from autopeft.base.errors import AutopeftError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
 
 
 def words_of(verbalisers: str, label_names: tuple[str, ...]) -> tuple[str, ...]:
-    """ "neg=bad,pos=good" -> a word per class, in the classes' order. Raises AutopeftError unless each has its own."""
-    pairs = [tuple(part.strip() for part in pair.partition("=")[::2]) for pair in verbalisers.split(",")]
-    words = dict(pairs)
+    """Read "neg=bad,pos=good": a word per class, in the classes' order. Raises AutopeftError unless each has its own."""
+    pairs = [pair.partition("=")[::2] for pair in verbalisers.split(",")]
+    words = {label.strip(): word.strip() for label, word in pairs}
     for label in words:
         if label not in label_names:
             raise AutopeftError(f"The verbalisers name a class '{label}'." + did_you_mean(label, label_names))
@@ -22,7 +28,7 @@ def words_of(verbalisers: str, label_names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(words[label] for label in label_names)
 
 
-def start_head(model, tokenizer, folder: str, words: tuple[str, ...], name: str) -> str:
+def start_head(model: "PreTrainedModel", tokenizer: Any, folder: str, words: tuple[str, ...], name: str) -> str:
     """Write the words' rows into the head and return its parameter's name.
 
     Raises AutopeftError for an encoder, a head of another form, and a word that is not one token.
@@ -45,7 +51,7 @@ def start_head(model, tokenizer, folder: str, words: tuple[str, ...], name: str)
     return "score.weight"
 
 
-def token_of(word: str, tokenizer, name: str) -> int:
+def token_of(word: str, tokenizer: Any, name: str) -> int:
     """The token of a word that follows another. Raises AutopeftError if it is more than one or unknown."""
     tokens = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
     if len(tokens) != 1 or tokens[0] == tokenizer.unk_token_id:
@@ -53,7 +59,7 @@ def token_of(word: str, tokenizer, name: str) -> int:
     return tokens[0]
 
 
-def language_model_rows(model, folder: str, tokens: list[int]):
+def language_model_rows(model: "PreTrainedModel", folder: str, tokens: list[int]) -> "torch.Tensor":
     """The LM head's rows (C, H) of the tokens: the input embeddings where they are tied, else from the checkpoint."""
     from transformers import AutoModelForCausalLM
 

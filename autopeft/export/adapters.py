@@ -2,6 +2,9 @@
 
 import json
 import math
+from typing import Any
+
+from typing_extensions import override
 
 from autopeft.backbone.shapes import expand_roles
 from autopeft.export.mechanisms.adapters_scripts import tokens_script, train_script
@@ -41,18 +44,20 @@ PLACES = {  # our placement -> theirs, as the keys of a bottleneck config
 
 
 class Adapters(Toolkit):
+    """It trains classifiers only, whose modules were compared with autopeft's own."""
+
     name = "adapters"
     title = "AdapterHub's adapters"
     what = "adapter.json and a script with its AdapterTrainer: serial and parallel adapters, LoRA, DoRA, (IA)^3 of keys and values"
     needs = "adapters 1.3.0"
 
+    @override
     def write(self, case: Case) -> Written:
-        reason, keys, losses = unfit(case), None, ()
-        if not reason:
-            keys, losses = translated(case)
-            reason = "" if keys else f"adapters has nothing equal to {case.configuration}."
-        if reason:
+        if reason := unfit(case):
             return Written(reason=reason)
+        keys, losses = translated(case)
+        if keys is None:
+            return Written(reason=f"adapters has nothing equal to {case.configuration}.")
         losses += case.beyond
         if case.spec.get("verbalisers"):
             losses += ("The task head does not start at the language model's rows of the classes' words.",)
@@ -76,10 +81,10 @@ def unfit(case: Case) -> str:
     return ""
 
 
-def translated(case: Case) -> tuple[dict | None, tuple[str, ...]]:
+def translated(case: Case) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """(its config without the layers, losses); None where it has nothing of the same parameters."""
     method = case.configuration.method
-    settings = case.configuration.settings_of(method)
+    settings: dict[str, Any] = dict(case.configuration.settings_of(method))
     if method == "lora":
         return low_rank(case, settings), ()
     if method == "dora":
@@ -87,7 +92,7 @@ def translated(case: Case) -> tuple[dict | None, tuple[str, ...]]:
     if method == "ia3":
         return key_value_scales(settings), ()
     if method == "serial_adapter":
-        place, activation = settings["placement"], case.fields["activation"]
+        place, activation = str(settings["placement"]), case.fields["activation"]
         return bottleneck(case, settings, {**PLACES[place], "non_linearity": activation}), ()
     if method == "parallel_adapter":
         return parallel(case, settings)
@@ -97,7 +102,7 @@ def translated(case: Case) -> tuple[dict | None, tuple[str, ...]]:
 def low_rank(case: Case, settings: dict) -> dict | None:
     """LoRA in query, key, value and the two linears of the FFN; not in the attention's output, nor in a gate."""
     held, roles = LowRank.of(case), set(expand_roles(settings["target_modules"])) & set(case.shapes.roles)
-    if roles - {*ATTENTION, "ffn_in", "ffn_out"}:
+    if held is None or roles - {*ATTENTION, "ffn_in", "ffn_out"}:
         return None
     return {
         "architecture": "lora",

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from typing_extensions import override
+
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
@@ -13,6 +15,8 @@ INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it
 
 
 class Axolotl(YamlToolkit):
+    """Every key is held against its schema by a test: Axolotl drops those that it does not know without a word."""
+
     name = "axolotl"
     title = "Axolotl"
     what = "axolotl.yaml for `axolotl train`: LoRA with a rank per module, rsLoRA, DoRA, PiSSA; any whole layers, norms, biases"
@@ -21,10 +25,11 @@ class Axolotl(YamlToolkit):
     file = "axolotl.yaml"
     command = "axolotl train axolotl.yaml"
 
+    @override
     def tuning(self, case: Case) -> Tuned:
-        """Axolotl drops a key that it does not know without a word, so tests hold every key against its schema."""
         return trained(case), (), "" if case.trainable else "no part of a language model is trained"
 
+    @override
     def keys(self, case: Case, tuned: dict) -> dict:
         return {**training(case), **tuned}
 
@@ -89,7 +94,8 @@ def patterns(paths: Iterable[str], shapes: BackboneShapes, end: str) -> list[str
     return [f"^{shapes.blocks_path}.({alternatives(layers)}).({alternatives(names)}){end}"]
 
 
-def alternatives(values: Iterable) -> str:
+def alternatives(values: Iterable[object]) -> str:
+    """A regular expression for any of them."""
     return "|".join(map(str, values))
 
 

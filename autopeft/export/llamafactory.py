@@ -2,6 +2,8 @@
 
 import json
 
+from typing_extensions import override
+
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
@@ -14,6 +16,8 @@ ENCLOSED = '{"prompt": begin + prompt, "completion": completion + end}'  # the e
 
 
 class LlamaFactory(YamlToolkit):
+    """It trains language models only; modules are named in full."""
+
     name = "llamafactory"
     title = "LLaMA-Factory"
     what = (
@@ -24,9 +28,11 @@ class LlamaFactory(YamlToolkit):
     file = "train.yaml"
     command = "llamafactory-cli train train.yaml"
 
+    @override
     def row(self, case: Case) -> str:
         return ENCLOSED
 
+    @override
     def tuning(self, case: Case) -> Tuned:
         kind = case.fields["peft_type"]
         if kind == "LORA":
@@ -37,9 +43,11 @@ class LlamaFactory(YamlToolkit):
             return whole_layers(case)
         return norms(case) if kind == "LN_TUNING" else ({}, (), "")
 
+    @override
     def keys(self, case: Case, tuned: dict) -> dict:
         return {**training(case), **tuned}
 
+    @override
     def other_files(self, case: Case) -> dict[str, str]:
         return {"dataset_info.json": rows_description(case)}
 
@@ -101,7 +109,7 @@ def norms(case: Case) -> Tuned:
 
 
 def at_an_end(layers: tuple[int, ...], shapes: BackboneShapes) -> int | None:
-    """n for the last n layers, -n for the first n, None for any other set; 0 would train nothing without a word."""
+    """Layers at an end as one number: n for the last n, -n for the first n; None for any other set, since 0 trains nothing."""
     n = len(layers)
     if n and layers == tuple(range(shapes.num_layers - n, shapes.num_layers)):
         return n

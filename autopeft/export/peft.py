@@ -3,8 +3,10 @@
 import json
 from importlib.metadata import version
 
+from typing_extensions import override
+
 from autopeft.base.recipe import CLIP, WARMUP, WEIGHT_DECAY
-from autopeft.configuration import called
+from autopeft.configuration import Configuration, called
 from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
 from autopeft.procedures import get_procedure
@@ -13,11 +15,14 @@ from autopeft.tasks.task import asked
 
 
 class Peft(Toolkit):
+    """The config that the search itself gave to peft, for `get_peft_model`."""
+
     name = "peft"
     title = "peft"
     what = "adapter_config.json for get_peft_model"
     needs = "peft 0.21, and autopeft for the methods that peft does not have"
 
+    @override
     def write(self, case: Case) -> Written:
         """Every field that the search itself gave to peft; all of it is trained, what else the method does is said."""
         return Written(
@@ -48,7 +53,7 @@ def trained_by(case: Case) -> str:
     return f"{procedure.title} ({procedure.paper}): `{how}`; peft does not know it, `autopeft train` does"
 
 
-def readme(result: StudyResult, name: str, configuration) -> str:
+def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
     """The training hyperparameters of a configuration of a study, and the lines that train it."""
     return card(Case.of(result, name, configuration))
 

@@ -2,6 +2,8 @@
 
 import pprint
 
+from typing_extensions import override
+
 from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.beyond import does, losses_between_steps, procedure_losses
 from autopeft.export.mechanisms.rows import SOURCE, arguments, rows_script, words_of_classes
@@ -10,11 +12,14 @@ from autopeft.export.peft import adapter_config, in_peft
 
 
 class Script(Toolkit):
+    """A script that needs autopeft: it can train whatever there is."""
+
     name = "script"
     title = "transformers' Trainer"
     what = "train.py: the Trainer (TRL's SFTTrainer for language models) on the study's data; every method of autopeft"
     needs = "autopeft, and trl 1.16 for language models"
 
+    @override
     def write(self, case: Case) -> Written:
         if not case.generates:
             return on_the_task(case)
@@ -191,5 +196,6 @@ def sft_files(case: Case) -> dict[str, str]:
     }
 
 
-def indented(value) -> str:
+def indented(value: object) -> str:
+    """A value in Python's spelling, for a place that is indented by four."""
     return pprint.pformat(value, width=110, sort_dicts=False).replace("\n", "\n    ")

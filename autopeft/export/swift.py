@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import Bias, Norm
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
@@ -14,6 +17,8 @@ ANSWERED = '{"messages": [{"role": "user", "content": prompt}, {"role": "assista
 
 
 class Swift(YamlToolkit):
+    """It trains classifiers too, heads included."""
+
     name = "swift"
     title = "ms-swift"
     what = "sft.yaml for `swift sft`, on the study's own classifier: LoRA's family of one rank; any whole layers, norms, biases"
@@ -23,10 +28,12 @@ class Swift(YamlToolkit):
     command = "swift sft sft.yaml"
     beside = ""
 
+    @override
     def generates(self, case: Case) -> tuple[str, tuple[str, ...]]:
         """It trains classifiers too, encoders included."""
         return ("", ()) if case.classifies else super().generates(case)
 
+    @override
     def tuning(self, case: Case) -> Tuned:
         if low_rank := LowRank.of(case):
             return self.lora(case, low_rank) if low_rank.init in INITS else ({}, (), "")
@@ -39,12 +46,15 @@ class Swift(YamlToolkit):
         # Everything is frozen first; what is named is then unfrozen.
         return {"tuner_type": "full", "freeze_parameters_ratio": 1.0, "trainable_parameters": trained}, (), ""
 
+    @override
     def keys(self, case: Case, tuned: dict) -> dict:
         return {**training(case), **tuned}
 
+    @override
     def row(self, case: Case) -> str:
         return LABELLED if case.classifies else ANSWERED
 
+    @override
     def also_lost(self, case: Case) -> tuple[str, ...]:
         return head_losses(case)
 
@@ -81,7 +91,8 @@ def whole(case: Case) -> list[str] | None:
     return of_layers(shapes.biases, layers, ".bias") if method == "bitfit" else None
 
 
-def of_layers(parts: Iterable, layers: tuple[int, ...], end: str) -> list[str]:
+def of_layers(parts: Iterable[Norm | Bias], layers: tuple[int, ...], end: str) -> list[str]:
+    """The names of these layers' parts, each with an end."""
     return [x.path + end for x in parts if x.layer in layers]
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from typing_extensions import override
+
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import SOURCE, rows_script
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
@@ -10,11 +12,14 @@ from autopeft.export.script import sft_files
 
 
 class Trl(Toolkit):
+    """It trains language models only, every peft config."""
+
     name = "trl"
     title = "TRL"
     what = "sft.yaml for `trl sft`; for what it has no key for, adapter_config.json and a script with SFTTrainer"
     needs = "trl 1.16 and peft 0.21"
 
+    @override
     def write(self, case: Case) -> Written:
         """LoRA, rsLoRA and DoRA of one rank go into the YAML; every other peft config into a script."""
         reason, losses = self.generates(case)

@@ -1,5 +1,7 @@
 """Unsloth: a YAML file for `unsloth train`."""
 
+from typing_extensions import override
+
 from autopeft.base.recipe import WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
@@ -10,6 +12,8 @@ TEXT = '{"text": prompt + completion}'
 
 
 class Unsloth(YamlToolkit):
+    """It trains language models only, and needs a GPU."""
+
     name = "unsloth"
     title = "Unsloth"
     what = "unsloth.yaml for `unsloth train`: LoRA, rsLoRA and DoRA of one rank, and full fine-tuning"
@@ -18,6 +22,7 @@ class Unsloth(YamlToolkit):
     file = "unsloth.yaml"
     command = "unsloth train -c unsloth.yaml"
 
+    @override
     def tuning(self, case: Case) -> Tuned:
         """training_type and the lora section."""
         method, layers = case.configuration.method, case.configuration.layers
@@ -41,12 +46,15 @@ class Unsloth(YamlToolkit):
         }
         return {"training_type": "lora", "lora": lora}, losses, nearest
 
+    @override
     def keys(self, case: Case, tuned: dict) -> dict:
         return sections(case, tuned)
 
+    @override
     def row(self, case: Case) -> str:
         return TEXT
 
+    @override
     def also_lost(self, case: Case) -> tuple[str, ...]:
         answer = "the class's word" if case.classifies else "the response"
         return (

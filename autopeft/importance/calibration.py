@@ -3,6 +3,7 @@
 import numpy as np
 
 from autopeft.base.errors import AutopeftError
+from autopeft.tasks.tokens import TokenisedTask
 
 
 def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
@@ -18,7 +19,7 @@ def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def calibration_units(tokenised, rows: int, seed: int) -> np.ndarray:
+def calibration_units(tokenised: TokenisedTask, rows: int, seed: int) -> np.ndarray:
     """About `rows` training rows with every row of their units: a sample of each class where a row is a unit."""
     split = tokenised.train
     if split.groups is None:

@@ -3,6 +3,8 @@
 Our own definitions, all cross-fitted: what is measured on one half of the rows scores the other half, never itself.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from autopeft.importance.calibration import halves
@@ -10,6 +12,8 @@ from autopeft.importance.calibration import halves
 # Of the softmax over cosines, the same at every layer. At 0.1 the states of a real encoder, whose few large directions
 # give cosines near 1 and -1, score worse than chance (up to 2.3 on MiniLM-L6), and the gains then measure calibration.
 TEMPERATURE = 1.0
+
+Deviation = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # states fitted on, labels, states scored
 
 
 def class_means(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
@@ -35,7 +39,7 @@ def head(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
 BASES = {"class-means": class_means, "final-means": final_means, "head": head}
 
 
-def _cross_fitted(states, labels, seed, deviation) -> np.ndarray:
+def _cross_fitted(states: np.ndarray, labels: np.ndarray, seed: int, deviation: Deviation) -> np.ndarray:
     """Fit on each half and score the other; deviation takes (states fitted on, their labels, states scored)."""
     first, out = halves(labels, seed), np.full((len(labels), len(states)), np.nan)
     for fitted in (first, ~first):
@@ -47,7 +51,7 @@ def _cross_fitted(states, labels, seed, deviation) -> np.ndarray:
     return out
 
 
-def _means_deviation(source, y, fit, scored) -> np.ndarray:
+def _means_deviation(source: np.ndarray, y: np.ndarray, fit: np.ndarray, scored: np.ndarray) -> np.ndarray:
     """-log softmax(cos / temperature) / ln C of each class, (L + 1, N, C)."""
     source = source - source.mean(axis=1, keepdims=True)
     means = np.stack([source[:, y == c].mean(axis=1) for c in range(y.max() + 1)], axis=1)
@@ -56,7 +60,7 @@ def _means_deviation(source, y, fit, scored) -> np.ndarray:
     return (np.log(np.exp(logits).sum(axis=-1, keepdims=True)) - logits) / np.log(logits.shape[-1])
 
 
-def _head_deviation(fit, y, scored) -> np.ndarray:
+def _head_deviation(fit: np.ndarray, y: np.ndarray, scored: np.ndarray) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
 
     classes, centre = y.max() + 1, fit.mean(axis=1, keepdims=True)
@@ -68,7 +72,7 @@ def _head_deviation(fit, y, scored) -> np.ndarray:
     return 1 - _cosine(scored - centre, np.broadcast_to(bases, (len(scored), *bases.shape)))
 
 
-def _cosine(states, bases) -> np.ndarray:
+def _cosine(states: np.ndarray, bases: np.ndarray) -> np.ndarray:
     """(L + 1, N, H), (L + 1, C, H) -> (L + 1, N, C); a state of length zero has cosine 0."""
     lengths = np.linalg.norm(states, axis=-1)[:, :, None] * np.linalg.norm(bases, axis=-1)[:, None, :]
     return states @ np.swapaxes(bases, 1, 2) / np.maximum(lengths, 1e-12)

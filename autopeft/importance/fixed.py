@@ -1,19 +1,25 @@
 """Scorers that look at nothing, to compare the others with: uniform and random."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
+from autopeft.tasks.tokens import TokenisedTask
+
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
 
 
 @register("uniform")
-def uniform(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+def uniform(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
     """Every block equal, nothing frozen."""
     return LayerScores("uniform", (1.0,) * backbone.shapes.num_layers, 0, None, {"saving": 0.0})
 
 
 @register("random")
-def random(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+def random(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
     """Scores and cut drawn by the seed."""
     generator, layers = np.random.default_rng(seed), backbone.shapes.num_layers
     cut = int(generator.integers(layers))

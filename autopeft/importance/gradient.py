@@ -1,15 +1,23 @@
 """Gradient sensitivity: squared gradients of the pre-trained weights, summed per module and layer (SPT, 2303.08566)."""
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from autopeft.importance.calibration import calibration_units
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
 from autopeft.tasks.batches import collate, moved, unit_batches
+from autopeft.tasks.tokens import TokenisedTask
+
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
 
 BATCH = 32
 
 
 @register("gradient")
-def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+def gradient(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
     """Score each block by its share of the squared gradients over rows / 32 batches; no weight is changed.
 
     The cut is ours: the blocks below the first one with at least the mean share.
@@ -18,7 +26,8 @@ def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     sums = squared_gradients(backbone, tokenised, chosen)
     shapes, per_layer = backbone.shapes, [0.0] * backbone.shapes.num_layers
     for path, value in sums.items():
-        per_layer[shapes.layer_of(path)] += value
+        if (layer := shapes.layer_of(path)) is not None:
+            per_layer[layer] += value
     total = sum(per_layer)
     scores = tuple(x / total for x in per_layer) if total else (1 / len(per_layer),) * len(per_layer)
     warning = None if total else "Every gradient is zero, so the layers cannot be told apart: all layers are trained."
@@ -27,7 +36,7 @@ def gradient(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerSco
     return LayerScores("gradient", scores, cut, warning, details)
 
 
-def squared_gradients(backbone, tokenised, rows) -> dict[str, float]:
+def squared_gradients(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray) -> dict[str, float]:
     """Rows (N,) -> {module path: sum over batches and weights of g^2} for the modules of the blocks."""
     import torch
 

@@ -1,18 +1,28 @@
 """LM head -> semantic bases of tokens, and how far each layer is from the next token's."""
 
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from autopeft.base.errors import AutopeftError
 from autopeft.importance.hidden_states import layer_states, top_norm
 from autopeft.tasks.batches import batches, collate, padded
 from autopeft.tasks.language import IGNORED
+from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from autopeft.backbone.loading import Backbone
 
 BATCH = 16
 RIDGE = 1e-6  # of the mean diagonal of W^T W, so that the Cholesky factor exists
 PER_TEXT = 8  # positions drawn from each text
 
 
-def semantic_bases(weight, tokens):
+def semantic_bases(weight: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
     """LM head W (V, H), tokens (T,) -> bases (T, H): s_i = (W^T W)^-1 w_i, solved for these tokens alone."""
     import torch
 
@@ -21,7 +31,7 @@ def semantic_bases(weight, tokens):
     return torch.cholesky_solve(weight[tokens].double().T, torch.linalg.cholesky(gram)).T.float()
 
 
-def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray:
+def lm_deviation(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, seed: int) -> np.ndarray:
     """Training rows (N,) -> 1 - cos(state, basis of the token to predict), (P, L + 1) over P drawn positions.
 
     A decoder predicts the next token, of the response where the task says what that is; an encoder the token under a
@@ -52,7 +62,7 @@ def lm_deviation(backbone, tokenised, rows: np.ndarray, seed: int) -> np.ndarray
     return torch.cat(found).double().numpy()
 
 
-def predicting(split, rows: np.ndarray, width: int):
+def predicting(split: TokenisedSplit, rows: np.ndarray, width: int) -> "torch.Tensor":
     """Where the next token is a label (B, S), of a language model's rows."""
     import torch
 
@@ -60,7 +70,12 @@ def predicting(split, rows: np.ndarray, width: int):
     return torch.from_numpy(np.pad(following, ((0, 0), (0, 1))))
 
 
-def positions(inputs: dict, generator, mask_token: int | None, said=None):
+def positions(
+    inputs: "dict[str, torch.Tensor]",
+    generator: "torch.Generator",
+    mask_token: int | None,
+    said: "torch.Tensor | None" = None,
+) -> "tuple[tuple[torch.Tensor, ...], torch.Tensor]":
     """Draw up to PER_TEXT predicting positions of each row -> ((P,), (P,)) indices, and the tokens to predict (P,).
 
     With a mask token the drawn tokens are masked in place (never the first or last of a row). said (B, S): the only
@@ -87,13 +102,13 @@ class _Read(Exception):
     """Ends the LM head's pass where its last linear is reached."""
 
 
-def read_by_head(model, states):
+def read_by_head(model: "PreTrainedModel", states: "torch.Tensor") -> "torch.Tensor":
     """States (P, H) -> what the last linear of the LM head would read (P, H): the head's own transform applied."""
     from transformers.modeling_outputs import BaseModelOutput
 
-    seen = []
+    seen: list[Any] = []
 
-    def stop(_, args):
+    def stop(_: Any, args: tuple) -> None:
         seen.append(args[0][0])
         raise _Read
 
@@ -102,15 +117,15 @@ def read_by_head(model, states):
         model.get_output_embeddings().register_forward_pre_hook(stop),
     ]
     try:
-        model(input_ids=states.new_zeros(1, 1).long())
-    except _Read:
-        return seen[0]
+        with suppress(_Read):
+            model(input_ids=states.new_zeros(1, 1).long())
     finally:
         for hook in hooks:
             hook.remove()
+    return seen[0]
 
 
-def load_lm(backbone):
+def load_lm(backbone: "Backbone") -> "PreTrainedModel":
     """The same checkpoint with its LM head, in fp32 and eval mode."""
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, logging
 

@@ -1,11 +1,17 @@
 """The prior of cost alone: a deeper cut is a cheaper trial once the states below it are stored."""
 
+from typing import TYPE_CHECKING
+
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
+from autopeft.tasks.tokens import TokenisedTask
+
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
 
 
 @register("saving")
-def saving(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+def saving(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
     """Every block equal; depths weighted by how many of their steps fit into one step that trains every block."""
     return saving_of(backbone.shapes.num_layers)
 

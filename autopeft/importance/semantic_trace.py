@@ -4,8 +4,12 @@ The trace through the layers, the cosine to the label's basis and the trained su
 LM head, the three gains and the scores are ours.
 """
 
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.importance import cut as cuts
 from autopeft.importance.calibration import calibration_rows, class_weights, refuse_without_classes
@@ -14,6 +18,10 @@ from autopeft.importance.hidden_states import classed_positions, states_at
 from autopeft.importance.lm_basis import lm_deviation
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
+from autopeft.tasks.tokens import TokenisedTask
+
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
 
 RESAMPLES = 1000
 GAINS = ("raw", "log", "scaling")
@@ -21,8 +29,8 @@ GAINS = ("raw", "log", "scaling")
 
 @register("trace")
 def semantic_trace(
-    backbone,
-    tokenised,
+    backbone: "Backbone",
+    tokenised: TokenisedTask,
     *,
     rows: int = 512,
     seed: int = 0,
@@ -34,7 +42,24 @@ def semantic_trace(
     pool: str = "model",
     final_norm: bool = True,
 ) -> LayerScores:
-    """Score blocks by the semantic trace; options as in `score_layers`, `fill` as in `cut_at`."""
+    """Score blocks by the semantic trace.
+
+    Args:
+        backbone: with one stack of blocks.
+        tokenised: the task; rows of its training split are read.
+        rows: about how many of them.
+        seed: of their choice and of the bootstrap.
+        gain: "raw", "log" or "scaling": which gain makes the cut.
+        min_trained: blocks at the top that are trained in any case.
+        max_trained: train at most so many blocks.
+        fill: freeze exactly as many as max_trained asks for.
+        basis: "class-means", "final-means", "head" or "lm-head"; None takes the kind of task's own.
+        pool: "model" reads a row where the model's head does, "mean" averages its tokens.
+        final_norm: the states below the last norm are read through it.
+
+    Raises:
+        AutopeftError: an option has no such value, or the backbone or the task is none for this basis.
+    """
     if backbone.shapes.decoder_path:
         raise AutopeftError(
             f"The semantic trace follows one stack of blocks, and {backbone.shapes.name} has two: choose another scorer, "
@@ -75,8 +100,8 @@ def from_deviation(
     scorer: str,
     per_position: np.ndarray,
     weights: np.ndarray,
-    shapes,
-    measured: dict,
+    shapes: BackboneShapes,
+    measured: dict[str, Any],
     *,
     seed: int = 0,
     gain: str = "raw",
@@ -84,10 +109,22 @@ def from_deviation(
     max_trained: int | None = None,
     fill: bool = False,
 ) -> LayerScores:
-    """Deviation per position (N, L + 1) -> LayerScores with intervals, the three gains and their cuts.
+    """Turn deviations into LayerScores with intervals, the three gains and their cuts.
 
     A block's score is its share of all positive gains, plus 1 if it lies above the cut: every trained block goes
     before every frozen one, and the gains order each group (our rule).
+
+    Args:
+        scorer: the name that the scores go by.
+        per_position: deviation (N, L + 1), the embeddings first.
+        weights: of the positions in the mean, (N,).
+        shapes: of the backbone.
+        measured: further details to keep.
+        seed: of the bootstrap.
+        gain: "raw", "log" or "scaling": which gain makes the cut.
+        min_trained: as in `cut_at`, like the two that follow.
+        max_trained: see there.
+        fill: see there.
     """
     deviation = weights @ per_position / weights.sum()
     resampled = cuts.bootstrap(per_position, weights, RESAMPLES, seed)
@@ -120,7 +157,7 @@ def from_deviation(
     return LayerScores(scorer, tuple(scores.tolist()), cut[gain], warning, details)
 
 
-def cumulative_parameters(shapes) -> np.ndarray:
+def cumulative_parameters(shapes: BackboneShapes) -> np.ndarray:
     """Parameters from the embeddings up to each layer, (L + 1,)."""
     blocks = np.array(shapes.block_parameters)
     return shapes.backbone_parameters - blocks.sum() + np.concatenate([[0], np.cumsum(blocks)])
@@ -130,6 +167,6 @@ def _key(gain: str) -> str:
     return "gain" if gain == "raw" else f"gain_{gain}"
 
 
-def _check(option: str, value: str, choices) -> None:
+def _check(option: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         raise AutopeftError(f"Unknown {option} '{value}'." + did_you_mean(value, choices))

@@ -1,5 +1,7 @@
 """Variance ratio: between-class over within-class variance of the pooled states, layer by layer (arXiv 2210.10041)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from autopeft.importance.calibration import calibration_rows, refuse_without_classes
@@ -7,10 +9,14 @@ from autopeft.importance.hidden_states import classed_positions, states_at
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
 from autopeft.importance.semantic_trace import from_deviation
+from autopeft.tasks.tokens import TokenisedTask
+
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
 
 
 @register("variance")
-def variance(backbone, tokenised, *, rows: int = 512, seed: int = 0) -> LayerScores:
+def variance(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
     """Score blocks by how much they separate the classes.
 
     The within-class share of the variance, 1 / (1 + ratio), takes the place of the trace's deviation; the cut and the

@@ -15,10 +15,16 @@ WINDOW = 32  # batches that are sorted by length together: little padding, and t
 
 
 def batches(lengths: np.ndarray, batch_size: int, generator: np.random.Generator | None = None) -> list[np.ndarray]:
-    """Lengths (N,) -> arrays of row numbers, each row once.
+    """Cut rows into batches of similar length.
 
-    With a generator (training): shuffled, sorted by length inside windows of 32 batches, batches shuffled.
-    Without one (evaluation): sorted by length over all rows.
+    Args:
+        lengths: of the rows, in tokens, (N,).
+        batch_size: rows of a batch; the last may have fewer.
+        generator: for training: rows are shuffled, sorted by length inside windows of 32 batches, and the batches
+            shuffled. None, for evaluation, sorts all rows by length.
+
+    Returns:
+        Arrays of row numbers, each row once.
     """
     if generator is None:
         return _cut(np.argsort(lengths, kind="stable"), batch_size)

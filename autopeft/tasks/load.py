@@ -27,12 +27,29 @@ def load_task(
     missing_labels: MissingLabels = "refuse",
     note: Note | None = None,
 ) -> Task:
-    """Built-in name, file, `datasets` folder or hub name -> Task.
+    """Read a data source, clean it and split it once.
 
-    task: a registered kind; None takes a built-in source's own, else classification. metric: None takes the kind's
-    own. Columns are found when they are not named. `seed` is the splits' own: it has nothing to do with a search's, so the
-    same data always gives the same splits. The row counts cap a split by a stratified subset.
-    Raises AutopeftError for data that no task can be made of.
+    Args:
+        data: a built-in name, a file, a `datasets` folder or a hub name.
+        text: the column of texts; a column that is not named is found by its usual names.
+        text_pair: the column of second texts.
+        label: the column of labels.
+        group: a column whose values stay together in one split.
+        task: the name of a kind of task; None takes a built-in source's own, else text classification.
+        metric: a metric of the kind or "package.module:function"; None takes the kind's own.
+        seed: of the splits. It has nothing to do with a search's, so the same data always gives the same splits.
+        train_rows: most rows of the training split, a stratified subset; None keeps all.
+        validation_rows: the same for the validation split.
+        test_rows: the same for the test split.
+        missing_labels: "refuse" ends with an error, "drop" leaves the rows out.
+        note: is told what is fetched.
+
+    Raises:
+        AutopeftError: no task can be made of the data.
+
+    Example:
+        >>> load_task("vader-movies").label_names  # doctest: +SKIP
+        ('negative', 'positive')
     """
     rows = {"train": train_rows, "validation": validation_rows, "test": test_rows}
     _check_rows(rows)

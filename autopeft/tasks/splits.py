@@ -34,7 +34,7 @@ def remove_duplicates(frames: Frames, content: str = "text") -> tuple[Frames, li
 
 
 def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
-    """Cut the splits that the source lacks out of its train split; those it has are kept.
+    """Cut the splits that a source lacks out of its train split, and say in notes what was done.
 
     Test takes 20 % and validation 15 % of the rows they are cut from, stratified by the column "stratum" or by label,
     at random without both; rows of one group stay together. Raises AutopeftError when too little is left to train on.

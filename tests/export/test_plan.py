@@ -15,7 +15,7 @@ def test_the_plan_has_as_many_numbers_as_are_counted(method):
         pytest.skip("does not fit, or reads data")
     one = case(method, task="causal-lm")
     found = plan(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm"))
-    sizes = {name: 1 for name in found}
+    sizes = dict.fromkeys(found, 1)
     for name, shape in found.items():
         for size in shape:
             sizes[name] *= size

@@ -13,7 +13,7 @@ def checkpoint(tmp_path_factory, minilm) -> Path:
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("tiny-bert")
-    sizes = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         BertModel(BertConfig(**sizes, max_position_embeddings=128)).save_pretrained(folder)

@@ -11,19 +11,19 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.tokens import tokenise
 
-SEARCH = dict(
-    max_length=32,
-    full_steps=4,
-    cohort=2,
-    batch_size=4,
-    seeds=1,
-    finalists=1,
-    trials=2,
-    precision="fp32",
-    workers=1,
-    packing=False,
-    ceiling=False,
-)
+SEARCH = {
+    "max_length": 32,
+    "full_steps": 4,
+    "cohort": 2,
+    "batch_size": 4,
+    "seeds": 1,
+    "finalists": 1,
+    "trials": 2,
+    "precision": "fp32",
+    "workers": 1,
+    "packing": False,
+    "ceiling": False,
+}
 
 
 def trainer_of(checkpoint, task, batch_size: int = 4, prefix=None, max_length: int = 48) -> Trainer:

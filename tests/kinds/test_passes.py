@@ -11,7 +11,7 @@ from autopeft.proxy.job import Job
 from autopeft.tasks import load_task
 from autopeft.train.full import Parts
 
-ROWS = dict(train_rows=48, validation_rows=20, test_rows=20)
+ROWS = {"train_rows": 48, "validation_rows": 20, "test_rows": 20}
 KINDS = [
     ("twitter-ner", "token-classification"),
     ("openbookqa", "multiple-choice"),

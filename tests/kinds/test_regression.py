@@ -56,7 +56,7 @@ def test_the_engine_holds(ratings, checkpoint, tmp_path, monkeypatch):
 
 
 def test_a_search_ends_in_an_adapter_whose_card_names_the_scale(ratings, checkpoint, tmp_path):
-    rows = dict(train_rows=60, validation_rows=24, test_rows=24)
+    rows = {"train_rows": 60, "validation_rows": 24, "test_rows": 24}
     done = check_search(checkpoint, tmp_path / "study", data="vader-ratings", importance="trace", **rows)
     assert "text regression" in done["card"] and "num_labels=1" in done["card"]
     assert f"| mean | {ratings.summary()['facts']['mean']:.6g} |" in done["card"]

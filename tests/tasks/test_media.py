@@ -60,7 +60,7 @@ def test_a_folder_of_class_folders_is_read_and_each_picture_kept_once(pictures):
 
 def test_splits_of_a_folder_are_kept(pictures, tmp_path):
     for part, letters in (("train", "ab"), ("val", "ab"), ("test", "ab")):
-        for number, letter in enumerate(letters):
+        for letter in letters:
             for i in range(2):
                 place = tmp_path / part / letter
                 place.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-import environments
-from export_cases import save_toy
-from kinds import KINDS, asked, number, planned, shapes_of, written
+import environments  # noqa: E402  (the line above lets it be found)
+from export_cases import save_toy  # noqa: E402
+from kinds import KINDS, asked, number, planned, shapes_of, written  # noqa: E402
 
-from autopeft.methods import refusal
+from autopeft.methods import refusal  # noqa: E402
 
 STUDIES = {  # title -> (model, a language model?, toolkits)
     "A classifier on a BERT": ("bert", False, ["peft", "swift", "adapters"]),

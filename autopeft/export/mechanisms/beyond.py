@@ -1,8 +1,11 @@
 """What a method or a procedure does beside training the parameters of its peft config."""
 
 import importlib.util
+import runpy
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from autopeft.configuration import Configuration, called
 from autopeft.methods import Method, get_method
@@ -28,7 +31,7 @@ def beyond_parameters(configuration: Configuration) -> tuple[str, ...]:
     return (*sentences, *procedure_losses(configuration))
 
 
-def losses_between_steps(method: Method, settings) -> list[str]:
+def losses_between_steps(method: Method, settings: Mapping[str, Any]) -> list[str]:
     """What a loop without hooks of the method's own leaves out."""
     if not does(method, "callback", settings):
         return []
@@ -44,7 +47,7 @@ def procedure_losses(configuration: Configuration) -> tuple[str, ...]:
     return (f"The training procedure {how} ({procedure.title}) is left out: every parameter is trained at every step.",)
 
 
-def does(method: Method, act: str, settings) -> bool:
+def does(method: Method, act: str, settings: Mapping[str, Any]) -> bool:
     """Whether a method overrides the act and its settings leave it on."""
     return getattr(type(method), act) is not getattr(Method, act) and settings.get(SWITCHES[act], 1) != 0
 
@@ -59,8 +62,7 @@ def chooses_places(method: Method) -> bool:
 @cache
 def types_of_peft() -> frozenset[str]:
     """The peft_type values of the installed peft, read from its file: importing peft would load torch."""
-    path = Path(importlib.util.find_spec("peft").origin).parent / "utils" / "peft_types.py"
-    spec = importlib.util.spec_from_file_location("autopeft_reads_peft_types", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return frozenset(kind.value for kind in module.PeftType)
+    found = importlib.util.find_spec("peft")
+    assert found and found.origin  # peft is a dependency
+    path = Path(found.origin).parent / "utils" / "peft_types.py"
+    return frozenset(kind.value for kind in runpy.run_path(str(path))["PeftType"])

@@ -11,12 +11,19 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import whole_folder
 from autopeft.export.mechanisms.signs import Signs, as_bytes, entropy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from autopeft.backbone.loading import Backbone
 
 FILE = "compressed.safetensors"
 
@@ -26,14 +33,14 @@ class Saved:
     """A saved adapter, the backbone it belongs to, and what each of its tensors is measured from."""
 
     folder: Path
-    backbone: object
-    tensors: dict  # name -> tensor, as peft saved them
-    starts: dict  # name -> tensor that its update is measured from
+    backbone: "Backbone"
+    tensors: "dict[str, torch.Tensor]"  # name -> tensor, as peft saved them
+    starts: "dict[str, torch.Tensor]"  # name -> tensor that its update is measured from
     groups: dict[str, list[str]]  # "method" and "head" -> the names that share a scale; the rest is kept as it is
-    origin: dict | None  # what `autopeft train` says of the start: configuration and seed
+    origin: dict[str, Any] | None  # what `autopeft train` says of the start: configuration and seed
 
     @classmethod
-    def read(cls, folder: Path, backbone) -> "Saved":
+    def read(cls, folder: Path, backbone: "Backbone") -> "Saved":
         """Read the weights. Raises AutopeftError if the weights, the config and the backbone do not fit together."""
         from safetensors.torch import load_file
 
@@ -51,7 +58,7 @@ class Saved:
         }
         return cls(folder, backbone, tensors, starts, {k: v for k, v in groups.items() if v}, origin)
 
-    def signs(self, density: float, alpha: float) -> dict:
+    def signs(self, density: float, alpha: float) -> dict[str, Signs]:
         """The compressed update of each group. Raises AutopeftError when nothing was learnt."""
         import torch
 
@@ -65,7 +72,7 @@ class Saved:
             )
         return found
 
-    def expanded(self, signs: dict) -> dict:
+    def expanded(self, signs: dict[str, Signs]) -> "dict[str, torch.Tensor]":
         """The adapter's tensors with every update replaced by its signs."""
         import torch
 
@@ -78,7 +85,7 @@ class Saved:
         return tensors
 
 
-def write(saved: Saved, signs: dict, out: Path) -> dict:
+def write(saved: Saved, signs: dict[str, Signs], out: Path) -> dict[str, Any]:
     """Write the compact file and the adapter folder in one go; the sizes of what is written."""
     import safetensors.torch
     import torch
@@ -107,8 +114,14 @@ def write(saved: Saved, signs: dict, out: Path) -> dict:
     }
 
 
-def expand(file: str | Path, backbone, out: str | Path) -> Path:
-    """A compact file -> the adapter folder it stands for; backbone: the one it was trained on (`load_backbone`)."""
+def expand(file: str | Path, backbone: "Backbone", out: str | Path) -> Path:
+    """A compact file -> the adapter folder that it stands for.
+
+    Args:
+        file: compressed.safetensors.
+        backbone: the one that the adapter was trained on, of `load_backbone`.
+        out: where the folder is written.
+    """
     import safetensors.torch
     import torch
 
@@ -128,7 +141,9 @@ def expand(file: str | Path, backbone, out: str | Path) -> Path:
     return Path(out)
 
 
-def references(backbone, folder: Path, origin: dict | None = None) -> tuple[dict, set[str]]:
+def references(
+    backbone: "Backbone", folder: Path, origin: dict[str, Any] | None = None
+) -> "tuple[dict[str, torch.Tensor], set[str]]":
     """(name -> where the tensor starts, names of the trained tensors) of an adapter's config on a backbone.
 
     Without its origin it is built with two seeds: where they agree the start is known, elsewhere it is drawn and 0
@@ -140,7 +155,7 @@ def references(backbone, folder: Path, origin: dict | None = None) -> tuple[dict
     from autopeft.configuration import Configuration
     from autopeft.methods.mechanisms.attach import Resident, attached
 
-    def state_of(model) -> tuple[dict, set[str]]:
+    def state_of(model: "nn.Module") -> tuple[dict, set[str]]:
         trained = {p.data_ptr() for p in model.parameters() if p.requires_grad}
         state = get_peft_model_state_dict(model)
         return {n: t.clone() for n, t in state.items()}, {n for n, t in state.items() if t.data_ptr() in trained}
@@ -163,7 +178,7 @@ def references(backbone, folder: Path, origin: dict | None = None) -> tuple[dict
     return {n: t if torch.equal(t, other[n]) else torch.zeros_like(t) for n, t in one.items()}, names
 
 
-def origin_of(folder: Path) -> dict | None:
+def origin_of(folder: Path) -> dict[str, Any] | None:
     """Configuration and seed of an adapter that `autopeft train` saved; None where they do not give its start again."""
     from autopeft.configuration import Configuration
     from autopeft.methods import get_method

@@ -1,21 +1,34 @@
 """Configuration + a model's config -> the parameters that autopeft trains."""
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from autopeft.configuration import Configuration
 from autopeft.tasks.kind import TaskKind, get_kind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 # Segments of peft's names that say how a parameter is held, not what it is.
 HOLDERS = {"default", "modules_to_save", "ln_tuning_layers"}
 NAMES = {"bitfit_bias": "bias"}  # ours is a correction of the bias, of its size and in its place
 
 
-def plan(configuration: Configuration, config, kind: TaskKind | None = None) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every trainable parameter, named as in the model without adapters around it.
+def plan(
+    configuration: Configuration, config: "PreTrainedConfig", kind: TaskKind | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Name every trainable parameter, as in the model without adapters around it, with its shape.
 
-    config: the model's transformers config. Built as a search builds it, on the meta device, or with random weights
-    where the method reads them. kind: of the task (None: text classification), whose head is trained if it is a new one. One of a LoRA's factors is
-    "model.layers.0.self_attn.q_proj.lora_A.weight". Raises AutopeftError for methods that read the task's data.
+    One of a LoRA's factors is "model.layers.0.self_attn.q_proj.lora_A.weight". The model is built as a search builds
+    it, on the meta device, or with random weights where the method reads them.
+
+    Args:
+        configuration: what is trained.
+        config: the model's transformers config.
+        kind: of the task (None: text classification), whose head is trained if it is a new one.
+
+    Raises:
+        AutopeftError: the method reads the task's data.
     """
     kind = kind or get_kind()
     try:
@@ -24,7 +37,9 @@ def plan(configuration: Configuration, config, kind: TaskKind | None = None) -> 
         return built_on("cpu", configuration, config, kind)
 
 
-def built_on(device: str, configuration: Configuration, config, kind: TaskKind) -> dict[str, tuple[int, ...]]:
+def built_on(
+    device: str, configuration: Configuration, config: "PreTrainedConfig", kind: TaskKind
+) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the trainable parameters."""
     import torch
     import transformers

@@ -45,6 +45,7 @@ class Signs:
 
     @classmethod
     def unpack(cls, packed: dict[str, np.ndarray], size: int) -> "Signs":
+        """What `pack` wrote of an update of `size` entries."""
         mask = np.unpackbits(as_bytes(zlib.decompress(packed["mask"].tobytes())), count=size)
         places = np.flatnonzero(mask)
         positive = np.unpackbits(packed["signs"], count=places.size).astype(bool)
@@ -61,6 +62,7 @@ def squeeze(data: bytes) -> bytes:
 
 
 def as_bytes(data: bytes) -> np.ndarray:
+    """Bytes -> uint8 (n,)."""
     return np.frombuffer(data, dtype=np.uint8)
 
 

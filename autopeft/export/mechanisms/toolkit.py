@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from autopeft.backbone.resolve import BUILTIN, resolve
 from autopeft.backbone.shapes import BackboneShapes
@@ -25,13 +25,14 @@ class Case:
     name: str  # "trial 7"
     configuration: Configuration
     shapes: BackboneShapes
-    spec: dict  # the study's YAML, defaults filled in
-    task: dict  # Task.summary()
-    environment: dict = field(default_factory=dict)
+    spec: dict[str, Any]  # the study's YAML, defaults filled in
+    task: dict[str, Any]  # Task.summary()
+    environment: dict[str, Any] = field(default_factory=dict)
     folder: str = ""  # the study's
 
     @classmethod
     def of(cls, result: StudyResult, name: str, configuration: Configuration) -> "Case":
+        """The case of a configuration of a study; `name` says which: "trial 7"."""
         return cls(name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder)
 
     @property
@@ -41,6 +42,7 @@ class Case:
 
     @property
     def classifies(self) -> bool:
+        """Whether the task is text classification."""
         return self.kind.name == DEFAULT
 
     @property
@@ -50,6 +52,7 @@ class Case:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The names of the classes, in index order."""
         return tuple(map(str, self.task.get("classes", ())))
 
     @property
@@ -59,19 +62,21 @@ class Case:
 
     @property
     def data(self) -> str:
+        """What `load_task` finds the data by, wherever it is started."""
         return whole_path(self.spec["data"])
 
     @property
     def methods(self) -> tuple[Method, ...]:
+        """The methods of the configuration, of a combination each."""
         return tuple(map(get_method, self.configuration.methods))
 
     @cached_property
-    def fields(self) -> dict:
+    def fields(self) -> dict[str, Any]:
         """The peft config as a dict, for the study's kind of task."""
         return peft_fields(self.configuration, self.shapes)
 
     @property
-    def adapter_fields(self) -> dict:
+    def adapter_fields(self) -> dict[str, Any]:
         """The peft config of the adapters on a language model: without the task head and the kind of task."""
         saved = [path for path in self.fields["modules_to_save"] if path not in self.shapes.head_modules]
         rest = {k: v for k, v in self.fields.items() if k not in ("task_type", "modules_to_save")}
@@ -84,6 +89,7 @@ class Case:
 
     @property
     def learning_rate(self) -> float:
+        """Of the method's parameters, at its peak."""
         return self.configuration.learning_rate
 
     @property
@@ -93,16 +99,18 @@ class Case:
 
     @property
     def steps(self) -> int:
+        """The full length of a training."""
         return self.spec["full_steps"]
 
     @property
     def format(self) -> str:
-        """ "fp32" or "bf16": what the frozen backbone was in when the study trained, else what was asked for."""
+        """The frozen backbone's format when the study trained ("fp32" or "bf16"), else the one that was asked for."""
         measured = self.environment.get("precision", {}).get("format")
         return measured or ("fp32" if self.spec["precision"] == "auto" else self.spec["precision"])
 
     @property
     def warmup_steps(self) -> int:
+        """The steps in which the learning rate rises."""
         return warmup_steps(self.steps)
 
     @property
@@ -129,6 +137,7 @@ def warmup_code(steps: str) -> str:
 
 
 def whole_path(name: str) -> str:
+    """A path in full, where there is such a file or folder; any other name as it is."""
     return str(Path(name).expanduser().resolve()) if Path(name).expanduser().exists() else name
 
 
@@ -144,6 +153,7 @@ class Written:
 
     @property
     def verdict(self) -> str:
+        """How the toolkit can express the case: lossless, lossy or unsupported."""
         return "unsupported" if self.reason else "lossy" if self.losses else "lossless"
 
 
@@ -155,13 +165,13 @@ class Toolkit:
     what: ClassVar[str]  # one line for the table of toolkits: what is written for it
     needs: ClassVar[str]  # what has to be installed: "llamafactory 0.9.5"
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.name:
             REGISTRY[cls.name] = cls()
 
     def write(self, case: Case) -> Written:
-        """The files as text; nothing is written yet, no torch is loaded and no toolkit is asked for."""
+        """The files as text; nothing is written yet, no toolkit is asked for."""
         raise NotImplementedError
 
     def generates(self, case: Case) -> tuple[str, tuple[str, ...]]:

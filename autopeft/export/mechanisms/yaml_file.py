@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import yaml
+from typing_extensions import override
 
 from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
@@ -35,6 +36,7 @@ class YamlToolkit(Toolkit):
         """Losses whatever is trained, a sentence each."""
         return ()
 
+    @override
     def write(self, case: Case) -> Written:
         reason, losses = self.generates(case)
         tuned, lost, nearest = self.tuning(case)
@@ -63,6 +65,7 @@ class YamlToolkit(Toolkit):
 
 
 def as_yaml(keys: dict) -> str:
+    """The text of a YAML file, keys in their order."""
     return yaml.safe_dump(keys, sort_keys=False, width=110)
 
 
