@@ -1,7 +1,7 @@
 """Session: an attached model and the runs that step through the same batches on it."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +108,7 @@ class Session:
         """The first rows of a split in a fixed order."""
         return self.trainer.rows(part, number)
 
-    def advance(self) -> Iterator[int]:
+    def advance(self) -> Generator[int, None, None]:
         """Step every run to its job's `until`; yield at each evaluation step. A run that fails stands still."""
         job, begin = self.run.job, self.run.step
         evaluated = {*job.evaluation_steps, job.until}
