@@ -134,6 +134,17 @@ def test_a_checkpoint_of_another_training_is_refused(study, tmp_path):
     assert not record.resumed
 
 
+def test_a_checkpoint_of_an_older_version_is_one_sentence(study, tmp_path):
+    plan = TrainingPlan.of(study, LORA, tmp_path / "adapter", checkpoint_every=2, steps=3)
+    complete(plan)
+    stored = plan.work / "checkpoint-2" / "checkpoint.json"
+    data = json.loads(stored.read_text())
+    data["record"]["points"] = data["record"].pop("evaluations")
+    stored.write_text(json.dumps(data))
+    with pytest.raises(AutopeftError, match="is damaged: begin anew with --overwrite"):
+        complete(plan)
+
+
 def test_patience_stops_and_keeps_the_best_weights(study, tmp_path):
     options = {"eval_every": 2, "patience": 1, "watch": "loss", "steps": 80, "schedule": "constant"}
     record, adapter = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", **options))
