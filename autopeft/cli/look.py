@@ -210,6 +210,7 @@ def methods(model) -> None:
         {
             "method": m.name,
             "title": m.title,
+            "family": m.family,
             "settings": ", ".join(m.hyperparameters) or "none",
             "learning rate": "{:g} to {:g}".format(*m.learning_rate),
             "paper": m.paper,

@@ -9,6 +9,7 @@ import typing
 import click
 
 from autopeft.base.errors import AutopeftError
+from autopeft.base.plugins import check_plugins
 from autopeft.base.progress import Progress
 from autopeft.study.spec import StudySpec
 
@@ -67,6 +68,7 @@ def commands() -> None:
       autopeft export runs/NAME --to peft                  take the best configuration away
       autopeft train runs/NAME                             train it in full and save the adapter
     """
+    check_plugins()
 
 
 def options_of(model):

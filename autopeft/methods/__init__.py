@@ -1,6 +1,6 @@
 """Fine-tuning methods, one file each: what is trained, how many parameters that is, and its peft config.
 
-The files of this folder register themselves; nothing here lists them. Importing this package imports no torch.
+The files of this folder register themselves, and so do the plug-ins of other packages; nothing here lists them.
 """
 
 import importlib
@@ -10,6 +10,7 @@ from itertools import permutations
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
+from autopeft.base.plugins import load_plugins
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.method import REGISTRY, Method, get_method
 from autopeft.tasks.kind import get_kind
@@ -72,3 +73,5 @@ def peft_fields(configuration: Configuration, shapes: BackboneShapes) -> dict:
 for _module in pkgutil.iter_modules(__path__):
     if not _module.ispkg:
         importlib.import_module(f"{__name__}.{_module.name}")
+
+load_plugins("methods")

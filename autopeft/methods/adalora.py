@@ -1,8 +1,21 @@
-"""AdaLoRA: LoRA in singular-value form whose ranks move, while it trains, to the matrices that need them. No torch."""
+"""AdaLoRA: LoRA in singular-value form whose ranks move, while it trains, to the matrices that need them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.callback import Callback
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
 
 WARM_UP = 0.1  # share of the steps at the full initial rank
 LAST = 0.3  # share of the steps with the final ranks
@@ -18,6 +31,7 @@ class AdaLora(Method):
 
     name = "adalora"
     title = "AdaLoRA"
+    family = "low rank"
     paper = "Zhang et al. 2023, arXiv 2303.10512"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS, "orthogonality": (0.1, 0.5)}
     defaults = {"rank": 8, "target_modules": "query+value", "orthogonality": 0.1}
@@ -26,14 +40,16 @@ class AdaLora(Method):
     mergeable = True
     packable = False
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         first = initial_rank(settings["rank"])
         return {
             x.path: first * (x.in_features + x.out_features + 1)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "ADALORA",
             "init_r": initial_rank(settings["rank"]),
@@ -44,16 +60,19 @@ class AdaLora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return "AdaLoRA shares its ranks out among the modules of one tuner: leave adalora out"
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return RankAllocation(session, settings)
 
-    def extra_loss(self, model, settings):
+    @override
+    def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
         import torch
 
-        def distance(gram):
+        def distance(gram: torch.Tensor) -> torch.Tensor:
             return torch.linalg.norm(gram - torch.eye(len(gram), device=gram.device, dtype=gram.dtype))
 
         layers = [m for m in model.modules() if hasattr(m, "lora_E")]
@@ -65,17 +84,19 @@ class AdaLora(Method):
 class RankAllocation(Callback):
     """peft's allocator on the run's own schedule; what it remembers is saved with the run."""
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         self.tuner = session.model.base_model
         self.config = session.model.peft_config["default"]
         for name, value in schedule(session.steps).items():
             setattr(self.config, name, value)
 
-    def after_update(self, step):
+    @override
+    def after_update(self, step: int) -> None:
         self.tuner.update_and_allocate(step + 1)
 
-    def state(self):
+    @override
+    def state(self) -> dict[str, torch.Tensor]:
         import torch
 
         allocator, kept = self.tuner.rankallocator, self.config.rank_pattern or {}
@@ -83,7 +104,8 @@ class RankAllocation(Callback):
         tensors |= {f"uncertainty.{name}": value for name, value in allocator.exp_avg_unc.items()}
         return tensors | {f"kept.{name}": torch.tensor(value) for name, value in kept.items()}
 
-    def load(self, tensors):
+    @override
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         allocator, parameters = self.tuner.rankallocator, dict(self.tuner.model.named_parameters())
         kept = {}
         for key, value in tensors.items():

@@ -1,7 +1,14 @@
-"""BOFT: the inputs of a linear are rotated by sparse factors that together mix them widely. Imports no torch."""
+"""BOFT: the inputs of a linear are rotated by sparse factors that together mix them widely."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.block_size import admissible
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 
 
 class Boft(Method):
@@ -12,21 +19,25 @@ class Boft(Method):
 
     name = "boft"
     title = "BOFT"
+    family = "orthogonal"
     paper = "Liu et al. 2023, arXiv 2311.06243"
     hyperparameters = {"block_size": (2, 4, 8, 16), "factors": (2, 3, 4), "target_modules": TARGETS}
     defaults = {"block_size": 8, "factors": 2, "target_modules": "query+value"}
     learning_rate = (3e-4, 3e-2)
     mergeable = True
 
-    def refuses(self, shapes):
+    @override
+    def refuses(self, shapes: BackboneShapes) -> str | None:
         odd = any(x.in_features % 2 for x in shapes.linears)
         return f"{shapes.name} has a width that is odd, which BOFT cannot halve" if odd else None
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         size, factors, chosen = butterflies(settings, layers, shapes)
         return {x.path: factors * (x.in_features * (size - 1) // 2) + x.out_features for x in chosen}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         size, factors, chosen = butterflies(settings, layers, shapes)
         return {
             "peft_type": "BUTTERFLY",
@@ -36,7 +47,7 @@ class Boft(Method):
         }
 
 
-def butterflies(settings, layers, shapes) -> tuple:
+def butterflies(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:
     """The block size and the number of factors that all chosen linears can have, and these linears."""
     chosen = shapes.select(settings["target_modules"], layers)
     size = 2 * admissible(settings["block_size"] // 2, {x.in_features // 2 for x in chosen})

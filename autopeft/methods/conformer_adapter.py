@@ -1,30 +1,43 @@
-"""Conformer adapter: a bottleneck with a convolution along the tokens, beside each block. Imports no torch."""
+"""Conformer adapter: a bottleneck with a convolution along the tokens, beside each block."""
 
-from autopeft.methods.mechanisms.method import Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class ConformerAdapter(Method):
+    """Trains a bottleneck of width b with a depthwise convolution of k tokens and norms of its own in each block."""
+
     name = "conformer_adapter"
     title = "Conformer adapter"
+    family = "adapter"
     paper = "Cappellazzo et al. 2023, arXiv 2312.03694"
     hyperparameters = {"bottleneck": (2, 4, 8, 16, 32, 64), "kernel_size": (3, 7, 15)}
     defaults = {"bottleneck": 8, "kernel_size": 7}
     learning_rate = (1e-4, 1e-2)
     quantised_base = True
 
-    def refuses(self, shapes):
+    @override
+    def refuses(self, shapes: BackboneShapes) -> str | None:
         return (
             "a convolution along the tokens would show a decoder the tokens it is to predict"
             if shapes.decoder_path
             else None
         )
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """3 b H + 5 b + b k + 3 H a layer: two norms, two pointwise maps and the depthwise kernel."""
         width, b, k = shapes.hidden_size, settings["bottleneck"], settings["kernel_size"]
         return {shapes.block(layer): 3 * b * width + 5 * b + b * k + 3 * width for layer in layers}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "CONFORMER_ADAPTER",
             "bottleneck": settings["bottleneck"],

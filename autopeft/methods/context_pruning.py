@@ -1,9 +1,21 @@
-"""Dynamic context pruning: every adapted layer of a decoder learns which earlier tokens it may forget. No torch."""
+"""Dynamic context pruning: every adapted layer of a decoder learns which earlier tokens it may forget."""
+
+from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.callback import Callback
-from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.method import Method, Settings
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
 
 SOFT = 0.5  # share of the run in which the gates are at their softest; they then harden as a cosine
 HARDEST = 8.0  # alpha at the end, as in the paper
@@ -19,6 +31,7 @@ class ContextPruning(Method):
 
     name = "context_pruning"
     title = "dynamic context pruning"
+    family = "prompt"
     paper = "Anagnostidis et al. 2023, arXiv 2305.15805"
     hyperparameters = {"interaction_size": (8, 16, 32, 64), "sparsity": (0.1, 0.3, 1.0)}
     defaults = {"interaction_size": 16, "sparsity": 0.3}
@@ -26,7 +39,8 @@ class ContextPruning(Method):
     packable = False
     inside_attention = True
 
-    def refuses(self, shapes):
+    @override
+    def refuses(self, shapes: BackboneShapes) -> str | None:
         if not shapes.is_decoder:
             return (
                 f"what a token of {shapes.model_type} drops would be earlier for some tokens only: it reads both ways"
@@ -35,11 +49,13 @@ class ContextPruning(Method):
             return f"{shapes.model_type} computes attention in a way of its own, which gates cannot be put into"
         return None
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         each = 2 * shapes.hidden_size * settings["interaction_size"] + 1
         return {shapes.attention_paths[layer]: each for layer in layers}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "CONTEXT_PRUNING",
             "interaction_size": settings["interaction_size"],
@@ -47,11 +63,13 @@ class ContextPruning(Method):
             "target_modules": [shapes.attention_paths[layer] for layer in layers],
         }
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Hardening(session, settings)
 
-    def extra_loss(self, model, settings):
-        """sparsity times the mean weight of the earlier tokens in the batch that has just been seen."""
+    @override
+    def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
+        """The setting `sparsity` times the mean weight of the earlier tokens in the batch that has just been seen."""
         import torch
 
         from autopeft.methods.tuners.context_pruning import context_pruning_layers
@@ -63,16 +81,18 @@ class ContextPruning(Method):
 class Hardening(Callback):
     """Soft gates for the steps, harder and harder; steps for whatever is scored between them."""
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         from autopeft.methods.tuners.context_pruning import context_pruning_layers
 
         self.layers = context_pruning_layers(session.model)
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         self._soften(alpha(step / self.session.steps))
 
-    def before_update(self, step):
+    @override
+    def before_update(self, step: int) -> None:
         self._soften(None)
 
     def _soften(self, value: float | None) -> None:

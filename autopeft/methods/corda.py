@@ -1,6 +1,19 @@
-"""CorDA: LoRA starts at the components of a weight that matter most, or least, to the task's inputs. No torch."""
+"""CorDA: LoRA starts at the components of a weight that matter most, or least, to the task's inputs."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from torch import nn
+
+    from autopeft.methods.mechanisms.statistics import Statistics
 
 
 class Corda(Method):
@@ -14,6 +27,7 @@ class Corda(Method):
 
     name = "corda"
     title = "CorDA"
+    family = "low rank"
     paper = "Yang et al. 2024, arXiv 2406.05223"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32, 64), "target_modules": TARGETS, "mode": ("ipm", "kpm")}
     defaults = {"rank": 8, "target_modules": "query+value", "mode": "ipm"}
@@ -21,25 +35,40 @@ class Corda(Method):
     mergeable = True
     needs_statistics = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: min(settings["rank"], x.in_features, x.out_features) * (x.in_features + x.out_features)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "CORDA",
             "r": settings["rank"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def before_attach(self, model, config, settings, layers, statistics):
+    @override
+    def before_attach(
+        self,
+        model: nn.Module,
+        config: PeftConfig,
+        settings: Settings,
+        layers: tuple[int, ...],
+        statistics: Statistics | None,
+    ) -> None:
+        assert statistics is not None  # attach gives them to a method that needs them
         statistics.covariance(statistics.backbone.shapes.linears[0].path)  # all are observed, with nothing attached
 
-    def after_attach(self, model, settings, layers, statistics, seed):
+    @override
+    def after_attach(
+        self, model: PeftModel, settings: Settings, layers: tuple[int, ...], statistics: Statistics | None, seed: int
+    ) -> None:
         from autopeft.methods.tuners.corda import components, corda_layers
 
+        assert statistics is not None  # attach gives them to a method that needs them
         largest = max(self.hyperparameters["rank"])
         for path, layer in corda_layers(model):
             layer.start_at(*components(statistics, path, layer.weight_out_in(), largest)[settings["mode"]])

@@ -1,11 +1,25 @@
-"""DCFT: a linear's update is a rank-k map between blocks of d features times one d x d kernel. Imports no torch."""
+"""DCFT: a linear's update is a rank-k map between blocks of d features times one d x d kernel."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
 
 
 class Dcft(Method):
+    """dW = (B A) kron C, cut to (o, i): A (k, ceil(i/d)), B (ceil(o/d), k), kernel C (d, d), k the rank."""
+
     name = "dcft"
     title = "DCFT"
+    family = "very few numbers"
     paper = "Zhang et al. 2025, arXiv 2503.01419"
     hyperparameters = {
         "kernel_size": (2, 4, 6, 8, 12, 16),
@@ -21,14 +35,16 @@ class Dcft(Method):
     quantised_base = True
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         k, d = settings["rank"], settings["kernel_size"]
         return {
             x.path: k * (-(-x.out_features // d) + -(-x.in_features // d)) + d * d
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "DCFT",
             "rank": settings["rank"],
@@ -38,7 +54,8 @@ class Dcft(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def extra_loss(self, model, settings):
+    @override
+    def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
         gamma = settings["orthogonality"]
         if not gamma:
             return None

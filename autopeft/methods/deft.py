@@ -1,6 +1,13 @@
-"""DEFT: a subspace of a linear's outputs is taken out of the weight and trained anew. Imports no torch."""
+"""DEFT: a subspace of a linear's outputs is taken out of the weight and trained anew."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 
 
 class Deft(Method):
@@ -8,6 +15,7 @@ class Deft(Method):
 
     name = "deft"
     title = "DEFT"
+    family = "low rank"
     paper = "2025, arXiv 2509.22793 (NeurIPS 2025)"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS, "decomposition": ("relu", "qr")}
     defaults = {"rank": 8, "target_modules": "query+value", "decomposition": "relu"}
@@ -15,13 +23,15 @@ class Deft(Method):
     zero_start = False  # what is taken out is put back, up to rounding
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: min(settings["rank"], x.out_features) * (x.in_features + x.out_features)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "DEFT",
             "r": settings["rank"],

@@ -1,7 +1,14 @@
-"""DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size. No torch."""
+"""DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Delora(LinearsOnly):
@@ -12,6 +19,7 @@ class Delora(LinearsOnly):
 
     name = "delora"
     title = "DeLoRA"
+    family = "low rank"
     paper = "Bini et al. 2025, arXiv 2503.18225"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS, "delora_lambda": (0.5, 2.0, 8.0)}
     defaults = {"rank": 8, "target_modules": "query+value", "delora_lambda": 2.0}
@@ -19,13 +27,15 @@ class Delora(LinearsOnly):
     mergeable = True
     packable = False  # it adds in place, which vmap refuses
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: settings["rank"] * (x.in_features + x.out_features) + 1
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "DELORA",
             "r": settings["rank"],

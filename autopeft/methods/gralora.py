@@ -1,10 +1,16 @@
-"""GraLoRA: a linear is cut into k x k blocks, each with a LoRA of its own. Imports no torch."""
+"""GraLoRA: a linear is cut into k x k blocks, each with a LoRA of its own."""
+
+from __future__ import annotations
 
 import math
+from typing import Any
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.low_rank import LowRank
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Gralora(LowRank):
@@ -12,19 +18,22 @@ class Gralora(LowRank):
 
     name = "gralora"
     title = "GraLoRA"
+    family = "low rank"
     paper = "Jung et al. 2025, arXiv 2505.20355"
     hyperparameters = {"rank": (4, 8, 16, 32, 64), "gralora_k": (2, 4), "target_modules": TARGETS}
     defaults = {"rank": 8, "gralora_k": 2, "target_modules": "query+value"}
     learning_rate = (1e-4, 2e-2)
     packable = False  # it adds in place, which vmap refuses
 
-    def refuses(self, shapes):
+    @override
+    def refuses(self, shapes: BackboneShapes) -> str | None:
         most = max(self.hyperparameters["gralora_k"])
         if math.gcd(*(size for x in shapes.linears for size in (x.in_features, x.out_features))) % most:
             return f"the widths of {shapes.name} cannot be cut into {most} blocks"
         return None
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "GRALORA",
             "r": settings["rank"],

@@ -1,7 +1,14 @@
-"""HRA: the inputs of a linear are reflected at trained hyperplanes before it. Imports no torch."""
+"""HRA: the inputs of a linear are reflected at trained hyperplanes before it."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Hra(LinearsOnly):
@@ -13,6 +20,7 @@ class Hra(LinearsOnly):
 
     name = "hra"
     title = "HRA"
+    family = "orthogonal"
     paper = "Yuan et al. 2024, arXiv 2405.17484"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}
@@ -21,10 +29,12 @@ class Hra(LinearsOnly):
     mergeable = True
     bypasses_linear = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {x.path: settings["rank"] * x.in_features for x in shapes.select(settings["target_modules"], layers)}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "HRA",
             "r": settings["rank"],

@@ -1,6 +1,13 @@
-"""(IA)^3: trained vectors rescale keys, values and the hidden units of the feed-forward part. Imports no torch."""
+"""(IA)^3: trained vectors rescale keys, values and the hidden units of the feed-forward part."""
 
-from autopeft.methods.mechanisms.method import Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class Ia3(Method):
@@ -11,19 +18,22 @@ class Ia3(Method):
 
     name = "ia3"
     title = "(IA)^3"
+    family = "very few numbers"
     paper = "Liu et al. 2022, arXiv 2205.05638"
     hyperparameters = {"target_modules": ("ffn_out", "key+value", "key+value+ffn_out")}
     defaults = {"target_modules": "key+value+ffn_out"}
     learning_rate = (1e-3, 1e-1)
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: x.in_features if x.role == "ffn_out" else x.out_features
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         chosen = shapes.select(settings["target_modules"], layers)
         return {
             "peft_type": "IA3",

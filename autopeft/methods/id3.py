@@ -1,7 +1,24 @@
-"""ID3: entries are unmasked a few at a step, until at the last step the whole budget trains. Imports no torch."""
+"""ID3: entries are unmasked a few at a step, until at the last step the whole budget trains."""
 
-from autopeft.methods.mechanisms.reselection import Reselection
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.reselection import Entries, Reselection
 from autopeft.methods.mechanisms.sparse import Sparse
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
+    from autopeft.methods.mechanisms.statistics import Statistics
+
 
 EPSILON = 1e-3
 
@@ -11,37 +28,46 @@ class Id3(Sparse):
 
     name = "id3"
     title = "ID3"
+    family = "sparse"
     paper = "Agarwal et al. 2024, arXiv 2408.14470"
     hyperparameters = {**Sparse.hyperparameters, "exponent": (0.0, 0.5, 1.0)}
     defaults = {**Sparse.defaults, "exponent": 0.0}
     in_parts = False
 
-    def after_attach(self, model, settings, layers, statistics, seed):
+    @override
+    def after_attach(
+        self, model: PeftModel, settings: Settings, layers: tuple[int, ...], statistics: Statistics | None, seed: int
+    ) -> None:
         pass  # places are filled as the run goes; what is not filled has value zero
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Unmasking(session, settings)
 
 
 class Unmasking(Reselection):
-    def __init__(self, session, settings):
+    """Fills the places of each layer step by step, those of the highest score first."""
+
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         for entries in self.entries:
             entries.filled = 0
 
-    def score(self, entries):
+    def score(self, entries: Entries) -> Callable[[torch.Tensor], torch.Tensor]:
         """Gradient (n,) -> D3 (n,)."""
         size = (entries.weight.flatten().float().abs() + EPSILON) ** self.settings["exponent"]
         return lambda gradient: gradient.abs() / size
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         for entries in self.entries:
             missing = unmasked(step + 1, entries.number, self.session.steps) - entries.filled
             entries.candidates = entries.seen = entries.layer.observe = None
             if missing > 0:
                 entries.watch(missing, self.score(entries))
 
-    def before_update(self, step):
+    @override
+    def before_update(self, step: int) -> None:
         for entries in self.entries:
             gradient = entries.values.grad
             if gradient is None:
@@ -54,10 +80,12 @@ class Unmasking(Reselection):
             gradient[entries.filled :] = 0.0  # and with it both moments, so these places stay at zero
         super().before_update(step)
 
-    def remembered(self, entries):
+    @override
+    def remembered(self, entries: Entries) -> dict[str, torch.Tensor]:
         return {**super().remembered(entries), "filled": entries.age.new_tensor(entries.filled).int()}
 
-    def recall(self, entries, tensors):
+    @override
+    def recall(self, entries: Entries, tensors: dict[str, torch.Tensor]) -> None:
         super().recall(entries, tensors)
         entries.filled = int(tensors["filled"])
 

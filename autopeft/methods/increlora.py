@@ -1,4 +1,4 @@
-"""IncreLoRA: ranks begin at one and grow where the loss is most sensitive. Imports no torch.
+"""IncreLoRA: ranks begin at one and grow where the loss is most sensitive.
 
 Every module brings as many components as the mean rank says, uses one of them, and takes further ones from the common
 store of all modules of equal i + o, of which a component costs the same. So the trained numbers are those of the mean
@@ -6,11 +6,23 @@ rank whatever the data ask for, and when growth is over every component is in us
 `advance` each module holds one more in reserve while ranks grow: it learns before it counts, and is left over at the end.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.callback import Callback
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
 
 BETA = 0.85  # of both moving averages
 GROWTHS = 20  # times at which modules grow, between a tenth and two thirds of the steps
@@ -18,8 +30,11 @@ ADAPTER = "default"
 
 
 class IncreLora(Method):
+    """dW = scale * sum_j e_j b_j a_j^T with `rank` components per module on average; a module's rank grows in training."""
+
     name = "increlora"
     title = "IncreLoRA"
+    family = "low rank"
     paper = "Zhang et al. 2023, arXiv 2308.12043"
     hyperparameters = {
         "rank": (2, 4, 8),
@@ -32,7 +47,8 @@ class IncreLora(Method):
     learning_rate = (1e-3, 5e-2)
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """Per module what it brings, (i + o + 1) for each of `rank` components; the sum is also that of what is used.
 
         A component in reserve counts as any other, although its e is held.
@@ -43,7 +59,8 @@ class IncreLora(Method):
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "INCRELORA",
             "rank": settings["rank"],
@@ -52,13 +69,16 @@ class IncreLora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return "IncreLoRA writes its grown ranks into its own config: leave increlora out"
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Growth(session, settings)
 
-    def extra_loss(self, model, settings):
+    @override
+    def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
         if not settings["orthogonality"]:
             return None
         from autopeft.methods.tuners.increlora import orthogonality
@@ -75,7 +95,7 @@ class Growth(Callback):
     moments and their bias correction with it; one that was in reserve brings what it has learnt.
     """
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         import torch
 
@@ -89,13 +109,15 @@ class Growth(Callback):
             self.classes.setdefault(layer.slots(ADAPTER)[0].numel(), []).append(path)
         device = next(iter(self.layers.values())).slots(ADAPTER)[0].device
         self.average, self.spread = torch.zeros(2, len(self.layers), device=device)
-        self.assignment, self.reserve = {path: [(path, 0)] for path in self.layers}, {}
+        self.assignment = {path: [(path, 0)] for path in self.layers}
+        self.reserve: dict[str, tuple[str, int]] = {}
         if self.components > settings["rank"] and not session.step:  # else load() says which they are
             for path in self.layers:
                 self._hold(path, (path, 1))
         self._assign()
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         due = growths_due(step, self.session.steps)
         for paths in self.classes.values():
             extra = (self.settings["rank"] - 1) * len(paths) * due // GROWTHS
@@ -106,7 +128,8 @@ class Growth(Callback):
             self.reserve = {}
             self._assign()
 
-    def before_update(self, step):
+    @override
+    def before_update(self, step: int) -> None:
         import torch
 
         for layer in self.layers.values():
@@ -154,7 +177,8 @@ class Growth(Callback):
         config = self.session.model.peft_config[ADAPTER]  # saved with the adapter
         config.assignment, config.reserve = dict(self.assignment), dict(self.reserve)
 
-    def state(self):
+    @override
+    def state(self) -> dict[str, torch.Tensor]:
         import torch
 
         number = {path: k for k, path in enumerate(self.layers)}
@@ -167,7 +191,8 @@ class Growth(Callback):
             "reserve": torch.tensor(held, dtype=torch.int64).reshape(-1, 3),
         }
 
-    def load(self, tensors):
+    @override
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         device = self.average.device
         self.average, self.spread = tensors["average"].to(device), tensors["spread"].to(device)
         paths = list(self.layers)
@@ -184,7 +209,7 @@ def growths_due(step: int, steps: int) -> int:
 
 def by_module(paths: list[str], rows: Iterable) -> dict[str, list]:
     """Rows (module, lender, slot) of places in `paths` -> module path -> [(lender's path, slot), ...]."""
-    assignment = {path: [] for path in paths}
+    assignment: dict[str, list[tuple[str, int]]] = {path: [] for path in paths}
     for path, lender, slot in rows:
         assignment[paths[path]].append((paths[lender], slot))
     return assignment

@@ -1,8 +1,20 @@
-"""KaSA: the smallest singular directions of a weight are dropped and learnt anew with their own values. No torch."""
+"""KaSA: the smallest singular directions of a weight are dropped and learnt anew with their own values."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.decomposed import Decomposed
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
+from autopeft.methods.mechanisms.method import Settings
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
 
 
 class Kasa(LinearsOnly, Decomposed):
@@ -14,6 +26,7 @@ class Kasa(LinearsOnly, Decomposed):
 
     name = "kasa"
     title = "KaSA"
+    family = "low rank"
     paper = "Wang et al. 2024, arXiv 2412.06071"
     hyperparameters = {**Decomposed.hyperparameters, "beta": (1e-4, 1e-2), "gamma": (1e-4, 1e-2)}
     defaults = {**Decomposed.defaults, "beta": 1e-4, "gamma": 1e-4}
@@ -25,16 +38,19 @@ class Kasa(LinearsOnly, Decomposed):
     spare = 1  # one component of the weight has to stay
     alpha = ALPHA
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         chosen = {x.path: x for x in shapes.select(settings["target_modules"], layers)}
         factors = super().count(settings, layers, shapes)
         return {path: number + self.rank(settings, chosen[path]) for path, number in factors.items()}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         regularisers = {"beta": settings["beta"], "gamma": settings["gamma"]}
         return {**super().peft_fields(settings, layers, shapes), "kasa_config": regularisers}
 
-    def extra_loss(self, model, settings):
+    @override
+    def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
         import torch
         from peft.tuners.lora.variants import _kasa_layer_regularization_loss as regulariser
 

@@ -1,7 +1,22 @@
-"""LIFT: the principal weights, those that stay large when a matrix is reduced to a low rank. Imports no torch."""
+"""LIFT: the principal weights, those that stay large when a matrix is reduced to a low rank."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
 from autopeft.methods.mechanisms.reselection import Reselection
 from autopeft.methods.mechanisms.sparse import Sparse
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+
+    from autopeft.methods.mechanisms.statistics import Statistics
+
 
 OVERSAMPLING, ITERATIONS = 8, 4
 
@@ -15,21 +30,32 @@ class Lift(Sparse):
 
     name = "lift"
     title = "LIFT"
+    family = "sparse"
     paper = "Liu et al. 2025, arXiv 2506.00772"
     hyperparameters = {**Sparse.hyperparameters, "filter_rank": (8, 32, 128), "refresh": (0, 20, 100)}
     defaults = {**Sparse.defaults, "filter_rank": 32, "refresh": 0}
 
-    def scores(self, path, weight, settings, statistics, generator):
+    @override
+    def scores(
+        self,
+        path: str,
+        weight: torch.Tensor,
+        settings: Settings,
+        statistics: Statistics | None,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
         return low_rank(weight.float(), settings["filter_rank"]).abs()
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Refresh(session, settings) if settings["refresh"] else None
 
 
 class Refresh(Reselection):
     """Choose the principal weights anew; what stays chosen keeps its value, moments and age."""
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         from autopeft.methods.mechanisms.sparse_product import top
 
         if step and step % self.settings["refresh"] == 0:
@@ -38,7 +64,7 @@ class Refresh(Reselection):
                 entries.move(top(reduced.abs(), entries.number))
 
 
-def low_rank(weight, rank: int):
+def low_rank(weight: torch.Tensor, rank: int) -> torch.Tensor:
     """A matrix (m, n) -> nearly its best approximation of that rank, by subspace iteration from a fixed start.
 
     Halko et al. 2009, arXiv 0909.4061, algorithms 4.4 and 5.1.

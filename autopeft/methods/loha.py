@@ -1,8 +1,15 @@
-"""LoHa: a linear's update is the elementwise product of two low-rank matrices. Imports no torch."""
+"""LoHa: a linear's update is the elementwise product of two low-rank matrices."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Loha(LinearsOnly):
@@ -10,6 +17,7 @@ class Loha(LinearsOnly):
 
     name = "loha"
     title = "LoHa"
+    family = "low rank"
     paper = "Hyeon-Woo et al. 2021, arXiv 2108.06098; Yeh et al. 2023, arXiv 2309.14859"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}
@@ -17,13 +25,15 @@ class Loha(LinearsOnly):
     mergeable = True
     packable = False  # its product is an autograd function that vmap cannot take
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: 2 * settings["rank"] * (x.in_features + x.out_features)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "LOHA",
             "r": settings["rank"],

@@ -1,10 +1,16 @@
-"""LoKr: a linear's update is the Kronecker product of a small matrix and a low-rank one. Imports no torch."""
+"""LoKr: a linear's update is the Kronecker product of a small matrix and a low-rank one."""
+
+from __future__ import annotations
 
 import math
+from typing import Any
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Lokr(LinearsOnly):
@@ -12,20 +18,23 @@ class Lokr(LinearsOnly):
 
     name = "lokr"
     title = "LoKr"
+    family = "low rank"
     paper = "Edalati et al. 2022, arXiv 2212.10650; Yeh et al. 2023, arXiv 2309.14859"
     hyperparameters = {"rank": (2, 4, 8, 16, 32), "decompose_factor": (4, 8, 16), "target_modules": TARGETS}
     defaults = {"rank": 8, "decompose_factor": 8, "target_modules": "query+value"}
     learning_rate = (2e-4, 2e-2)
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         rank, factor = settings["rank"], settings["decompose_factor"]
         return {
             x.path: count(split(x.out_features, factor), split(x.in_features, factor), rank)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "LOKR",
             "r": settings["rank"],

@@ -1,10 +1,15 @@
-"""LoRA with ranks of a shape: one mean rank for attention and one for the FFN, spread over the layers. No torch."""
+"""LoRA with ranks of a shape: one mean rank for attention and one for the FFN, spread over the layers."""
+
+from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
-from autopeft.backbone.shapes import GROUPS
+from typing_extensions import override
+
+from autopeft.backbone.shapes import GROUPS, BackboneShapes
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.method import Method, Settings
 from autopeft.methods.mechanisms.rank_pattern import rank_pattern, share_out
 
 # The layer with the most gets four times what the one with the least gets, as in MoLA (2, 4, 6 and 8 experts).
@@ -22,13 +27,14 @@ class LoraRanks(Method):
 
     name = "lora_ranks"
     title = "LoRA with shaped ranks"
+    family = "low rank"
     paper = "Gao et al. 2024, arXiv 2402.08562 (shapes over the layers); LoRA: Hu et al. 2021, arXiv 2106.09685"
     hyperparameters = {"attention_rank": (2, 4, 8, 16), "ffn_rank": (2, 4, 8, 16), "profile": tuple(PROFILES)}
     defaults = {"attention_rank": 8, "ffn_rank": 8, "profile": "rising"}
     learning_rate = (1e-4, 2e-2)
     mergeable = True
 
-    def ranks(self, settings, layers, shapes) -> dict[str, int]:
+    def ranks(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """Module path -> rank."""
         ffn, attention = (
             dict(zip(layers, spread(settings[mean], len(layers), settings["profile"])))
@@ -39,11 +45,13 @@ class LoraRanks(Method):
             for x in shapes.select("all-linear", layers)
         }
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         ranks = self.ranks(settings, layers, shapes)
         return {x.path: ranks[x.path] * (x.in_features + x.out_features) for x in shapes.select("all-linear", layers)}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         ranks = self.ranks(settings, layers, shapes)
         return {
             "peft_type": "LORA",

@@ -1,6 +1,21 @@
-"""LT-SFT: the entries that move furthest in a short full fine-tuning, which is then taken back. Imports no torch."""
+"""LT-SFT: the entries that move furthest in a short full fine-tuning, which is then taken back."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Settings
 from autopeft.methods.mechanisms.sparse import Sparse, among_largest
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftConfig
+    from torch import nn
+
+    from autopeft.methods.mechanisms.statistics import Statistics
 
 
 class LtSft(Sparse):
@@ -8,13 +23,24 @@ class LtSft(Sparse):
 
     name = "lt_sft"
     title = "LT-SFT"
+    family = "sparse"
     paper = "Ansell et al. 2021, arXiv 2110.07560"
     needs_statistics = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {"the adapted weights together": sum(super().count(settings, layers, shapes).values())}
 
-    def before_attach(self, model, config, settings, layers, statistics):
+    @override
+    def before_attach(
+        self,
+        model: nn.Module,
+        config: PeftConfig,
+        settings: Settings,
+        layers: tuple[int, ...],
+        statistics: Statistics | None,
+    ) -> None:
+        assert statistics is not None  # attach gives them to a method that needs them
         counts = super().count(settings, layers, statistics.backbone.shapes)
         moved = {path: statistics.change(f"{path}.weight").abs().flatten() for path in counts}
         numbers = among_largest(moved, sum(counts.values()))
@@ -23,5 +49,14 @@ class LtSft(Sparse):
         else:
             config.numbers = numbers
 
-    def scores(self, path, weight, settings, statistics, generator):
+    @override
+    def scores(
+        self,
+        path: str,
+        weight: torch.Tensor,
+        settings: Settings,
+        statistics: Statistics | None,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        assert statistics is not None  # attach gives them to a method that needs them
         return statistics.change(f"{path}.weight").abs()

@@ -1,8 +1,15 @@
-"""OFT: the inputs of a linear are rotated, block by block, before it. Imports no torch."""
+"""OFT: the inputs of a linear are rotated, block by block, before it."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 
 class Oft(LinearsOnly):
@@ -13,6 +20,7 @@ class Oft(LinearsOnly):
 
     name = "oft"
     title = "OFT"
+    family = "orthogonal"
     paper = "Qiu et al. 2023, arXiv 2306.07280; OFTv2: Qiu et al. 2025, arXiv 2506.19847"
     hyperparameters = {"block_size": (4, 8, 16, 32, 64), "target_modules": TARGETS}
     defaults = {"block_size": 32, "target_modules": "query+value"}
@@ -21,11 +29,13 @@ class Oft(LinearsOnly):
     mergeable = True
     packable = False  # writes into a matrix in place, which vmap cannot
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         size, chosen = blocks(settings, layers, shapes)
         return {x.path: x.in_features * (size - 1) // 2 for x in chosen}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         size, chosen = blocks(settings, layers, shapes)
         return {
             "peft_type": "OFT",
@@ -36,7 +46,7 @@ class Oft(LinearsOnly):
         }
 
 
-def blocks(settings, layers, shapes) -> tuple:
+def blocks(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:
     """The block size that all chosen linears can have, and these linears."""
     chosen = shapes.select(settings["target_modules"], layers)
     return admissible(settings["block_size"], {x.in_features for x in chosen}), chosen

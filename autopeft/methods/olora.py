@@ -1,4 +1,4 @@
-"""OLoRA: LoRA trains the first columns and rows of a weight's QR decomposition. Imports no torch."""
+"""OLoRA: LoRA trains the first columns and rows of a weight's QR decomposition."""
 
 from autopeft.methods.mechanisms.decomposed import Decomposed
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
@@ -9,6 +9,7 @@ class Olora(LinearsOnly, Decomposed):
 
     name = "olora"
     title = "OLoRA"
+    family = "low rank"
     paper = "Buyukakyuz 2024, arXiv 2406.01775"
     learning_rate = (2e-5, 5e-3)
     zero_start = False

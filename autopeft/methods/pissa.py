@@ -1,4 +1,4 @@
-"""PiSSA: LoRA trains the largest singular directions of a weight, the rest stays frozen. Imports no torch."""
+"""PiSSA: LoRA trains the largest singular directions of a weight, the rest stays frozen."""
 
 from autopeft.methods.mechanisms.decomposed import Decomposed
 
@@ -11,6 +11,7 @@ class Pissa(Decomposed):
 
     name = "pissa"
     title = "PiSSA"
+    family = "low rank"
     paper = "Meng et al. 2024, arXiv 2404.02948"
     learning_rate = (2e-5, 5e-3)  # it moves the main directions of W itself, so it wants full fine-tuning's rates
     zero_start = False  # the same function, in other roundings

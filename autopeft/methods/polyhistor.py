@@ -1,6 +1,13 @@
-"""Polyhistor-Lite: adapters of all layers from one shared template, scaled by a small kernel each. Imports no torch."""
+"""Polyhistor-Lite: adapters of all layers from one shared template, scaled by a small kernel each."""
 
-from autopeft.methods.mechanisms.method import Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class Polyhistor(Method):
@@ -8,22 +15,26 @@ class Polyhistor(Method):
 
     name = "polyhistor"
     title = "Polyhistor-Lite"
+    family = "adapter"
     paper = "Liu et al. 2022, arXiv 2210.03265"
     hyperparameters = {"bottleneck": (8, 16, 32, 64), "kernel_size": (2, 4, 8)}
     defaults = {"bottleneck": 32, "kernel_size": 4}
     learning_rate = (3e-4, 3e-2)
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """Two kernels k^2 a layer, and once two templates of ceil(b/k) ceil(H/k)."""
         k = settings["kernel_size"]
         counts = {shapes.block(layer): 2 * k * k for layer in layers}
         counts[self.owner(layers, shapes)] += 2 * -(-settings["bottleneck"] // k) * -(-shapes.hidden_size // k)
         return counts
 
-    def owner(self, layers, shapes) -> str:
+    def owner(self, layers: tuple[int, ...], shapes: BackboneShapes) -> str:
+        """The block that holds the templates: the lowest adapted one."""
         return shapes.block(min(layers))
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "POLYHISTOR",
             "bottleneck": settings["bottleneck"],

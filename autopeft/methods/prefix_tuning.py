@@ -1,6 +1,13 @@
-"""Prefix tuning: trained keys and values stand before those of the text in every attention. Imports no torch."""
+"""Prefix tuning: trained keys and values stand before those of the text in every attention."""
 
-from autopeft.methods.mechanisms.method import Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class PrefixTuning(Method):
@@ -8,6 +15,7 @@ class PrefixTuning(Method):
 
     name = "prefix_tuning"
     title = "prefix tuning"
+    family = "prompt"
     paper = "Li and Liang 2021, arXiv 2101.00190"
     hyperparameters = {"prefix_length": (1, 2, 4, 8, 16, 32, 64)}
     defaults = {"prefix_length": 8}
@@ -16,21 +24,25 @@ class PrefixTuning(Method):
     zero_start = False  # even zero keys take a share of the attention
     inside_attention = True
 
-    def refuses(self, shapes):
+    @override
+    def refuses(self, shapes: BackboneShapes) -> str | None:
         if shapes.prefix_attention:
             return None
         return f"{shapes.model_type} computes attention in a way of its own, which a prefix cannot be put into"
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {shapes.attention_paths[layer]: 2 * settings["prefix_length"] * shapes.kv_size for layer in layers}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         if shapes.prefix_cache and len(layers) == shapes.num_layers:
             # peft reads the width, the heads and the number of layers off the model's own config.
             return {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": settings["prefix_length"]}
         return self.part_fields(settings, layers, shapes)
 
-    def part_fields(self, settings, layers, shapes):
+    @override
+    def part_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "PREFIX_LAYERS",
             "num_virtual_tokens": settings["prefix_length"],

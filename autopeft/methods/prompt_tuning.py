@@ -1,6 +1,13 @@
-"""Prompt tuning: trained vectors stand before the embedded words of every text. Imports no torch."""
+"""Prompt tuning: trained vectors stand before the embedded words of every text."""
 
-from autopeft.methods.mechanisms.method import Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Method, Settings
 from autopeft.tasks.kind import get_kind
 
 OWN_WIDTH = ("electra", "convbert", "roformer", "mobilebert")  # may embed words in another width than the blocks'
@@ -14,6 +21,7 @@ class PromptTuning(Method):
 
     name = "prompt_tuning"
     title = "prompt tuning"
+    family = "prompt"
     paper = "Lester et al. 2021, arXiv 2104.08691"
     hyperparameters = {"prompt_length": (1, 2, 4, 8, 16, 32, 64)}
     defaults = {"prompt_length": 8}
@@ -22,7 +30,8 @@ class PromptTuning(Method):
     layers = "all"
     zero_start = False
 
-    def refuses(self, shapes):
+    @override
+    def refuses(self, shapes: BackboneShapes) -> str | None:
         if get_kind(shapes.task).modality != "text":
             return f"a prompt stands before embedded words, and {get_kind(shapes.task).title} reads none"
         if shapes.decoder_path:
@@ -38,17 +47,20 @@ class PromptTuning(Method):
             return f"{shapes.model_type} embeds words in a width of its own"
         return None
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {"prompt": settings["prompt_length"] * shapes.hidden_size}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "SAMPLE_VOCAB", **sizes(settings, shapes)}
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return f"peft lets {self.title} stand alone: leave {self.name} out"
 
 
-def sizes(settings, shapes) -> dict:
+def sizes(settings: Settings, shapes: BackboneShapes) -> dict:
     """What peft would look for in the model's config under names that not every model uses; heads play no part."""
     return {
         "num_virtual_tokens": settings["prompt_length"],

@@ -1,6 +1,15 @@
-"""PVeRA: VeRA whose scaled projection is the mean and variance of a normal that is drawn from in training. No torch."""
+"""PVeRA: VeRA whose scaled projection is the mean and variance of a normal that is drawn from in training."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.methods.vera import Vera
 
 
@@ -9,29 +18,34 @@ class Pvera(Vera):
 
     name = "pvera"
     title = "PVeRA"
+    family = "very few numbers"
     paper = "2025, arXiv 2512.07703"
     in_parts = False
     repeatable = False
     packable = False
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {path: number + settings["rank"] for path, number in super().count(settings, layers, shapes).items()}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {**super().peft_fields(settings, layers, shapes), "peft_type": "PVERA"}
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Sampling(session, settings)
 
 
 class Sampling(Callback):
     """peft's layers sample in training mode, which autopeft leaves off: on for the steps, off for what is scored."""
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         self.layers = [m for m in session.model.modules() if hasattr(m, "pvera_generator")]
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         import torch
 
         generator = torch.Generator().manual_seed(self.session.seed * 1_000_003 + step)
@@ -39,6 +53,7 @@ class Sampling(Callback):
             layer.pvera_generator["default"] = generator
             layer.training = True
 
-    def before_update(self, step):
+    @override
+    def before_update(self, step: int) -> None:
         for layer in self.layers:
             layer.training = False

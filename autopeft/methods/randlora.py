@@ -1,6 +1,17 @@
-"""RandLoRA: a full-rank sum of frozen random products, scaled by trained diagonals. Imports no torch."""
+"""RandLoRA: a full-rank sum of frozen random products, scaled by trained diagonals."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+
+if TYPE_CHECKING:
+    import torch
+
 
 SCALE = 20  # alpha / r, as in the paper's code
 
@@ -13,6 +24,7 @@ class Randlora(Method):
 
     name = "randlora"
     title = "RandLoRA"
+    family = "low rank"
     paper = "Albert et al. 2025, arXiv 2502.00987"
     hyperparameters = {"rank": (8, 16, 32, 64, 128), "target_modules": TARGETS}
     defaults = {"rank": 32, "target_modules": "query+value"}
@@ -20,14 +32,16 @@ class Randlora(Method):
     mergeable = True
     packable = False  # its scaling is an autograd function that vmap cannot take
 
-    def count(self, settings, layers, shapes):
-        def number(x) -> int:
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        def number(x: torch.Tensor) -> int:
             smaller = min(x.in_features, x.out_features)
             return -(-smaller // settings["rank"]) * (settings["rank"] + smaller)
 
         return {x.path: number(x) for x in shapes.select(settings["target_modules"], layers)}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "RANDLORA",
             "r": settings["rank"],
@@ -37,5 +51,6 @@ class Randlora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return "RandLoRA shares its random matrices between all modules of a model: leave randlora out"

@@ -1,8 +1,15 @@
-"""RoAd: pairs of a linear's outputs are rotated and scaled by trained angles and factors. Imports no torch."""
+"""RoAd: pairs of a linear's outputs are rotated and scaled by trained angles and factors."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.block_size import admissible
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 
 GROUP = 64  # outputs in which the first half is paired with the second: peft's default
 NUMBERS = {"road_1": 1, "road_2": 2, "road_4": 4}  # angles and factors together, per output
@@ -13,17 +20,20 @@ class Road(LinearsOnly):
 
     name = "road"
     title = "RoAd"
+    family = "very few numbers"
     paper = "Liao and Monz 2024, arXiv 2409.00119"
     hyperparameters = {"variant": ("road_1", "road_2", "road_4"), "target_modules": TARGETS}
     defaults = {"variant": "road_1", "target_modules": "all-linear"}
     learning_rate = (1e-3, 5e-2)
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         numbers = NUMBERS[settings["variant"]]
         return {x.path: numbers * x.out_features for x in shapes.select(settings["target_modules"], layers)}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         chosen = shapes.select(settings["target_modules"], layers)
         return {
             "peft_type": "ROAD",

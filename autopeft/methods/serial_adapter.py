@@ -1,7 +1,13 @@
-"""Serial bottleneck adapters: a small MLP on the output of a block, or of its attention and its FFN. No torch."""
+"""Serial bottleneck adapters: a small MLP on the output of a block, or of its attention and its FFN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.methods.mechanisms.method import Method
+from autopeft.methods.mechanisms.method import Method, Settings
 
 ACTIVATION = {"pfeiffer": "relu", "houlsby": "gelu"}  # as each paper's own code has it
 
@@ -12,25 +18,30 @@ def bottleneck_parameters(width: int, bottleneck: int) -> int:
 
 
 class SerialAdapter(Method):
+    """Replaces h by h + W_up relu(W_down h + b_down) + b_up behind each block, or behind its attention and its FFN."""
+
     name = "serial_adapter"
     title = "serial adapter"
+    family = "adapter"
     paper = "Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247"
     hyperparameters = {"bottleneck": (1, 2, 4, 8, 16, 32, 64, 128), "placement": ("pfeiffer", "houlsby")}
     defaults = {"bottleneck": 8, "placement": "pfeiffer"}
     learning_rate = (1e-4, 1e-2)
     quantised_base = True
 
-    def targets(self, settings, layers, shapes: BackboneShapes) -> list[str]:
+    def targets(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> list[str]:
         """The wrapped modules: the blocks themselves, or the output linears of attention and FFN."""
         if settings["placement"] == "pfeiffer":
             return [shapes.block(layer) for layer in layers]
         return [x.path for x in shapes.linears if x.layer in layers and x.role in ("attention_output", "ffn_out")]
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         each = bottleneck_parameters(shapes.hidden_size, settings["bottleneck"])
-        return {path: each for path in self.targets(settings, layers, shapes)}
+        return dict.fromkeys(self.targets(settings, layers, shapes), each)
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "SERIAL_ADAPTER",
             "bottleneck": settings["bottleneck"],

@@ -1,8 +1,20 @@
-"""SHiRA: as many randomly chosen entries of each weight are trained as LoRA would train numbers. Imports no torch."""
+"""SHiRA: as many randomly chosen entries of each weight are trained as LoRA would train numbers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.hook_check import without_memory
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from autopeft.methods.mechanisms.statistics import Statistics
 
 
 class Shira(LinearsOnly):
@@ -10,6 +22,7 @@ class Shira(LinearsOnly):
 
     name = "shira"
     title = "SHiRA"
+    family = "sparse"
     paper = "Bhardwaj et al. 2024, arXiv 2406.13175"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), "target_modules": TARGETS}
     defaults = {"rank": 8, "target_modules": "query+value"}
@@ -18,11 +31,13 @@ class Shira(LinearsOnly):
     bypasses_linear = True
     packable = False  # sparse tensors, which vmap cannot take
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         rank, chosen = entries(settings, layers, shapes)
         return {x.path: rank * (x.in_features + x.out_features) for x in chosen}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         rank, chosen = entries(settings, layers, shapes)
         return {
             "peft_type": "SHIRA",
@@ -32,7 +47,10 @@ class Shira(LinearsOnly):
             "target_modules": [x.path for x in chosen],
         }
 
-    def after_attach(self, model, settings, layers, statistics, seed):
+    @override
+    def after_attach(
+        self, model: PeftModel, settings: Settings, layers: tuple[int, ...], statistics: Statistics | None, seed: int
+    ) -> None:
         import torch
         from peft.tuners.shira import layer
 
@@ -40,7 +58,7 @@ class Shira(LinearsOnly):
         torch.sparse.check_sparse_tensor_invariants.disable()  # the default; torch warns unless it is said
 
 
-def entries(settings, layers, shapes) -> tuple:
+def entries(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:
     """The rank, such that no chosen linear has fewer entries than r (in + out); and these linears."""
     chosen = shapes.select(settings["target_modules"], layers)
     room = [x.in_features * x.out_features // (x.in_features + x.out_features) for x in chosen]

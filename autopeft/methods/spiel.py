@@ -1,7 +1,22 @@
-"""SpIEL: entries are dropped and grown while they train. Imports no torch."""
+"""SpIEL: entries are dropped and grown while they train."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
 from autopeft.methods.mechanisms.reselection import Entries, Reselection
 from autopeft.methods.mechanisms.sparse import Sparse
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+
+    from autopeft.methods.mechanisms.statistics import Statistics
+
 
 WINDOW = 5  # steps before a reselection over which the gradients of candidates are added up
 SHARE = 0.2  # replaced at a reselection at first, falling to none at the end; the very first one replaces all
@@ -17,22 +32,35 @@ class Spiel(Sparse):
 
     name = "spiel"
     title = "SpIEL"
+    family = "sparse"
     paper = "Ansell et al. 2024, arXiv 2401.16405"
     hyperparameters = {**Sparse.hyperparameters, "growth": ("ag", "ma"), "reselect_every": (10, 20, 40)}
     defaults = {**Sparse.defaults, "growth": "ag", "reselect_every": 20}
     in_parts = False
 
-    def scores(self, path, weight, settings, statistics, generator):
+    @override
+    def scores(
+        self,
+        path: str,
+        weight: torch.Tensor,
+        settings: Settings,
+        statistics: Statistics | None,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
         import torch
 
         return torch.rand(weight.shape, generator=generator)
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return {"ag": AccumulatedGradients, "ma": MomentumApproximation}[settings["growth"]](session, settings)
 
 
 class Growth(Reselection):
-    def before_forward(self, step):
+    """Replaces a share of each layer's entries every so many steps; a subclass says which come in."""
+
+    @override
+    def before_forward(self, step: int) -> None:
         every = self.settings["reselect_every"]
         if step and step % every == 0:
             share = 1.0 if step == every else SHARE * (1 - step / self.session.steps)
@@ -42,7 +70,7 @@ class Growth(Reselection):
                     dropped = entries.values.detach().abs().topk(number, largest=False).indices
                     self.grow(entries, dropped)
 
-    def grow(self, entries: Entries, places) -> None:
+    def grow(self, entries: Entries, places: torch.Tensor) -> None:
         """Put the best untrained entries at these places."""
         raise NotImplementedError
 
@@ -50,12 +78,13 @@ class Growth(Reselection):
 class AccumulatedGradients(Growth):
     """Candidates' gradients over a window of steps: their sum decides, and AdamW's moments of them are the start."""
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         for entries in self.entries:
-            entries.gradients = []  # of the candidates, one (c,) for each step of the window
+            entries.gradients = []
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         super().before_forward(step)
         every = self.settings["reselect_every"]
         watching = step % every >= every - WINDOW
@@ -66,13 +95,15 @@ class AccumulatedGradients(Growth):
             else:
                 entries.candidates, entries.gradients = None, []
 
-    def before_update(self, step):
+    @override
+    def before_update(self, step: int) -> None:
         super().before_update(step)
         for entries in self.entries:
             if entries.seen is not None and entries.values.grad is not None:
                 entries.norm = entries.values.grad.norm()
 
-    def after_update(self, step):
+    @override
+    def after_update(self, step: int) -> None:
         super().after_update(step)
         for entries in self.entries:
             if entries.seen is not None and entries.values.grad is not None:
@@ -80,20 +111,24 @@ class AccumulatedGradients(Growth):
                 entries.gradients.append(entries.seen * clipped)
             entries.seen = None
 
-    def grow(self, entries, places):
+    @override
+    def grow(self, entries: Entries, places: torch.Tensor) -> None:
+        import torch
+
         from autopeft.methods.mechanisms.sparse_product import top
 
-        if not entries.gradients:
+        if not entries.gradients or entries.candidates is None:
             return
-        first = second = 0.0
+        first = second = torch.zeros_like(entries.gradients[0])
         beta1, beta2 = entries.optimiser.defaults["betas"]
         for gradient in entries.gradients:
             first = beta1 * first + (1 - beta1) * gradient
             second = beta2 * second + (1 - beta2) * gradient.square()
-        best = top(sum(entries.gradients).abs(), len(places))
+        best = top(sum(entries.gradients, torch.zeros_like(first)).abs(), len(places))
         entries.replace(places, entries.candidates[best], (first[best], second[best]), len(entries.gradients))
 
-    def remembered(self, entries):
+    @override
+    def remembered(self, entries: Entries) -> dict[str, torch.Tensor]:
         import torch
 
         state = super().remembered(entries)
@@ -101,7 +136,8 @@ class AccumulatedGradients(Growth):
             state |= {"candidates": entries.candidates, "gradients": torch.stack(entries.gradients)}
         return state
 
-    def recall(self, entries, tensors):
+    @override
+    def recall(self, entries: Entries, tensors: dict[str, torch.Tensor]) -> None:
         super().recall(entries, tensors)
         if "candidates" in tensors:
             device = entries.values.device
@@ -112,12 +148,13 @@ class AccumulatedGradients(Growth):
 class MomentumApproximation(Growth):
     """SM3's statistics of the trained entries: row r and column c hold the largest nu of theirs (arXiv 1901.11150)."""
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         for entries in self.entries:
             entries.rows, entries.columns = entries.weight[:, 0].float() * 0, entries.weight[0].float() * 0
 
-    def after_update(self, step):
+    @override
+    def after_update(self, step: int) -> None:
         super().after_update(step)
         for entries in self.entries:
             if entries.values.grad is not None:
@@ -127,16 +164,19 @@ class MomentumApproximation(Growth):
                 entries.rows.scatter_reduce_(0, row, nu, "amax")
                 entries.columns.scatter_reduce_(0, column, nu, "amax")
 
-    def grow(self, entries, places):
+    @override
+    def grow(self, entries: Entries, places: torch.Tensor) -> None:
         from autopeft.methods.mechanisms.sparse_product import top
 
         scores = entries.rows.outer(entries.columns).flatten()
         entries.replace(places, top(scores.index_fill(0, entries.indices.long(), -1.0), len(places)))
 
-    def remembered(self, entries):
+    @override
+    def remembered(self, entries: Entries) -> dict[str, torch.Tensor]:
         return {**super().remembered(entries), "rows": entries.rows, "columns": entries.columns}
 
-    def recall(self, entries, tensors):
+    @override
+    def recall(self, entries: Entries, tensors: dict[str, torch.Tensor]) -> None:
         super().recall(entries, tensors)
         entries.rows.copy_(tensors["rows"])
         entries.columns.copy_(tensors["columns"])

@@ -1,16 +1,28 @@
-"""SPT in full: matrices with many sensitive weights get a LoRA, of the others just those weights train. No torch."""
+"""SPT in full: matrices with many sensitive weights get a LoRA, of the others just those weights train."""
+
+from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 from autopeft.methods.mechanisms.rank_pattern import rank_pattern, share_out
 from autopeft.methods.mechanisms.sparse import Sparse, among_largest
 
-BAR = (
-    10  # a matrix gets a LoRA when the weights selected in it reach a tenth of what that costs (as the authors set it)
-)
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftConfig
+    from torch import nn
+
+    from autopeft.methods.mechanisms.statistics import Statistics
+
+
+BAR = 10  # a matrix gets a LoRA when the weights selected in it reach a tenth of what that costs (the authors' number)
 NOTHING = "dummy-target-modules"  # how peft writes that a config has no target
 
 
@@ -24,47 +36,69 @@ class SptHybrid(Sparse):
 
     name = "spt_hybrid"
     title = "SPT (LoRA and single weights)"
+    family = "low rank"
     paper = "He et al. 2023, arXiv 2303.08566"
     hyperparameters = {"rank": (2, 4, 8, 16), "share": (0.25, 0.5, 0.75), "target_modules": TARGETS}
     defaults = {"rank": 8, "share": 0.5, "target_modules": "all-linear"}
     needs_statistics = True
 
-    def ranks(self, settings, layers, shapes) -> dict[str, int]:
+    def ranks(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """Module path -> rank of its LoRA, which never trains more numbers than the matrix has."""
         chosen = shapes.select(settings["target_modules"], layers)
         room = {x.path: x.in_features * x.out_features // (x.in_features + x.out_features) for x in chosen}
         return {path: max(1, min(settings["rank"], most)) for path, most in room.items()}
 
-    def prices(self, settings, layers, shapes) -> dict[str, int]:
+    def prices(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """Module path -> what its LoRA trains."""
         sizes = {x.path: x.in_features + x.out_features for x in shapes.select(settings["target_modules"], layers)}
         return {path: rank * sizes[path] for path, rank in self.ranks(settings, layers, shapes).items()}
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """The sum is exact; a module's part is that by its price, since the data decide what it gets."""
         prices = self.prices(settings, layers, shapes)
         return dict(zip(prices, share_out(round(settings["share"] * sum(prices.values())), list(prices.values()))))
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         """Before the data have spoken: nothing but single weights, each matrix its part."""
         numbers = self.count(settings, layers, shapes)
         return {"peft_type": "COMBINATION", "parts": parts(settings, {}, numbers)}
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return "SPT reads what it trains off the bare backbone's gradients: leave spt_hybrid out"
 
-    def before_attach(self, model, config, settings, layers, statistics):
+    @override
+    def before_attach(
+        self,
+        model: nn.Module,
+        config: PeftConfig,
+        settings: Settings,
+        layers: tuple[int, ...],
+        statistics: Statistics | None,
+    ) -> None:
+        assert statistics is not None  # attach gives them to a method that needs them
         shapes = statistics.backbone.shapes
         prices, ranks = self.prices(settings, layers, shapes), self.ranks(settings, layers, shapes)
         squares = {path: statistics.squared_gradient(f"{path}.weight").flatten() for path in prices}
         structured, numbers = divide(prices, squares, sum(self.count(settings, layers, shapes).values()))
         config.parts = parts(settings, {path: ranks[path] for path in structured}, numbers)
 
-    def scores(self, path, weight, settings, statistics, generator):
+    @override
+    def scores(
+        self,
+        path: str,
+        weight: torch.Tensor,
+        settings: Settings,
+        statistics: Statistics | None,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        assert statistics is not None  # attach gives them to a method that needs them
         return statistics.squared_gradient(f"{path}.weight")
 
 
-def parts(settings, ranks: Mapping[str, int], numbers: Mapping[str, int]) -> list[dict]:
+def parts(settings: Settings, ranks: Mapping[str, int], numbers: Mapping[str, int]) -> list[dict]:
     """Module path -> rank, and module path -> number of single weights: the fields of the two adapters."""
     lora = {
         "peft_type": "LORA",

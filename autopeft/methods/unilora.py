@@ -1,6 +1,13 @@
-"""Uni-LoRA: all LoRA matrices of a model are read off one trained vector. Imports no torch."""
+"""Uni-LoRA: all LoRA matrices of a model are read off one trained vector."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 
 RANK = 4  # as in the paper; it costs nothing, and the vector's length says how many numbers are trained
 
@@ -10,6 +17,7 @@ class Unilora(Method):
 
     name = "unilora"
     title = "Uni-LoRA"
+    family = "very few numbers"
     paper = "Li et al. 2025, arXiv 2506.00799"
     hyperparameters = {"vector_length": (64, 256, 1024, 4096, 16384), "target_modules": TARGETS}
     defaults = {"vector_length": 1024, "target_modules": "query+value"}
@@ -17,10 +25,12 @@ class Unilora(Method):
     zero_start = False  # A and B share numbers, so neither can be zero
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {"shared vector": settings["vector_length"]}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "UNILORA",
             "r": RANK,
@@ -29,5 +39,6 @@ class Unilora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return "Uni-LoRA shares its vector between all modules of a model: leave unilora out"

@@ -1,15 +1,21 @@
-"""VB-LoRA: LoRA's factors are put together from the vectors of one bank that all modules share. Imports no torch."""
+"""VB-LoRA: LoRA's factors are put together from the vectors of one bank that all modules share."""
+
+from __future__ import annotations
 
 import math
+from typing import Any
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 
 LONGEST = 256  # vector length, as in the paper
 SHORTEST = 8  # below it the choice of vectors costs more than the vectors
 
 
 class Vblora(Method):
-    """Each stretch of b entries of A and B is a mixture of two vectors of the bank, the two with the largest logits.
+    """Each run of b entries of A and B is a mixture of two vectors of the bank, the two with the largest logits.
 
     b is the largest number that divides every width and is at most 256. Trained are the bank and all logits; of
     the logits only the largest two and their places need to be kept afterwards.
@@ -17,6 +23,7 @@ class Vblora(Method):
 
     name = "vblora"
     title = "VB-LoRA"
+    family = "very few numbers"
     paper = "Li et al. 2024, arXiv 2405.15179"
     hyperparameters = {"rank": (2, 4, 8), "num_vectors": (32, 90, 256), "target_modules": TARGETS}
     defaults = {"rank": 4, "num_vectors": 90, "target_modules": "query+value"}
@@ -24,12 +31,14 @@ class Vblora(Method):
     zero_start = False
     mergeable = True
 
-    def refuses(self, shapes):
+    @override
+    def refuses(self, shapes: BackboneShapes) -> str | None:
         if vector_length(shapes) < SHORTEST:
             return f"the widths of {shapes.name} have no common divisor from {SHORTEST} to {LONGEST}"
         return None
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         length, number = vector_length(shapes), settings["num_vectors"]
         logits = {
             x.path: settings["rank"] * (x.in_features + x.out_features) // length * number
@@ -38,7 +47,8 @@ class Vblora(Method):
         bank = dict.fromkeys(list(logits)[:1], number * length)  # it lies in the first module
         return {path: count + bank.get(path, 0) for path, count in logits.items()}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "VBLORA",
             "r": settings["rank"],
@@ -47,11 +57,12 @@ class Vblora(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return "VB-LoRA shares its vectors between all modules of a model: leave vblora out"
 
 
-def vector_length(shapes) -> int:
+def vector_length(shapes: BackboneShapes) -> int:
     """The largest number up to 256 that divides the inputs and outputs of every linear."""
     common = math.gcd(*(size for x in shapes.linears for size in (x.in_features, x.out_features)))
     return max(d for d in range(1, LONGEST + 1) if common % d == 0)

@@ -1,6 +1,13 @@
-"""VeRA: one frozen random pair of matrices shared by all modules, two trained vectors in each. Imports no torch."""
+"""VeRA: one frozen random pair of matrices shared by all modules, two trained vectors in each."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 
 
 class Vera(Method):
@@ -8,6 +15,7 @@ class Vera(Method):
 
     name = "vera"
     title = "VeRA"
+    family = "very few numbers"
     paper = "Kopiczko et al. 2023, arXiv 2310.11454"
     # Rank costs one number a module, so it is of the order of the width, not of LoRA's ranks.
     hyperparameters = {"rank": (16, 64, 256, 1024), "target_modules": TARGETS}
@@ -16,10 +24,12 @@ class Vera(Method):
     quantised_base = True
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {x.path: settings["rank"] + x.out_features for x in shapes.select(settings["target_modules"], layers)}
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "VERA",
             "r": settings["rank"],
@@ -29,7 +39,8 @@ class Vera(Method):
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def refuses_company(self, other):
+    @override
+    def refuses_company(self, other: str) -> str | None:
         return (
             f"{self.title} shares its random matrices between all modules of a model, which peft cannot combine with "
             f"another method: leave {self.name} out"

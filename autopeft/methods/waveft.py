@@ -1,4 +1,4 @@
-"""WaveFT: a linear's update is the inverse wavelet transform of a few trained coefficients. Imports no torch."""
+"""WaveFT: a linear's update is the inverse wavelet transform of a few trained coefficients."""
 
 from autopeft.methods.fourierft import FourierFt
 
@@ -8,6 +8,8 @@ class WaveFt(FourierFt):
 
     name = "waveft"
     title = "WaveFT"
+    family = "very few numbers"
     paper = "Bilican et al. 2025, arXiv 2505.12532"
     learning_rate = (3e-5, 3e-3)  # the transform keeps lengths, so 25 times that is what a weight moves
-    peft_type, constants = "WAVEFT", {"scaling": 25.0, "wavelet_family": "db1"}
+    peft_type = "WAVEFT"
+    constants = {"scaling": 25.0, "wavelet_family": "db1"}

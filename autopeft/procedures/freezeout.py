@@ -1,8 +1,17 @@
-"""FreezeOut: the adapted blocks are frozen one after the other, from the bottom up. Imports no torch."""
+"""FreezeOut: the adapted blocks are frozen one after the other, from the bottom up."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.recipe import warmup_steps
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.procedure import Procedure
 from autopeft.procedures.mechanisms.selection import Selection, unselectable
 
@@ -21,15 +30,19 @@ class FreezeOut(Procedure):
     hyperparameters = {"saving": (0.1, 0.25, 0.4)}
     defaults = {"saving": 0.25}
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return unselectable(methods, shapes)
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return BottomUp(session, settings)
 
 
 class BottomUp(Selection):
-    def __init__(self, session, settings):
+    """Gives each adapted block its own end and its own course of the learning rate."""
+
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         from autopeft.methods.mechanisms.attach import is_head
 
         super().__init__(session, settings)
@@ -52,10 +65,12 @@ class BottomUp(Selection):
         self.session.optimiser.param_groups[:] = [*cut.values(), head]
         return cut
 
-    def active(self, step):
+    @override
+    def active(self, step: int) -> Collection[str]:
         return self.of_layers({x for x, end in self.ends.items() if step < end * self.steps})
 
-    def before_update(self, step):
+    @override
+    def before_update(self, step: int) -> None:
         rise = min(1.0, (step + 1) / warmup_steps(self.steps))
         for layer, group in self.groups.items():
             end = self.ends[layer]

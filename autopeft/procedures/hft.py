@@ -1,7 +1,16 @@
-"""HFT, half fine-tuning: in every round a random half of each block's modules is frozen. Imports no torch."""
+"""HFT, half fine-tuning: in every round a random half of each block's modules is frozen."""
+
+from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import generator
 from autopeft.procedures.mechanisms.procedure import Procedure
 from autopeft.procedures.mechanisms.selection import Selection, unselectable
@@ -20,15 +29,19 @@ class Hft(Procedure):
     hyperparameters = {"rounds": (2, 4, 8)}
     defaults = {"rounds": 4}
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return unselectable(methods, shapes)
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return HalfOfEach(session, settings)
 
 
 class HalfOfEach(Selection):
-    def __init__(self, session, settings):
+    """Draws, for every round, the half of each group of modules that trains."""
+
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         self.groups: dict[tuple, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         roles = {linear.path: linear.role for linear in self.shapes.linears}
@@ -37,7 +50,8 @@ class HalfOfEach(Selection):
                 module = owner(name, roles)
                 self.groups[layer, category(roles.get(module))][module].append(name)
 
-    def active(self, step):
+    @override
+    def active(self, step: int) -> Collection[str]:
         length = -(-self.steps // self.settings["rounds"])
         number, names = step // length, []
         random = generator(self.session, number)
@@ -48,7 +62,7 @@ class HalfOfEach(Selection):
         return names
 
 
-def owner(name: str, linears) -> str:
+def owner(name: str, linears: Iterable[str]) -> str:
     """The linear that a parameter belongs to, or else the module that holds it."""
     plain = name.removeprefix("base_model.model.").removesuffix(".default")
     for wrapper in (".modules_to_save.default", ".base_layer"):
@@ -58,4 +72,5 @@ def owner(name: str, linears) -> str:
 
 
 def category(role: str | None) -> str:
+    """The group that a linear's role belongs to; modules without one (norms) are the rest."""
     return "rest" if role is None else "ffn" if role.startswith("ffn") else "attention"

@@ -1,11 +1,26 @@
-"""IST: layers train in turn, those more often whose adapters matter; their importance is learnt. Imports no torch."""
+"""IST: layers train in turn, those more often whose adapters matter; their importance is learnt."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.additions import changed_additions, not_additive
 from autopeft.procedures.mechanisms.draws import generator
 from autopeft.procedures.mechanisms.procedure import Procedure
 from autopeft.procedures.mechanisms.selection import Selection, unselectable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
 
 SUPPRESSED = 0.5  # share of the layers whose adapters a trial of the importance loop turns down
 BETA = 0.25  # to this share of what they add
@@ -26,10 +41,12 @@ class Ist(Procedure):
     hyperparameters = {"share": (0.25, 0.5), "interval": (5, 10, 20)}
     defaults = {"share": 0.25, "interval": 10}
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return unselectable(methods, shapes) or not_additive(methods, shapes)
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return ImportantLayers(session, settings)
 
 
@@ -40,22 +57,24 @@ class ImportantLayers(Selection):
     # while it rests; clearing them would leave an AdamW that only ever takes first steps.
     forgets = False
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         import torch
 
         self.scores = torch.zeros(len(self.adapted), dtype=torch.float64)
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         if step and step % self.settings["interval"] == 0:
             self.learn(step)
         super().before_forward(step)
 
-    def active(self, step):
+    @override
+    def active(self, step: int) -> Collection[str]:
         number = max(1, round(self.settings["share"] * len(self.adapted)))
         return self.of_layers(self.drawn(generator(self.session, step, DRAWN), number, -self.scores))
 
-    def drawn(self, random, number: int, scores) -> set[int]:
+    def drawn(self, random: np.random.Generator, number: int, scores: torch.Tensor) -> set[int]:
         """Layers without replacement, with weights sigmoid(scores)."""
         weights = scores.sigmoid().numpy()
         return set(random.choice(self.adapted, number, replace=False, p=weights / weights.sum()).tolist())
@@ -74,18 +93,21 @@ class ImportantLayers(Selection):
                 if layer in suppressed:
                     self.scores[place] += RATE * (reward - sum(rewards) / TRIALS) * slope[place]
 
-    def loss(self, rows, suppressed: set[int]) -> float:
+    def loss(self, rows: np.ndarray, suppressed: set[int]) -> float:
+        """The loss of training rows (B,) with the adapters of some layers turned down."""
         import torch
 
-        def turn_down(layer, addition):
+        def turn_down(layer: int, addition: torch.Tensor) -> torch.Tensor:
             return BETA * addition if layer in suppressed else addition
 
         with torch.no_grad(), changed_additions(self.session.model, self.shapes, turn_down):
             logits, targets = self.session.logits("train", rows)
         return self.session.loss(logits[0], targets).item()
 
-    def state(self):
+    @override
+    def state(self) -> dict[str, torch.Tensor]:
         return {"scores": self.scores}
 
-    def load(self, tensors):
+    @override
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         self.scores.copy_(tensors["scores"])

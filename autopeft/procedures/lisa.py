@@ -1,5 +1,15 @@
-"""LISA: a few of the adapted blocks train at a time, drawn anew every few steps. Imports no torch."""
+"""LISA: a few of the adapted blocks train at a time, drawn anew every few steps."""
 
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import generator
 from autopeft.procedures.mechanisms.procedure import Procedure
 from autopeft.procedures.mechanisms.selection import Selection, unselectable
@@ -14,15 +24,20 @@ class Lisa(Procedure):
     hyperparameters = {"gamma": (1, 2, 4), "interval": (5, 20, 50)}
     defaults = {"gamma": 2, "interval": 20}
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return unselectable(methods, shapes)
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return SampledBlocks(session, settings)
 
 
 class SampledBlocks(Selection):
-    def active(self, step):
+    """Draws the blocks of each period."""
+
+    @override
+    def active(self, step: int) -> Collection[str]:
         number = min(self.settings["gamma"], len(self.adapted))
         drawn = generator(self.session, step // self.settings["interval"]).choice(self.adapted, number, replace=False)
         return self.of_layers(set(drawn.tolist()))

@@ -1,8 +1,22 @@
-"""LOZO: forward passes only, along directions of low rank. Imports no torch."""
+"""LOZO: forward passes only, along directions of low rank."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import torch_generator
 from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
 from autopeft.procedures.mechanisms.procedure import Procedure
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
 
 LEFT, RIGHT = 0, 1  # what a generator is for
 
@@ -20,15 +34,17 @@ class Lozo(Procedure):
     hyperparameters = {"rank": (1, 2, 4), "interval": (10, 50)}
     defaults = {"rank": 2, "interval": 50}
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return needs_gradients(methods)
 
-    def gradients(self, session, rows, settings):
+    @override
+    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
         return estimate_gradients(session, rows, lambda p: low_rank_noise(session, p, **settings))
 
 
-def low_rank_noise(session, parameters: dict, rank: int, interval: int) -> dict:
-    """z by name, of at most this rank in every matrix."""
+def low_rank_noise(session: TrainingSession, parameters: dict, rank: int, interval: int) -> dict:
+    """Directions z by name, of at most this rank in every matrix."""
     import torch
 
     device, step = next(iter(parameters.values())).device, session.step

@@ -1,10 +1,25 @@
-"""Mixup: rows and their labels are mixed in pairs, in the hidden states below the adapters. Imports no torch."""
+"""Mixup: rows and their labels are mixed in pairs, in the hidden states below the adapters."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import generator
 from autopeft.procedures.mechanisms.guard import Guard, augmenting
 from autopeft.procedures.mechanisms.procedure import Procedure, only_classes
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import nn
 
 
 class Mixup(Procedure):
@@ -23,7 +38,8 @@ class Mixup(Procedure):
     defaults = {"alpha": 0.4}
     in_parts = False
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         from autopeft.methods import get_method
 
         alone = [name for name in methods if get_method(name).layers == "none"]
@@ -31,10 +47,12 @@ class Mixup(Procedure):
             return why
         return f"{alone[0]} adapts no block at whose entrance rows could be mixed" if alone else None
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Guard(session, settings)
 
-    def gradients(self, session, rows, settings):
+    @override
+    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
         import torch
         from torch.nn.functional import cross_entropy
 
@@ -54,7 +72,7 @@ class Mixup(Procedure):
         return losses
 
 
-def entrance(session):
+def entrance(session: TrainingSession) -> nn.Module:
     """The first adapted block."""
     shapes = session.shapes
     first = session.configuration.layers[0]
@@ -62,11 +80,11 @@ def entrance(session):
 
 
 @contextmanager
-def mixed(block, share: float, partners, common):
+def mixed(block: nn.Module, share: float, partners: torch.Tensor, common: torch.Tensor) -> Iterator[None]:
     """Rows of what enters a block are mixed with their partners' (B,) at their `common` (B,) first tokens."""
     import torch
 
-    def mix(_, args, kwargs):
+    def mix(_: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         hidden = args[0] if args else kwargs["hidden_states"]
         places = torch.arange(hidden.shape[1], device=hidden.device)
         both = (places < common.to(hidden.device)[:, None])[..., None]

@@ -1,11 +1,24 @@
-"""PACE: noise multiplies what the adapters add, and outputs under two draws of it shall agree. Imports no torch."""
+"""PACE: noise multiplies what the adapters add, and outputs under two draws of it shall agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.additions import changed_additions, not_additive
 from autopeft.procedures.mechanisms.draws import torch_generator
 from autopeft.procedures.mechanisms.procedure import Procedure, only_classes
+
+if TYPE_CHECKING:
+    import torch
+
 
 LAZY = 4  # steps between two that compare
 
@@ -26,13 +39,16 @@ class Pace(Procedure):
     repeatable = False
     in_parts = False
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return only_classes(shapes) or not_additive(methods, shapes)
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return LastLogits(session, settings) if settings["variant"] == "fast" else None
 
-    def gradients(self, session, rows, settings):
+    @override
+    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
         from torch.nn.functional import cross_entropy
 
         step, variant = session.step, settings["variant"]
@@ -58,7 +74,7 @@ class Pace(Procedure):
 class LastLogits(Callback):
     """The logits (N, C) of every training row when it was last seen, NaN before."""
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         import torch
 
@@ -66,27 +82,29 @@ class LastLogits(Callback):
         device = next(session.model.parameters()).device
         self.logits = torch.full((len(task.train), len(task.task.label_names)), torch.nan, device=device)
 
-    def swap(self, rows, logits):
+    def swap(self, rows: np.ndarray, logits: torch.Tensor) -> torch.Tensor:
         """Keep the rows' logits (B, C); those of the epoch before."""
         before = self.logits[rows]
         self.logits[rows] = logits.detach()
         return before
 
-    def state(self):
+    @override
+    def state(self) -> dict[str, torch.Tensor]:
         return {"logits": self.logits}
 
-    def load(self, tensors):
+    @override
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         self.logits.copy_(tensors["logits"])
 
 
-def noise(session, step: int, settings):
+def noise(session: TrainingSession, step: int, settings: Settings) -> Callable[[int, torch.Tensor], torch.Tensor]:
     """(layer, addition) -> the addition times noise; layers run in the same order in every pass of a run."""
     import torch
 
     device = next(session.model.parameters()).device
     generator, layers = torch_generator(session, device, step), session.shapes.num_layers
 
-    def multiply(layer, addition):
+    def multiply(layer: int, addition: torch.Tensor) -> torch.Tensor:
         shape = (addition.shape[0], *[1] * (addition.ndim - 2), addition.shape[-1])
         z = torch.randn(shape, generator=generator, device=device)
         return addition * (1 + settings["sigma"] * (1 - layer / layers) * z)

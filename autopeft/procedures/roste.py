@@ -1,8 +1,20 @@
-"""RoSTE: train against a backbone whose weights and activations are rounded to a few bits. Imports no torch."""
+"""RoSTE: train against a backbone whose weights and activations are rounded to a few bits."""
 
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.procedures.mechanisms.procedure import Procedure
 from autopeft.tasks.kind import get_kind
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 class Roste(Procedure):
@@ -19,7 +31,8 @@ class Roste(Procedure):
     defaults = {"weight_bits": 4, "activation_bits": 8}
     needs_whole_backbone = True
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         if shapes.decoder_path:
             return "its rotations are chosen in one pass over words, and a decoder beside an encoder needs its own"
         if get_kind(shapes.task).modality != "text":
@@ -31,7 +44,10 @@ class Roste(Procedure):
                 )
         return None
 
-    def around(self, model, configuration, shapes):
+    @override
+    def around(
+        self, model: PeftModel, configuration: Configuration, shapes: BackboneShapes
+    ) -> AbstractContextManager[object]:
         from autopeft.procedures.mechanisms.quantisation import quantised
 
         settings = {**self.defaults, **dict(configuration.procedure_settings)}

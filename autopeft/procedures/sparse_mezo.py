@@ -1,8 +1,22 @@
-"""Sparse MeZO: forward passes only, and only the smallest weights of each matrix are moved. Imports no torch."""
+"""Sparse MeZO: forward passes only, and only the smallest weights of each matrix are moved."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import torch_generator
 from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
 from autopeft.procedures.mechanisms.procedure import Procedure
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 
 class SparseMezo(Procedure):
@@ -18,16 +32,18 @@ class SparseMezo(Procedure):
     hyperparameters = {"sparsity": (0.0, 0.5, 0.75)}
     defaults = {"sparsity": 0.75}
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return needs_gradients(methods)
 
-    def gradients(self, session, rows, settings):
+    @override
+    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
         head = session.shapes.head_modules
         return estimate_gradients(session, rows, lambda p: sparse_noise(session, p, settings["sparsity"], head))
 
 
-def sparse_noise(session, parameters: dict, sparsity: float, head_modules) -> dict:
-    """z by name, drawn from the job's seed and step."""
+def sparse_noise(session: TrainingSession, parameters: dict, sparsity: float, head_modules: Iterable[str]) -> dict:
+    """Directions z by name, drawn from the job's seed and step."""
     import torch
 
     from autopeft.methods.mechanisms.attach import is_head

@@ -1,14 +1,31 @@
-"""Token augmentation: tokens of the training texts change places or are left out. Imports no torch at import."""
+"""Token augmentation: tokens of the training texts change places or are left out."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import generator
 from autopeft.procedures.mechanisms.guard import Guard, augmenting
 from autopeft.procedures.mechanisms.procedure import Procedure, only_rows
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from autopeft.backbone.loading import Backbone
+
+
 SHARE = 0.5  # of a batch's rows are changed: EDA's one new text per text
+Operation = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")
 
 
@@ -29,13 +46,16 @@ class TokenAugmentation(Procedure):
     in_parts = False
     needs_whole_backbone = True  # the stored hidden states are those of the texts as they are
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         return only_rows(shapes)
 
-    def callback(self, session, settings):
+    @override
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
         return Guard(session, settings)
 
-    def gradients(self, session, rows, settings):
+    @override
+    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
         if not augmenting(session):
             return super().gradients(session, rows, settings)
         random = generator(session, session.step)
@@ -43,8 +63,8 @@ class TokenAugmentation(Procedure):
             return super().gradients(session, rows, settings)
 
 
-def swap(special: np.ndarray, rate: float, random) -> np.ndarray:
-    """special (S,), true at tokens that stay -> the order of the tokens with some exchanged."""
+def swap(special: np.ndarray, rate: float, random: np.random.Generator) -> np.ndarray:
+    """Swap tokens: special (S,), true at tokens that stay -> the order of the tokens with some exchanged."""
     order = np.arange(len(special))
     parts = [p for p in np.split(order, np.flatnonzero(special)) for p in [p[~special[p]]] if len(p) > 1]
     for _ in range(max(1, round(rate * (~special).sum())) if parts else 0):
@@ -54,7 +74,7 @@ def swap(special: np.ndarray, rate: float, random) -> np.ndarray:
     return order
 
 
-def delete(special: np.ndarray, rate: float, random) -> np.ndarray:
+def delete(special: np.ndarray, rate: float, random: np.random.Generator) -> np.ndarray:
     """The same for leaving tokens out."""
     kept = special | (random.random(len(special)) >= rate)
     if not kept[~special].any() and not special.all():
@@ -62,18 +82,20 @@ def delete(special: np.ndarray, rate: float, random) -> np.ndarray:
     return np.flatnonzero(kept)
 
 
-OPERATIONS = {"swap": swap, "delete": delete}
+OPERATIONS: dict[str, Operation] = {"swap": swap, "delete": delete}
 
 
 @contextmanager
-def changed_tokens(session, operation, rate: float, random):
+def changed_tokens(
+    session: TrainingSession, operation: Operation, rate: float, random: np.random.Generator
+) -> Iterator[None]:
     """For the length of a with block half of the rows that the model is given have other tokens."""
     import torch
 
     model, pad = session.model, session.tokenised.pad_token_id
     kept = special_tokens(session.backbone)
 
-    def change(_, args, kwargs):
+    def change(_: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         given = {k: v.cpu().numpy().copy() for k, v in kwargs.items() if isinstance(v, torch.Tensor) and v.ndim == 2}
         ids, mask = given["input_ids"], given["attention_mask"]
         for row in np.flatnonzero(random.random(len(ids)) < SHARE):
@@ -91,7 +113,7 @@ def changed_tokens(session, operation, rate: float, random):
         handle.remove()
 
 
-def special_tokens(backbone) -> list[int]:
+def special_tokens(backbone: Backbone) -> list[int]:
     """The ids that a text's structure is made of, from the tokenizer and the model's config."""
     config, tokenizer = backbone.model.config, getattr(backbone, "tokenizer", None)
     found = set(tokenizer.all_special_ids) if tokenizer is not None else set()

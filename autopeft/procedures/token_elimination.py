@@ -1,7 +1,19 @@
-"""Token elimination: the upper blocks run on the informative share of a text's tokens. Imports no torch."""
+"""Token elimination: the upper blocks run on the informative share of a text's tokens."""
 
-from autopeft.methods.mechanisms.method import get_method
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.configuration import Configuration
+from autopeft.methods.mechanisms.method import Settings, get_method
 from autopeft.procedures.mechanisms.procedure import Procedure, only_rows
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 class TokenElimination(Procedure):
@@ -18,7 +30,8 @@ class TokenElimination(Procedure):
     defaults = {"keep": 0.7, "from_depth": 0.25}
     repeatable = False
 
-    def refuses(self, methods, shapes):
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
         if why := only_rows(shapes):
             return why
         if not shapes.prefix_attention:
@@ -30,13 +43,16 @@ class TokenElimination(Procedure):
                 return f"{name} takes the place in the attention from which tokens are judged"
         return None
 
-    def around(self, model, configuration, shapes):
+    @override
+    def around(
+        self, model: PeftModel, configuration: Configuration, shapes: BackboneShapes
+    ) -> AbstractContextManager[object]:
         from autopeft.procedures.mechanisms.elimination import eliminated
 
         settings = {**self.defaults, **dict(configuration.procedure_settings)}
         return eliminated(model, shapes, self.layers(settings, configuration, shapes), settings["keep"])
 
-    def layers(self, settings, configuration, shapes) -> tuple[int, ...]:
+    def layers(self, settings: Settings, configuration: Configuration, shapes: BackboneShapes) -> tuple[int, ...]:
         """The blocks that run on fewer tokens."""
         lowest = max(round(settings["from_depth"] * shapes.num_layers), (configuration.frozen_layers or 0) + 1)
         return tuple(range(lowest, shapes.num_layers))

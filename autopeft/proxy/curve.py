@@ -1,6 +1,7 @@
 """Curve: what one training run measured."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 
@@ -33,8 +34,11 @@ class Curve:
         return self.steps.index(step) if step in self.steps else None
 
     def to_json(self) -> dict:
+        """The fields as JSON-ready values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict) -> "Curve":
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        """The curve that `to_json` wrote."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**fields)

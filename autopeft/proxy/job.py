@@ -29,10 +29,10 @@ class Job:
     proxy: bool = False
 
     @property
-    def family(self) -> tuple:
+    def family(self) -> tuple["Job", bool]:
         """Jobs of one family differ in their learning rate only and can be trained in one batch."""
         begun = self.state is not None
-        return replace(self.configuration, learning_rate=0.0), replace(self, configuration=None, state=None), begun
+        return replace(self, configuration=replace(self.configuration, learning_rate=0.0), state=None), begun
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Packing: several runs that differ in their learning rate only, stepped together by one vmapped forward pass."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -26,7 +28,7 @@ def packable(configuration: Configuration, tokenised: TokenisedTask) -> bool:
 class Packing:
     """Whether a packed step takes less time than the same steps one after the other: timed once per family."""
 
-    def __init__(self, tokenised: TokenisedTask, wanted: bool):
+    def __init__(self, tokenised: TokenisedTask, wanted: bool) -> None:
         self.tokenised, self.wanted = tokenised, wanted
         self.timed: dict[Family, bool] = {}
 

@@ -1,6 +1,9 @@
 """Which number format and attention make a training step fastest here: measured at start-up, not assumed."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -9,6 +12,10 @@ from autopeft.configuration import Configuration
 from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.tokens import TokenisedTask
+
+if TYPE_CHECKING:
+    from torch import nn
+
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ATTENTIONS = ("eager", "sdpa")
@@ -26,10 +33,12 @@ class Precision:
     seconds_per_step: dict[str, float]
 
     def to_json(self) -> dict:
+        """The fields as JSON-ready values."""
         return asdict(self)
 
     @property
     def dtype(self) -> torch.dtype:
+        """Torch's name of the format."""
         return FORMATS[self.format]
 
     def __str__(self) -> str:
@@ -47,8 +56,12 @@ def choose_precision(
 ) -> Precision:
     """Time training steps of a probe configuration in each format and attention; the fastest wins.
 
-    The backbone is expected in fp32 and is converted in place: load it anew with `resident` afterwards.
-    wanted: "auto", or a format's name to leave only the attention to the timing.
+    Args:
+        backbone: in fp32; it is converted in place, so load it anew with `resident` afterwards.
+        tokenised: the task.
+        probe: the configuration whose steps are timed.
+        batch_size: rows of a step.
+        wanted: "auto", or a format's name to leave only the attention to the timing.
     """
     formats = FORMATS if wanted == "auto" else {wanted: FORMATS[wanted]}
     seconds = {}
@@ -57,11 +70,12 @@ def choose_precision(
         for attention in ATTENTIONS:
             if set_attention(backbone.model, attention):
                 seconds[f"{name}/{attention}"] = seconds_per_step(backbone, tokenised, probe, batch_size)
-    best = min(seconds, key=seconds.get)
-    return Precision(*best.split("/"), seconds)
+    best = min(seconds, key=lambda pair: seconds[pair])
+    number_format, attention = best.split("/")
+    return Precision(number_format, attention, seconds)
 
 
-def set_attention(model, attention: str) -> bool:
+def set_attention(model: nn.Module, attention: str) -> bool:
     """Switch the attention function; False where the architecture has no such implementation."""
     if model.config._attn_implementation == attention:
         return True

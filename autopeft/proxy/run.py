@@ -1,5 +1,7 @@
 """Run: one configuration in training, its parameters, optimiser and place in the data; saved and resumed bit for bit."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,7 +28,7 @@ class Run:
         groups: (names, learning rate) of each part.
     """
 
-    def __init__(self, job: Job, parameters: dict[str, nn.Parameter], groups: Groups):
+    def __init__(self, job: Job, parameters: dict[str, nn.Parameter], groups: Groups) -> None:
         self.job, self.parameters = job, parameters
         self.optimiser = torch.optim.AdamW(
             [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups],

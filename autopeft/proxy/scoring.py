@@ -1,6 +1,9 @@
 """A model and rows -> logits, the mean loss and the task's metric."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,13 +14,24 @@ from autopeft.tasks.batches import collate, unit_batches
 from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
 
+if TYPE_CHECKING:
+    from torch import nn
+
+
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
 
 
-def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
-    """Logits (B, ...) in fp32; under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
+def forward(model: nn.Module, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
+    """A forward pass, under autocast when the frozen weights are in bf16, so that adapters stay in fp32.
 
-    parameters: tensors to take the place of the model's own of these names.
+    Args:
+        model: bare or with adapters.
+        inputs: what the model is given, by name; brought to its device.
+        kind: of the task; says which of the outputs are the logits.
+        parameters: tensors that take the place of the model's own of these names.
+
+    Returns:
+        Logits (B, ...) in fp32.
     """
     device = device_of(model)
     if device.type == "cuda":
@@ -31,9 +45,19 @@ def forward(model, inputs: dict, kind: TaskKind, parameters: dict | None = None)
 def judged(
     tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, write: Callable, device: torch.device
 ) -> list[tuple[float, float]]:
-    """(mean loss, the task's metric) of each of K runs; logits_of: row numbers -> logits (K, B, ...) and targets.
+    """Score K runs on rows of a split.
 
-    write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED units.
+    Args:
+        tokenised: the task.
+        part: "train", "validation" or "test".
+        rows: row numbers (N,).
+        logits_of: row numbers (B,) -> logits (K, B, ...) and the targets of the rows.
+        write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED
+            units.
+        device: decides how many rows are passed at a time.
+
+    Returns:
+        (mean loss, the task's metric) of each run.
     """
     kind, split = tokenised.kind, getattr(tokenised, part)
     size, seen, found = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"]), [], []
@@ -60,7 +84,7 @@ def judged(
     return scores
 
 
-def evaluate(model, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[float, float]:
+def evaluate(model: nn.Module, split: TokenisedSplit, tokenised: TokenisedTask) -> tuple[float, float]:
     """(mean loss, the task's metric) of a model on a split."""
     part = next(p for p in PARTS if getattr(tokenised, p) is split)
 

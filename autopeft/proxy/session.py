@@ -1,5 +1,7 @@
 """Session: an attached model and the runs that step through the same batches on it."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from itertools import islice
@@ -39,7 +41,7 @@ class Session:
         runs: the K runs, of jobs of one family; more than one are packed.
     """
 
-    def __init__(self, trainer: "Trainer", model: Any, place: Place | None, runs: list[Run]):
+    def __init__(self, trainer: Trainer, model: Any, place: Place | None, runs: list[Run]) -> None:
         self.trainer, self.model, self.place, self.runs = trainer, model, place, runs
         configuration = runs[0].job.configuration
         self.regularisers = [(get_method(m), configuration.settings_of(m)) for m in configuration.methods]

@@ -1,9 +1,12 @@
-"""Training rows -> the few that trials are trained on: which ones, by name. Imports torch when a choice needs states.
+"""Training rows -> the few that trials are trained on: which ones, by name.
 
 Finalists and baselines are always trained on all rows.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,13 +15,28 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.splits import stratified_order
 from autopeft.tasks.tokens import TokenisedTask
 
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
+
+
 BINS = 50  # of equal width over the scores' range, as in DEALRec
 
 
-def proxy_rows(choice: str, backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
-    """About `number` units of the train split -> the numbers of their rows, ascending; all rows where there are no more.
+def proxy_rows(choice: str, backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
+    """The rows that trials are trained on.
 
-    Raises AutopeftError for an unknown choice.
+    Args:
+        choice: a name in CHOICES.
+        backbone: read by the choices that need the model's states.
+        tokenised: the task.
+        number: about how many units of the train split; all of them where there are no more.
+        seed: of whatever is drawn.
+
+    Returns:
+        Row numbers (N,), ascending.
+
+    Raises:
+        AutopeftError: there is no such choice.
     """
     if choice not in CHOICES:
         raise AutopeftError(f"Unknown choice of rows '{choice}'." + did_you_mean(choice, CHOICES))
@@ -28,17 +46,17 @@ def proxy_rows(choice: str, backbone, tokenised: TokenisedTask, number: int, see
     return split.expand(np.sort(CHOICES[choice](backbone, tokenised, number, seed)))
 
 
-def random_units(backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
+def random_units(backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
     """Drawn without regard to anything."""
     return np.random.default_rng(seed).permutation(tokenised.train.number_of_units)[:number]
 
 
-def stratified_units(backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
+def stratified_units(backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
     """Every class by its share."""
     return stratified_order(pd.Series(strata_of_units(tokenised)), seed)[:number]
 
 
-def influential_units(backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
+def influential_units(backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
     """DEALRec (Lin et al. 2024, arXiv 2401.17197): influence plus effort, then bins of the scores drawn from evenly.
 
     Influence and effort are each brought to mean 0 and deviation 1 and added, which is our choice.
@@ -51,7 +69,7 @@ def influential_units(backbone, tokenised: TokenisedTask, number: int, seed: int
     return from_bins(per_unit(tokenised, scores), number, seed)
 
 
-def transported_units(backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
+def transported_units(backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
     """GOT-D (Kang et al. 2024, arXiv 2405.02774): the rows that draw the train split nearest to the validation split."""
     from autopeft.proxy.subset_scores import transport_gradient
 

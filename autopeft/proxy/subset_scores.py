@@ -1,16 +1,27 @@
-"""Training rows -> a score each, from the frozen backbone's states. Imports torch when it runs."""
+"""Training rows -> a score each, from the frozen backbone's states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autopeft.importance.hidden_states import pooled_states
 from autopeft.tasks.batches import collate, unit_batches
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from autopeft.backbone.loading import Backbone
+    from autopeft.tasks.tokens import TokenisedTask
+
+
 RIDGE = 1e-2  # of the surrogate's parameters, in the loss and in its Hessian
 MOST_TARGETS = 1000  # validation rows that the train split is compared with
 REGULARISATION, ROUNDS = 0.05, 200  # of the entropic transport: a share of the mean cost; Sinkhorn's rounds
 
 
-def influence(backbone, tokenised) -> np.ndarray:
+def influence(backbone: Backbone, tokenised: TokenisedTask) -> np.ndarray:
     """How much the training loss of a surrogate would rise without each row, (N,) (DEALRec, Lin et al. 2024, eq. 5).
 
     The surrogate is a linear probe on the pooled last state: mean gradient times inverse Hessian times own gradient,
@@ -39,7 +50,7 @@ def influence(backbone, tokenised) -> np.ndarray:
     return ((x @ solved.reshape(width, outputs)) * residual).sum(1) / n
 
 
-def effort(backbone, tokenised) -> np.ndarray:
+def effort(backbone: Backbone, tokenised: TokenisedTask) -> np.ndarray:
     """The norm of each row's gradient, (N,) (DEALRec, eq. 8): of its loss by the states that enter the last block.
 
     The paper takes the gradient by the model's own parameters, one row at a time; by the states it is one pass for all.
@@ -49,9 +60,10 @@ def effort(backbone, tokenised) -> np.ndarray:
 
     model, split = backbone.model, tokenised.train
     last = model.get_submodule(backbone.shapes.blocks_path)[-1]
-    norms, seen = np.empty(len(split)), []
+    norms = np.empty(len(split))
+    seen: list[torch.Tensor] = []
 
-    def see(_, args, kwargs):
+    def see(_: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         hidden = args[0] if args else kwargs["hidden_states"]
         seen[:] = [hidden.detach().requires_grad_(True)]
         return ((seen[0], *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": seen[0]})
@@ -69,7 +81,7 @@ def effort(backbone, tokenised) -> np.ndarray:
     return norms
 
 
-def transport_gradient(backbone, tokenised) -> np.ndarray:
+def transport_gradient(backbone: Backbone, tokenised: TokenisedTask) -> np.ndarray:
     """By how much more weight on each training row changes the transport distance to the validation split, (N,).
 
     The calibrated gradient f_i - mean of the others' f of the dual potentials (GOT-D, Kang et al. 2024; Just et al. 2023,
@@ -105,4 +117,5 @@ def standardised(x: np.ndarray) -> np.ndarray:
 
 
 def unit_length(x: np.ndarray) -> np.ndarray:
+    """Rows (N, H) scaled to length 1."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -1,5 +1,7 @@
 """Trainer: jobs -> curves. Attach to the resident backbone, train a part of a run, evaluate, detach."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -49,11 +51,11 @@ class Trainer:
         backbone: Backbone,
         tokenised: TokenisedTask,
         batch_size: int = 32,
-        head_learning_rate: float = 1e-3,
+        head_learning_rate: float = 0.001,
         prefix: PrefixCache | None = None,
         packing: bool = True,
         proxy_rows: np.ndarray | None = None,
-    ):
+    ) -> None:
         self.backbone, self.tokenised, self.prefix = backbone, tokenised, prefix
         self.batch_size, self.head_learning_rate = batch_size, head_learning_rate
         self.proxy_rows = proxy_rows

@@ -4,6 +4,8 @@ A short batch cannot keep several threads busy, so on a CPU several single-threa
 of them in the same time. Workers are forked once the backbone is loaded: they start at once and copy nothing.
 """
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import signal
@@ -29,7 +31,7 @@ _trainer: Trainer | None = None  # of a worker process: inherited when it is for
 class Workers:
     """Runs jobs. workers = 1 means this process, with all of its threads."""
 
-    def __init__(self, trainer: Trainer, workers: int = 1):
+    def __init__(self, trainer: Trainer, workers: int = 1) -> None:
         self.trainer, self.workers = trainer, workers
         self._pool: ProcessPoolExecutor | None = None
 
@@ -65,6 +67,7 @@ class Workers:
         return self.pool().submit(run_in_worker, pack)
 
     def pool(self) -> ProcessPoolExecutor:
+        """The pool of worker processes, started when it is first asked for."""
         if self._pool is None:
             fork = multiprocessing.get_context("fork")
             self._pool = ProcessPoolExecutor(self.workers, fork, begin, (self.trainer, os.getpid()))
@@ -107,24 +110,38 @@ def begin(trainer: Trainer, parent: int) -> None:
 
 
 def end_with(parent: int) -> None:
+    """End this process once its parent is gone."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
+def of_this_worker() -> Trainer:
+    """The trainer that this worker process inherited."""
+    assert _trainer is not None  # `begin` sets it before a worker gets its first job
+    return _trainer
+
+
 def run_in_worker(pack: list[Job]) -> list[JobResult]:
-    return run_pack(_trainer, pack)
+    """`run_pack` in a worker process."""
+    return run_pack(of_this_worker(), pack)
 
 
 def timed_in_worker(job: Job) -> float:
     """Seconds of a step in this worker while the others do the same."""
-    return sorted(_trainer.seconds_per_step(job) for _ in range(3))[1]
+    return sorted(of_this_worker().seconds_per_step(job) for _ in range(3))[1]
 
 
 def choose_workers(trainer: Trainer, probe: Job, wanted: int | None = None) -> tuple[int, dict[str, float]]:
-    """(how many workers, seconds per step of one process with every core and of workers side by side).
+    """Time one process against workers side by side. On CUDA one process: what fills the device there is packing.
 
-    wanted: take this many and time nothing. On CUDA one process: what fills the device there is packing.
+    Args:
+        trainer: trains the probe.
+        probe: the job whose steps are timed.
+        wanted: take this many workers and time nothing.
+
+    Returns:
+        How many workers, and the seconds per step of one process with every core and of workers side by side.
     """
     most = min(cores(), MOST)
     if wanted or most == 1 or sys.platform != "linux" or next(trainer.backbone.model.parameters()).is_cuda:

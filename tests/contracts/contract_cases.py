@@ -9,7 +9,8 @@ from tiny import MEDIA, SEQ2SEQ, TASKS, TINY, tiny_model, tiny_statistics
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration
-from autopeft.methods import REGISTRY, attach, refusal
+from autopeft.methods import REGISTRY, refusal
+from autopeft.methods.mechanisms import attach
 
 METHODS = sorted(REGISTRY)
 EVERY = [

@@ -100,7 +100,7 @@ def test_trains_what_it_says_and_leaves_the_backbone_as_it_was(method, model_typ
         assert all(torch.isfinite(torch.tensor(losses))), losses
         now = dict(model.named_parameters())
         assert all(torch.equal(now[name], value) for name, value in frozen.items())
-        for name, value in trained.items():
+        for name in trained:
             assert now[name].grad is not None and torch.isfinite(now[name].grad).all(), name
         assert any(not torch.equal(now[name], value) for name, value in trained.items())
         adapters = [n for n in trained if not any(f"{h}.modules_to_save" in n for h in found.shapes.head_modules)]

@@ -55,7 +55,7 @@ def test_one_seed_repeats_and_two_differ(name):
 
 @pytest.mark.parametrize("pick", EXTREMES)
 @every_procedure
-def test_in_stretches_is_bit_equal_to_in_one_piece(name, pick):
+def test_resumed_is_bit_equal_to_in_one_piece(name, pick):
     found = trainer()
     wanted = configuration(name, found.backbone.shapes, how=settings(name, EXTREMES[pick]))
     job = Job(wanted, 3, 26, 26, (7, 20), keep_state=True)
@@ -97,7 +97,10 @@ def test_trains_or_refuses_every_method(name):
             continue
         layers = {"none": (), "all": range(LAYERS)}.get(stated.layers, (LAYERS - 1,))
         wanted, trained = configuration(name, shapes, method, layers), {}
-        keep = lambda model, to=trained: to.update((n, p.detach().clone()) for n, p in model.named_parameters())
+
+        def keep(model, to=trained):
+            to.update((n, p.detach().clone()) for n, p in model.named_parameters())
+
         (done,) = found.run([Job(wanted, 0, 3, 3)], keep=keep)
         assert not done.failure, (method, done.failure)
         with attached(wanted, found.backbone, 0, found.statistics) as model:

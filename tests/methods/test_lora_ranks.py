@@ -44,7 +44,7 @@ def test_ranks_by_role_and_the_published_count():
 
 def test_keys_match_one_module_each_in_any_order():
     paths = [x.path for x in bert_shapes(layers=12).linears]
-    keys = rank_pattern({path: 5 for path in paths}, 8)
+    keys = rank_pattern(dict.fromkeys(paths, 5), 8)
     for path in [*paths, "bert.layer.1xquery", "bert_layer.1.query"]:
         assert [key for key in keys if re.match(rf"(.*\.)?({key})$", path)] == [re.escape(path)] * (path in paths)
     assert rank_pattern({"a": 8}, 8) == {}

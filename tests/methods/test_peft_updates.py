@@ -97,7 +97,10 @@ def test_rotations_and_reflections_keep_the_angles_between_neurons(method):
 
 def test_oft_turns_inside_its_blocks():
     before, after = moved("oft", block_size=4)
-    lengths = lambda weight: weight.unflatten(1, (-1, 4)).norm(dim=-1)
+
+    def lengths(weight):
+        return weight.unflatten(1, (-1, 4)).norm(dim=-1)
+
     torch.testing.assert_close(lengths(after), lengths(before), rtol=1e-4, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Entries that change while a run trains: ages, moments, growth, unmasking, and runs that stop and go on."""
+"""Entries that change while a run trains: ages, moments, growth, unmasking, and runs that are resumed."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -150,7 +150,7 @@ def test_id3_spreads_the_budget_over_the_steps():
 def test_id3_unmasks_the_highest_scores_and_nothing_else_moves():
     run, given = Steps(Unmasking, 6, {"exponent": 1.0}, steps=3), gradients(3)
     weight, chosen = run.layer.get_base_layer().weight.flatten().abs() + 1e-3, []
-    for number, gradient in enumerate(given):
+    for gradient in given:
         score = gradient.flatten().abs() / weight
         score[chosen] = -1
         chosen += score.topk(2).indices.sort().values.tolist()
@@ -193,7 +193,7 @@ def trainer():
         ("lift", {"refresh": 5, "filter_rank": 8}),
     ],
 )
-def test_in_stretches_is_bit_equal_to_in_one_piece(trainer, method, settings):
+def test_resumed_is_bit_equal_to_in_one_piece(trainer, method, settings):
     chosen = {**get_method(method).defaults, "density": 0.02, **settings}
     job = Job(Configuration.of(method, chosen, (1, 2), 1e-2), 0, 20, 20, (6, 11), keep_state=True)
     (whole,) = trainer.run([job])

@@ -48,7 +48,7 @@ def test_memory_of_training_grows_with_k(base):
     for k in (10, 100):
         layer = SparseLayer(base, "default", SparseConfig(density=k / (64 * 48)))
         saved = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, to=saved: to.append(t) or t, lambda t: t):
             loss = layer(torch.randn(2, 64)).square().sum()
         optimiser = torch.optim.AdamW([p for p in layer.parameters() if p.requires_grad])
         loss.backward()

@@ -14,7 +14,10 @@ SIZES = [(12, 12, 4, 1), (24, 8, 4, 2), (13, 10, 4, 2), (7, 5, 8, 1)]  # in, out
 
 def factors(size, out, d, k):
     generator = torch.Generator().manual_seed(size)
-    draw = lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+    def draw(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
     return draw(k, -(-size // d)), draw(-(-out // d), k), draw(d, d)
 
 

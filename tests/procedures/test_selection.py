@@ -35,7 +35,7 @@ def test_lisa_trains_gamma_layers_and_the_head_and_forgets_the_others(method):
         wanted("lisa", method, (1, 2) if method == "prefix_tuning" else None, gamma=1, interval=2), 12
     ) as session:
         before, seen = values(session), []
-        for step in session.advance():
+        for _ in session.advance():
             active, now = active_layers(session), values(session)
             assert len(active - {None}) == 1 and None in active
             for name, parameter in session.run.parameters.items():

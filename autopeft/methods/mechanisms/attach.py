@@ -1,8 +1,11 @@
 """Configuration + resident Backbone -> a peft model around it, and back to the very same backbone."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model
@@ -13,6 +16,11 @@ import autopeft.methods.tuners  # noqa: F401  (registers our tuners with peft)
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method, peft_fields
+
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
+    from autopeft.methods.mechanisms.statistics import Statistics
+
 
 ADAPTER = "default"
 HEAD_STD = 0.02  # where the model's config states no initializer_range
@@ -25,7 +33,7 @@ class Resident:
     parameter's numbers, for methods that rewrite frozen weights.
     """
 
-    def __init__(self, model: nn.Module, values: bool = False):
+    def __init__(self, model: nn.Module, values: bool = False) -> None:
         self.model = model
         self.values = [(p, p.data, p.data.clone()) for p in model.parameters()] if values else []
         self.attributes = [
@@ -55,12 +63,26 @@ class Resident:
             parameter.grad = None
 
 
-def attach(configuration: Configuration, backbone, seed: int, statistics=None) -> PeftModel:
-    """Build a configuration's adapters and head on the resident model, in place; the seed decides their values.
+def attach(
+    configuration: Configuration, backbone: Backbone, seed: int, statistics: Statistics | None = None
+) -> PeftModel:
+    """Build a configuration's adapters and head on the resident model, in place.
 
-    backbone: has `model`, `shapes` and `new_parameters`, the head parameters that its checkpoint lacks. statistics:
-    of the task's gradients and activations, for the methods that ask for them. What is trained is fp32 whatever the
-    backbone's dtype is; everything is in evaluation mode. A failure leaves no trace.
+    What is trained is fp32 whatever the backbone's dtype is; everything is in evaluation mode. A failure leaves no
+    trace.
+
+    Args:
+        configuration: what is attached.
+        backbone: of its fields `model`, `shapes` and `new_parameters` are used, the last being the head parameters
+            that its checkpoint lacks.
+        seed: decides the values of the adapters and of those head parameters.
+        statistics: the task's gradients and activations, for the methods that ask for them.
+
+    Returns:
+        The peft model around the resident one; `detach` takes it off again.
+
+    Raises:
+        AutopeftError: a method needs statistics and there are none.
     """
     fields = peft_fields(configuration, backbone.shapes)
     parts = [(get_method(name), configuration.settings_of(name)) for name in configuration.methods]
@@ -109,7 +131,9 @@ def detach(model: PeftModel) -> nn.Module:
 
 
 @contextmanager
-def attached(configuration: Configuration, backbone, seed: int, statistics=None) -> Iterator[PeftModel]:
+def attached(
+    configuration: Configuration, backbone: Backbone, seed: int, statistics: Statistics | None = None
+) -> Iterator[PeftModel]:
     """`attach` for the length of a with block; the backbone is restored however the block ends."""
     model = attach(configuration, backbone, seed, statistics)
     try:

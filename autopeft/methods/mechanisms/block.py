@@ -3,7 +3,12 @@
 Shapes: B batch, S tokens, H width.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.wrapping import WrappingLayer
 
@@ -11,7 +16,8 @@ from autopeft.methods.mechanisms.wrapping import WrappingLayer
 class BlockLayer(WrappingLayer):
     """Adds every live adapter's correction to the hidden states a block returns (a tensor, or first in a tuple)."""
 
-    def adapted(self, *args, **kwargs):
+    @override
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         before = args[0] if args else kwargs["hidden_states"]
         result = self.base_layer(*args, **kwargs)
         after = result[0] if isinstance(result, tuple) else result
@@ -21,7 +27,9 @@ class BlockLayer(WrappingLayer):
         total = total.to(after.dtype)
         return (total, *result[1:]) if isinstance(result, tuple) else total
 
-    def correction(self, adapter_name: str, before: torch.Tensor, after: torch.Tensor, text: torch.Tensor | None):
+    def correction(
+        self, adapter_name: str, before: torch.Tensor, after: torch.Tensor, text: torch.Tensor | None
+    ) -> torch.Tensor:
         """Hidden states before and after the block (B, S, H), text tokens (B, S) -> (B, S, H) or (B, 1, H), fp32."""
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""Block sizes have to divide the widths of the modules they cut. Imports no torch."""
+"""Block sizes have to divide the widths of the modules they cut."""
 
 import math
 from collections.abc import Iterable

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
-
-from autopeft.configuration import Scalar
 
 if TYPE_CHECKING:
     import torch
 
+    from autopeft.methods.mechanisms.method import Settings
     from autopeft.methods.mechanisms.training import TrainingSession
 
 
@@ -22,7 +20,7 @@ class Callback:
     remembered is in `state`.
     """
 
-    def __init__(self, session: TrainingSession, settings: Mapping[str, Scalar]):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         self.session, self.settings = session, settings
 
     def before_forward(self, step: int) -> None:

@@ -1,8 +1,13 @@
-"""LoRA on factors that are read off a decomposition of the weight itself. Imports no torch."""
+"""LoRA on factors that are read off a decomposition of the weight itself."""
 
-from typing import ClassVar
+from __future__ import annotations
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes, Linear
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
 
 
 class Decomposed(Method):
@@ -15,16 +20,19 @@ class Decomposed(Method):
     spare: ClassVar[int] = 0
     alpha: ClassVar[int | None] = None  # None: alpha is the rank, the factors enter as they are
 
-    def rank(self, settings, linear) -> int:
+    def rank(self, settings: Settings, linear: Linear) -> int:
+        """The rank in a linear, which is no larger than its smaller side less what has to stay."""
         return min(settings["rank"], min(linear.in_features, linear.out_features) - self.spare)
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: self.rank(settings, x) * (x.in_features + x.out_features)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         chosen = shapes.select(settings["target_modules"], layers)
         smaller = {x.path: self.rank(settings, x) for x in chosen if self.rank(settings, x) < settings["rank"]}
         return {

@@ -1,7 +1,11 @@
 """A check in two of peft's tuners that keeps alive every layer it has seen."""
 
+from __future__ import annotations
 
-def without_memory(layers) -> None:
+from typing import Any
+
+
+def without_memory(layers: Any) -> None:
     """layers: peft's module of a tuner's layers. Its check for hooks caches layers for good; the bare check does not."""
     check = layers._warn_once_about_module_hooks
     layers._warn_once_about_module_hooks = getattr(check, "__wrapped__", check)

@@ -1,6 +1,11 @@
-"""What LoRA and its like count: two thin factors for every chosen linear. Imports no torch."""
+"""What LoRA and its like count: two thin factors for every chosen linear."""
 
-from autopeft.methods.mechanisms.method import Method
+from __future__ import annotations
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Method, Settings
 
 
 class LowRank(Method):
@@ -8,7 +13,8 @@ class LowRank(Method):
 
     mergeable = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: settings["rank"] * (x.in_features + x.out_features)
             for x in shapes.select(settings["target_modules"], layers)

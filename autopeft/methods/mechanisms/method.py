@@ -1,14 +1,42 @@
-"""The small interface every fine-tuning method implements, and the registry. Imports no torch."""
+"""The small interface every fine-tuning method implements, and the registry."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.plugins import check_plugins
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.training import TrainingSession
 
-REGISTRY: dict[str, "Method"] = {}
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftConfig, PeftModel
+    from torch import nn
+
+    from autopeft.methods.mechanisms.statistics import Statistics
+
+
+REGISTRY: dict[str, Method] = {}
+
+# A configuration's settings by name. Each is a str, int, float or bool (a Scalar), of the type that the method's
+# `hyperparameters` offer under that name, which no checker knows.
+Settings = Mapping[str, Any]
 
 TARGETS = ("query+value", "attention", "ffn", "all-linear")  # the choices most methods offer
+
+FAMILIES = {  # what is trained; `autopeft methods` and docs/methods.md group by it
+    "low rank": "an update of each weight that is made of thin matrices",
+    "very few numbers": "vectors, shared banks, coefficients, biases or norms: down to fewer numbers than LoRA of rank 1",
+    "orthogonal": "rotations or reflections of a linear's inputs",
+    "adapter": "bottleneck modules behind or beside the backbone's own",
+    "prompt": "what the attention reads beside the text: prefixes, prompts, queries, and gates on earlier tokens",
+    "sparse": "single entries of the weights",
+    "full": "whole weights of the backbone, or none of them (the linear probe)",
+    "other": "none of these; the value of a method that states no family",
+}
 
 
 class Method:
@@ -21,6 +49,7 @@ class Method:
 
     name: ClassVar[str] = ""
     title: ClassVar[str]  # as the field writes it: "(IA)^3"
+    family: ClassVar[str] = "other"  # one of FAMILIES
     paper: ClassVar[str]  # "Hu et al. 2021, arXiv 2106.09685"
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
@@ -37,7 +66,7 @@ class Method:
     quantised_base: ClassVar[bool] = False  # needs of a linear nothing but its output, so its weight may be rounded
     packable: ClassVar[bool] = True  # runs can share one vmapped forward; not with a loss or a callback of its own
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.name:
             REGISTRY[cls.name] = cls()
@@ -50,39 +79,84 @@ class Method:
         """Why this method cannot be combined with the method of that name (one clause), or None if it can."""
         return None
 
-    def count(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
-        """Trainable parameters per module path, without the task head, from the sizes alone."""
-        raise NotImplementedError
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+        """Trainable parameters, the task head left out, from the sizes alone.
 
-    def peft_fields(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
-        """The fields of the peft config that trains this: {"peft_type": "LORA", "r": 8, "target_modules": [...], ...}.
+        Args:
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            shapes: the backbone's sizes.
 
-        Full module paths in target_modules, JSON types only; task_type and modules_to_save (the head) are added by
-        `autopeft.methods.peft_fields`. The same dict is written by `autopeft export --to peft`.
+        Returns:
+            Module path -> how many numbers are trained there.
         """
         raise NotImplementedError
 
-    def part_fields(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
+        """The fields of the peft config that trains this; the same dict is written by `autopeft export --to peft`.
+
+        Args:
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            shapes: the backbone's sizes.
+
+        Returns:
+            JSON types only, with full module paths: {"peft_type": "LORA", "r": 8, "target_modules": [...], ...}.
+            task_type and modules_to_save (the head) are added by `autopeft.methods.peft_fields`.
+        """
+        raise NotImplementedError
+
+    def part_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
         """The same, when the method is one part of a combination."""
         return self.peft_fields(settings, layers, shapes)
 
-    def before_attach(self, model, config, settings: Mapping, layers: tuple[int, ...], statistics) -> None:
-        """Prepare the resident model for its peft config (CorDA's covariances); undone by detach."""
+    def before_attach(
+        self,
+        model: nn.Module,
+        config: PeftConfig,
+        settings: Settings,
+        layers: tuple[int, ...],
+        statistics: Statistics | None,
+    ) -> None:
+        """Prepare the resident model or the peft config (CorDA's covariances); undone by detach.
 
-    def after_attach(self, model, settings: Mapping, layers: tuple[int, ...], statistics, seed: int) -> None:
-        """Give the built adapters what no constructor can know (which weights of a matrix are trained)."""
+        Args:
+            model: the resident model, nothing attached.
+            config: the peft config that is about to be built; may be written into.
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            statistics: never None where `needs_statistics` is set.
+        """
 
-    def callback(self, session, settings: Mapping):
-        """What happens around the steps of a run (a `Callback`), or None."""
+    def after_attach(
+        self, model: PeftModel, settings: Settings, layers: tuple[int, ...], statistics: Statistics | None, seed: int
+    ) -> None:
+        """Give the built adapters what no constructor can know (which weights of a matrix are trained).
+
+        Args:
+            model: the peft model around the resident one.
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            statistics: never None where `needs_statistics` is set.
+            seed: of whatever is drawn.
+        """
+
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
+        """What happens between the steps of a run, None for nothing."""
         return None
 
-    def extra_loss(self, model, settings: Mapping):
+    def extra_loss(self, model: PeftModel, settings: Settings) -> torch.Tensor | None:
         """A regulariser added to the task loss at every step (a scalar tensor), or None."""
         return None
 
 
 def get_method(name: str) -> Method:
-    """The registered method of that name. Raises AutopeftError with the nearest name."""
+    """The registered method of that name.
+
+    Raises:
+        AutopeftError: there is none, with the nearest name; or a plug-in cannot be loaded.
+    """
+    check_plugins()
     if name not in REGISTRY:
         raise AutopeftError(f"Unknown method '{name}'." + did_you_mean(name, REGISTRY))
     return REGISTRY[name]

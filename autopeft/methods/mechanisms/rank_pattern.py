@@ -1,4 +1,4 @@
-"""How a sum of ranks is shared out between modules, and the rank_pattern that tells peft. Imports no torch."""
+"""How a sum of ranks is shared out between modules, and the rank_pattern that tells peft."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,10 +7,16 @@ from autopeft.backbone.shapes import Linear
 
 
 def share_out(total: int, weights: Sequence[float]) -> list[int]:
-    """Whole ranks that sum to `total`: one for each weight, and the rest by weight (largest remainders, ties to the
-    first).
+    """Whole ranks that sum to `total`: one for each weight, and the rest by weight.
 
-    One at least, because peft takes no rank of 0. total: no less than the number of weights.
+    One at least, because peft takes no rank of 0. The rest goes by largest remainders, ties to the first.
+
+    Args:
+        total: no less than the number of weights.
+        weights: (N,), at least 0.
+
+    Returns:
+        Ranks (N,).
     """
     whole, rest = sum(weights), total - len(weights)
     shares = [rest * w / whole if whole else rest / len(weights) for w in weights]
@@ -22,7 +28,7 @@ def share_out(total: int, weights: Sequence[float]) -> list[int]:
 
 
 def price_classes(linears: Iterable[Linear]) -> dict[int, list[Linear]]:
-    """i + o -> the linears of which one rank costs that: ranks may move between them and the total stays as it was."""
+    """Linears by i + o, which is what one rank of theirs costs: ranks may move between them and the total stays as it was."""
     classes: dict[int, list[Linear]] = {}
     for x in linears:
         classes.setdefault(x.in_features + x.out_features, []).append(x)

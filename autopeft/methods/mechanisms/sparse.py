@@ -1,6 +1,19 @@
-"""Sparse deltas: k numbers at k places of each adapted weight are trained. A subclass says which. Imports no torch."""
+"""Sparse deltas: k numbers at k places of each adapted weight are trained. A subclass says which."""
 
-from autopeft.methods.mechanisms.method import TARGETS, Method
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import TARGETS, Method, Settings
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
+    from autopeft.methods.mechanisms.statistics import Statistics
 
 
 def trained_entries(density: float, numbers: int) -> int:
@@ -29,20 +42,25 @@ class Sparse(Method):
     mergeable = True
     bypasses_linear = True
 
-    def count(self, settings, layers, shapes):
+    @override
+    def count(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         return {
             x.path: trained_entries(settings["density"], x.in_features * x.out_features)
             for x in shapes.select(settings["target_modules"], layers)
         }
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "SPARSE",
             "density": settings["density"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
 
-    def after_attach(self, model, settings, layers, statistics, seed):
+    @override
+    def after_attach(
+        self, model: PeftModel, settings: Settings, layers: tuple[int, ...], statistics: Statistics | None, seed: int
+    ) -> None:
         import torch
 
         from autopeft.methods.mechanisms.sparse_product import top
@@ -53,6 +71,13 @@ class Sparse(Method):
             scores = self.scores(path, layer.get_base_layer().weight.detach(), settings, statistics, generator)
             layer.select(ADAPTER, top(scores, layer.sparse_values[ADAPTER].numel()))
 
-    def scores(self, path: str, weight, settings, statistics, generator):
+    def scores(
+        self,
+        path: str,
+        weight: torch.Tensor,
+        settings: Settings,
+        statistics: Statistics | None,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
         """A number for each entry of the weight at that path, in its layout: the largest are trained."""
         raise NotImplementedError

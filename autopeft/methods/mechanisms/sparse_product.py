@@ -1,10 +1,18 @@
 """The product with a matrix of which only k entries are trained: nothing of the matrix's size outlives a pass."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
+from typing_extensions import override
 
 
-def dense(values: torch.Tensor, indices: torch.Tensor, shape: torch.Size, onto=None) -> torch.Tensor:
+def dense(
+    values: torch.Tensor, indices: torch.Tensor, shape: torch.Size, onto: torch.Tensor | None = None
+) -> torch.Tensor:
     """Values (k,) at flat indices (k,), added to a matrix of that shape, or to none -> the sum."""
     onto = values.new_zeros(shape[0] * shape[1]) if onto is None else onto.flatten()
     return onto.index_add(0, indices, values).view(shape)
@@ -24,17 +32,29 @@ class SparseLinear(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, values, indices, weight, bias, shape, transposed, observe):
+    @override
+    def forward(
+        x: torch.Tensor,
+        values: torch.Tensor,
+        indices: torch.Tensor,
+        weight: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        shape: torch.Size,
+        transposed: bool,
+        observe: Callable[[torch.Tensor], object] | None,
+    ) -> torch.Tensor:
         total = dense(values, indices, shape, weight).to(x.dtype)
         return F.linear(x, total.T if transposed else total, bias)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    @override
+    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
         x, values, indices, weight, _, ctx.shape, ctx.transposed, ctx.observe = inputs
         ctx.save_for_backward(x, values, indices, weight)
 
     @staticmethod
-    def backward(ctx, upstream):
+    @override
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, values, indices, weight = ctx.saved_tensors
         upstream, along, taken = upstream.to(x.dtype), None, None
         if ctx.needs_input_grad[0]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autopeft.importance.calibration import calibration_units
 from autopeft.tasks.batches import collate, moved, unit_batches
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from autopeft.backbone.loading import Backbone
+    from autopeft.tasks.tokens import TokenisedTask
+
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +32,7 @@ class Statistics:
     Asked for while adapters are attached it would see them, so a Trainer asks before it attaches.
     """
 
-    def __init__(self, backbone, tokenised, rows: int = ROWS, seed: int = 0):
+    def __init__(self, backbone: Backbone, tokenised: TokenisedTask, rows: int = ROWS, seed: int = 0) -> None:
         self.backbone, self.tokenised = backbone, tokenised
         self.rows = calibration_units(tokenised, min(rows, len(tokenised.train)), seed)
         self._gradients: dict[str, torch.Tensor] = {}
@@ -54,14 +62,14 @@ class Statistics:
             self._fine_tune()
         return self._changes[name]
 
-    def batches(self):
+    def batches(self) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
         """Inputs and targets of the calibration rows, on the backbone's device."""
         first = next(self.backbone.model.parameters())
         for rows in unit_batches(self.tokenised.train, BATCH, rows=self.rows):
             inputs, targets = collate(self.tokenised.train, rows, self.tokenised.pad_token_id)
             yield moved(inputs, first), targets.to(first.device)
 
-    def _loss(self, out, targets) -> torch.Tensor:
+    def _loss(self, out: Any, targets: torch.Tensor) -> torch.Tensor:
         return self.tokenised.kind.loss(self.tokenised.kind.logits(out), targets)
 
     def _differentiate(self) -> None:
@@ -116,14 +124,15 @@ class Statistics:
     def _observe(self) -> None:
         import torch
 
-        model, mask, counts = self.backbone.model, None, {}
+        model, mask = self.backbone.model, None
+        counts: dict[str, int] = {}
         shapes = self.backbone.shapes
         paths = [x.path for x in shapes.linears]
         # the mask is of what an encoder reads, not of what its decoder writes
         later = {x.path for x in shapes.linears if shapes.decoder_path and x.layer >= shapes.encoder_layers}
 
-        def hook(path):
-            def see(_, given):
+        def hook(path: str) -> Callable[[nn.Module, tuple], None]:
+            def see(_: nn.Module, given: tuple) -> None:
                 masked = mask is not None and path not in later and given[0].shape[:2] == mask.shape
                 x = (given[0][mask] if masked else given[0].flatten(0, -2)).float()
                 self._add(self._covariances, path, x.T @ x)

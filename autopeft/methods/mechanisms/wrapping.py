@@ -5,9 +5,11 @@ modules_to_save. Adapter weights are fp32 whatever the base is; outputs keep the
 file, after the registration.
 """
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from peft.config import PeftConfig
@@ -15,6 +17,7 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, check_adapters_t
 from peft.utils.constants import DUMMY_TARGET_MODULES
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 
@@ -30,7 +33,7 @@ class WrappingConfig(PeftConfig):
     layers_pattern: list[str] | str | None = None
     modules_to_save: list[str] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = self.name
 
@@ -46,18 +49,20 @@ class WrappingLayer(nn.Module, BaseTunerLayer):
     adapter_layer_names lists the ParameterDicts (adapter name -> parameter), all starting with the tuner's prefix.
     """
 
-    def __init__(self, base_layer: nn.Module, adapter_name: str, config: WrappingConfig):
+    adapter_layer_names: tuple[str, ...] = ()
+
+    def __init__(self, base_layer: nn.Module, adapter_name: str, config: WrappingConfig) -> None:
         super().__init__()
         self.base_layer = base_layer
         self.configs: dict[str, WrappingConfig] = {}
-        self.merged_adapters = []
+        self.merged_adapters: list[str] = []
         self._disable_adapters = False
         self._active_adapter = adapter_name
         for name in self.adapter_layer_names:
             setattr(self, name, nn.ParameterDict())
         self.update_layer(adapter_name, config)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         # A model reads attributes of its blocks (attention_type, layer_idx ...): they are those of the wrapped module.
         try:
             return super().__getattr__(name)
@@ -84,18 +89,20 @@ class WrappingLayer(nn.Module, BaseTunerLayer):
         """The active adapters that this layer holds."""
         return [name for name in self.active_adapters if name in self.configs]
 
+    @override
     def delete_adapter(self, adapter_name: str) -> None:
         self.configs.pop(adapter_name, None)
         super().delete_adapter(adapter_name)
 
-    def forward(self, *args, **kwargs):
+    @override
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.disable_adapters and self.merged:
             self.unmerge()
         if self.disable_adapters or self.merged:
             return self.base_layer(*args, **kwargs)
         return self.adapted(*args, **kwargs)
 
-    def adapted(self, *args, **kwargs):
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         """The wrapped module's output with the live adapters applied."""
         raise NotImplementedError
 
@@ -109,6 +116,7 @@ class MergingLayer(WrappingLayer):
         """What the adapter adds to the parameter, fp32, in the parameter's own layout."""
         raise NotImplementedError
 
+    @override
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Add the live adapters to the parameter. Raises ValueError (safe_merge) if that is not finite."""
         parameter = getattr(self.get_base_layer(), self.merges_into)
@@ -121,6 +129,7 @@ class MergingLayer(WrappingLayer):
             parameter.data = merged
             self.merged_adapters.append(name)
 
+    @override
     def unmerge(self) -> None:
         parameter = getattr(self.get_base_layer(), self.merges_into)
         while self.merged_adapters:
@@ -132,8 +141,9 @@ class WrappingTuner(BaseTuner):
     """Replaces each target module by a `tuner_layer_cls` around it."""
 
     tuner_layer_cls = WrappingLayer
-    target_module_mapping = {}
+    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
 
+    @override
     def _prepare_adapter_config(self, peft_config: WrappingConfig, model_config: dict) -> WrappingConfig:
         if peft_config.target_modules:
             return peft_config
@@ -143,9 +153,20 @@ class WrappingTuner(BaseTuner):
         return peft_config
 
     def layer_class(self, config: WrappingConfig, path: str) -> type[WrappingLayer]:
+        """The layer that wraps the module at this path."""
         return self.tuner_layer_cls
 
-    def _create_and_replace(self, peft_config, adapter_name, target, target_name, parent, current_key, **_):
+    @override
+    def _create_and_replace(
+        self,
+        peft_config: Any,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        **_: Any,
+    ) -> None:
         layer_class = self.layer_class(peft_config, current_key)
         if type(target) is layer_class:  # a layer of another tuner, a subclass even, is wrapped in its turn
             target.update_layer(adapter_name, peft_config)
@@ -155,12 +176,14 @@ class WrappingTuner(BaseTuner):
             layer.requires_grad_(False)  # a further adapter waits until it is activated
         self._replace_module(parent, target_name, layer, target)
 
-    def _replace_module(self, parent, child_name, new_module, child) -> None:
+    @override
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
         # peft's own also copies `weight` from child to new_module, and blocks have none.
         while isinstance(parent, WrappingLayer) and child_name not in parent._modules:
             parent = parent.base_layer  # a wrapped block only delegates to the module that owns the child
         setattr(parent, child_name, new_module)
 
+    @override
     def _check_merge_allowed(self) -> None:
         # Before anything is merged, so that a refusal leaves the model as it is.
         super()._check_merge_allowed()
@@ -169,7 +192,8 @@ class WrappingTuner(BaseTuner):
                 kind = type(layer).__name__
                 raise AutopeftError(f"{kind} cannot be merged into the weights of a backbone: keep it as an adapter.")
 
-    def _unload_and_optionally_merge(self, merge=True, *args, **kwargs) -> nn.Module:
+    @override
+    def _unload_and_optionally_merge(self, merge: bool = True, *args: Any, **kwargs: Any) -> nn.Module:
         # peft leaves the trained modules_to_save in the model even when it does not merge: ours is then the original.
         if merge:
             return super()._unload_and_optionally_merge(merge, *args, **kwargs)

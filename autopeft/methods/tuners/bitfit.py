@@ -1,9 +1,12 @@
 """BitFit: a trainable fp32 correction, zero at the start, of every bias. Ben Zaken et al. 2021, arXiv 2106.10199."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.peft_registration import register
@@ -23,6 +26,7 @@ class BitFitLayer(MergingLayer):
     adapter_layer_names = ("bitfit_bias",)
     merges_into = "bias"
 
+    @override
     def new_parameters(self, config: BitFitConfig) -> dict[str, torch.Tensor]:
         base = self.get_base_layer()
         if getattr(base, "bias", None) is None:
@@ -32,18 +36,22 @@ class BitFitLayer(MergingLayer):
             )
         return {"bitfit_bias": torch.zeros(base.bias.shape)}
 
-    def adapted(self, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         result = self.base_layer(*args, **kwargs)
         total = result
         for name in self.live_adapters:
             total = total + self.bitfit_bias[name]
         return total.to(result.dtype)
 
+    @override
     def get_delta(self, adapter_name: str) -> torch.Tensor:
         return self.bitfit_bias[adapter_name].data
 
 
 class BitFitModel(WrappingTuner):
+    """Wraps modules in BitFit layers."""
+
     prefix = "bitfit_"
     tuner_layer_cls = BitFitLayer
 

@@ -5,11 +5,14 @@ third factor pairs what the second has paired. Here factor i turns halves of blo
 m factors of blocks of b mix b 2^(m-1) inputs. Shapes: skew (m, n/b, b(b-1)/2), R (m, n/b, b, b), scale (out,).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from transformers.pytorch_utils import Conv1D
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
@@ -23,7 +26,7 @@ class ButterflyConfig(WrappingConfig):
     block_size: int = 8
     factors: int = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("block_size", self.block_size >= 2 and self.block_size % 2 == 0, "even")
         self.require("factors", self.factors >= 1, "at least 1")
@@ -42,7 +45,7 @@ def cayley(skew: torch.Tensor) -> torch.Tensor:
 
 
 def rotate(x: torch.Tensor, rotations: torch.Tensor, back: bool = False) -> torch.Tensor:
-    """x (..., n) -> x R_1 ... R_m, or with `back` the x that this was made of."""
+    """Rotate x (..., n) -> x R_1 ... R_m, or with `back` the x that this was made of."""
     size, order = rotations.shape[-1], range(len(rotations))
     for i in reversed(order) if back else order:
         turn = rotations[i].mT if back else rotations[i]
@@ -57,6 +60,7 @@ class ButterflyLayer(WrappingLayer):
 
     adapter_layer_names = ("butterfly_skew", "butterfly_scale")
 
+    @override
     def new_parameters(self, config: ButterflyConfig) -> dict[str, torch.Tensor]:
         out, size = self.weight_rows().shape
         b = config.block_size
@@ -68,7 +72,8 @@ class ButterflyLayer(WrappingLayer):
         base = self.get_base_layer()
         return base.weight.data.T if isinstance(base, Conv1D) else base.weight.data
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         dtype = x.dtype
         for name in self.live_adapters:
             rotations = cayley(self.butterfly_skew[name])
@@ -80,6 +85,7 @@ class ButterflyLayer(WrappingLayer):
         return total.to(result.dtype)
 
     @torch.no_grad()
+    @override
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         for name in adapter_names or self.live_adapters:
             rotations, scale = cayley(self.butterfly_skew[name]), self.butterfly_scale[name]
@@ -87,6 +93,7 @@ class ButterflyLayer(WrappingLayer):
             self.merged_adapters.append(name)
 
     @torch.no_grad()
+    @override
     def unmerge(self) -> None:
         while self.merged_adapters:
             name = self.merged_adapters.pop()
@@ -94,6 +101,7 @@ class ButterflyLayer(WrappingLayer):
             self.write(rotate(self.weight_rows().to(scale.dtype) / scale[:, None], rotations), False)
 
     def write(self, rows: torch.Tensor, check: bool) -> None:
+        """Replace the wrapped weight by rows (o, i). Raises ValueError (check) if they are not finite."""
         if check and not torch.isfinite(rows).all():
             raise ValueError("The merged weights are not finite: the adapter seems to be broken.")
         base = self.get_base_layer()
@@ -102,6 +110,8 @@ class ButterflyLayer(WrappingLayer):
 
 
 class ButterflyModel(WrappingTuner):
+    """Wraps linears in butterfly rotations."""
+
     prefix = "butterfly_"
     tuner_layer_cls = ButterflyLayer
 

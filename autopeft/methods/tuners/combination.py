@@ -1,16 +1,23 @@
 """COMBINATION: several tuners on one model, saved and loaded as one adapter (the published AutoPEFT space needs it)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import set_additional_trainable_modules
 from torch import nn
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingTuner, restore_originals
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftConfig
 
 
 @dataclass
@@ -20,19 +27,27 @@ class CombinationConfig(WrappingConfig):
     name: ClassVar[str] = "COMBINATION"
     parts: list[dict] = field(default_factory=list)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         types = [part.get("peft_type") for part in self.parts]
         self.require("parts", len(set(types)) == len(types) > 1, "two or more configs of different peft types")
 
 
 class CombinationModel(WrappingTuner):
+    """Holds the layers of several tuners, of whichever kind they are."""
+
     prefix = "combination_"
     tuner_layer_cls = BaseTunerLayer  # whichever tuner a layer is of, activating and freezing are this adapter's
 
+    @override
     def inject_adapter(
-        self, model, adapter_name, autocast_adapter_dtype=True, low_cpu_mem_usage=False, state_dict=None
-    ):
+        self,
+        model: nn.Module,
+        adapter_name: str,
+        autocast_adapter_dtype: bool = True,
+        low_cpu_mem_usage: bool = False,
+        state_dict: dict[str, torch.Tensor] | None = None,
+    ) -> None:
         """Inject part after part. The innermost modules come first: a wrapped block hides the paths inside it."""
         if tuner_layers(model):
             raise AutopeftError(
@@ -54,7 +69,14 @@ class CombinationModel(WrappingTuner):
             activate_adapter=adapter_name in self.active_adapters,
         )
 
-    def _unload_and_optionally_merge(self, merge=True, progressbar=False, safe_merge=False, adapter_names=None):
+    @override
+    def _unload_and_optionally_merge(
+        self,
+        merge: bool = True,
+        progressbar: bool = False,
+        safe_merge: bool = False,
+        adapter_names: list[str] | None = None,
+    ) -> nn.Module:
         """Merge every layer of a nest, then take the wrappers off."""
         if merge:
             self._check_merge_allowed()
@@ -66,6 +88,7 @@ class CombinationModel(WrappingTuner):
 
 
 def tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
+    """Every layer of any tuner in a model."""
     return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
 
 
@@ -75,7 +98,7 @@ def depth(part: dict) -> int:
     return max((path.count(".") for path in targets), default=0) if not isinstance(targets, str) else 0
 
 
-def part_config(part: dict, inference_mode: bool):
+def part_config(part: dict[str, Any], inference_mode: bool) -> PeftConfig:
     """A part's fields -> its peft config. Raises AutopeftError for a type that peft does not know."""
     if part.get("peft_type") not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise AutopeftError(f"COMBINATION config: a part has the unknown peft_type {part.get('peft_type')!r}.")

@@ -7,6 +7,8 @@ in a causal model the kernel looks back only. Padding enters the convolution as 
 Shapes: W_in (2b, H), depthwise (b, k), W_up (H, b). Only W_up and b_up start at zero.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +16,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import nn
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.block import BlockLayer
 from autopeft.methods.mechanisms.peft_registration import register
@@ -30,7 +33,7 @@ class ConformerConfig(WrappingConfig):
     kernel_size: int = 3
     causal: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("bottleneck", self.bottleneck >= 1, "at least 1")
         self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
@@ -38,6 +41,8 @@ class ConformerConfig(WrappingConfig):
 
 
 class ConformerLayer(BlockLayer):
+    """Wraps a block; adds the bottleneck with its convolution to what the block returns."""
+
     reads_tokens = True  # those before a token, anew in every pass
     adapter_layer_names = tuple(
         f"conformer_{name}"
@@ -55,6 +60,7 @@ class ConformerLayer(BlockLayer):
         )
     )
 
+    @override
     def new_parameters(self, config: ConformerConfig) -> dict[str, torch.Tensor]:
         width, b, k = config.hidden_size, config.bottleneck, config.kernel_size
         into, depthwise = torch.empty(2 * b, width), torch.empty(b, k)
@@ -64,7 +70,10 @@ class ConformerLayer(BlockLayer):
         values = (*norms[0], into, torch.zeros(2 * b), depthwise, torch.zeros(b), *norms[1])
         return dict(zip(self.adapter_layer_names, (*values, torch.zeros(width, b), torch.zeros(width))))
 
-    def correction(self, adapter_name, before, after, text):
+    @override
+    def correction(
+        self, adapter_name: str, before: torch.Tensor, after: torch.Tensor, text: torch.Tensor | None
+    ) -> torch.Tensor:
         config = self.configs[adapter_name]
         values = [getattr(self, name)[adapter_name] for name in self.adapter_layer_names]
         gain, shift, into, into_bias, kernel, kernel_bias, channel_gain, channel_shift, up, up_bias = values
@@ -78,7 +87,7 @@ class ConformerLayer(BlockLayer):
 
 
 def depthwise(x: torch.Tensor, kernel: torch.Tensor, causal: bool) -> torch.Tensor:
-    """x (B, S, b), kernel (b, k) -> (B, S, b): each channel's own convolution along the tokens."""
+    """Convolve x (B, S, b) with kernel (b, k) -> (B, S, b): each channel's own convolution along the tokens."""
     around = kernel.shape[1] - 1
     left = around if causal else around // 2
     windows = F.pad(x, (0, 0, left, around - left)).unfold(1, kernel.shape[1], 1)  # (B, S, b, k)
@@ -86,6 +95,8 @@ def depthwise(x: torch.Tensor, kernel: torch.Tensor, causal: bool) -> torch.Tens
 
 
 class ConformerModel(WrappingTuner):
+    """Wraps blocks in Conformer adapters."""
+
     prefix = "conformer_"
     tuner_layer_cls = ConformerLayer
 

@@ -5,13 +5,16 @@ g_jk = sigmoid_alpha(W_q h_j . W_k h_k / sqrt(d) + b); query n sees k with the w
 logarithm is added to its attention scores. A gate of 0 drops k for good. W_q, W_k: (d, H), b: (1,).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.block import text_tokens
@@ -34,7 +37,7 @@ class ContextPruningConfig(WrappingConfig):
     interaction_size: int = 16
     hidden_size: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("interaction_size", self.interaction_size >= 1, "at least 1")
         self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
@@ -47,6 +50,7 @@ class ContextPruningLayer(WrappingLayer):
     alpha: float | None = None  # of the gates; None: they are steps, and get the gradient of the softest
     kept: torch.Tensor | None = None  # mean weight of the earlier tokens in the last pass
 
+    @override
     def new_parameters(self, config: ContextPruningConfig) -> dict[str, torch.Tensor]:
         """W_k starts at zero, so that every score is the offset and every token is kept."""
         query = torch.empty(config.interaction_size, config.hidden_size)
@@ -54,7 +58,8 @@ class ContextPruningLayer(WrappingLayer):
         values = query, torch.zeros_like(query), torch.full((1,), OFFSET)
         return dict(zip(self.adapter_layer_names, values))
 
-    def adapted(self, *args, **kwargs):
+    @override
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         if not self.live_adapters:
             return self.base_layer(*args, **kwargs)
         hidden = args[0] if args else kwargs["hidden_states"]
@@ -79,6 +84,8 @@ class ContextPruningLayer(WrappingLayer):
 
 
 class ContextPruningModel(WrappingTuner):
+    """Wraps attention modules in gates over earlier tokens."""
+
     prefix = "pruning_"
     tuner_layer_cls = ContextPruningLayer
 
@@ -125,7 +132,14 @@ def mean_weight(seen: torch.Tensor, text: torch.Tensor | None) -> torch.Tensor:
     return (seen.exp() * pairs).sum() / pairs.sum().clamp(min=1)
 
 
-def pruned_attention(module, query, key, value, attention_mask, **kwargs):
+def pruned_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The module's own attention with the visibility (B, S, S) added to its mask."""
     seen = module.config.visibility
     if key.shape[2] != seen.shape[2]:
@@ -142,6 +156,7 @@ def pruned_attention(module, query, key, value, attention_mask, **kwargs):
 
 
 def context_pruning_layers(model: nn.Module) -> list[ContextPruningLayer]:
+    """The adapted attention modules, from the lowest up."""
     return [module for module in model.modules() if isinstance(module, ContextPruningLayer)]
 
 

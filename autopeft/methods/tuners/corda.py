@@ -3,23 +3,32 @@
 Yang et al. 2024, arXiv 2406.05223. Shapes: A (r, in), B (out, r), trained; A0 and B0 the same, frozen and saved.
 """
 
+from __future__ import annotations
+
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from peft.tuners._buffer_dict import BufferDict
 from torch import nn
 from transformers.pytorch_utils import Conv1D
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
+if TYPE_CHECKING:
+    from autopeft.methods.mechanisms.statistics import Statistics
+
+
 DAMPING = 0.01  # of the covariance's mean diagonal: its condition number is then at most 100 times its width
-FOUND: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # statistics -> path -> components, for all trials
+FOUND: weakref.WeakKeyDictionary[Statistics, dict[str, dict[str, tuple[torch.Tensor, ...]]]] = (
+    weakref.WeakKeyDictionary()
+)  # statistics -> path -> components, for all trials
 
 
 @dataclass
@@ -29,7 +38,7 @@ class CordaConfig(WrappingConfig):
     name: ClassVar[str] = "CORDA"
     r: int = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("r", self.r >= 1, "at least 1")
 
@@ -40,7 +49,7 @@ class CordaLayer(MergingLayer):
     adapter_layer_names = ("corda_A", "corda_B")
     other_param_names = ("corda_A0", "corda_B0")
 
-    def __init__(self, base_layer: nn.Module, adapter_name: str, config: CordaConfig):
+    def __init__(self, base_layer: nn.Module, adapter_name: str, config: CordaConfig) -> None:
         if not isinstance(base_layer, (nn.Linear, Conv1D)):
             raise AutopeftError(f"CorDA adapts linear modules, not {type(base_layer).__name__}.")
         super().__init__(base_layer, adapter_name, config)
@@ -50,11 +59,13 @@ class CordaLayer(MergingLayer):
         base = self.get_base_layer()
         return base.weight.T if isinstance(base, Conv1D) else base.weight
 
+    @override
     def new_parameters(self, config: CordaConfig) -> dict[str, torch.Tensor]:
         out, size = self.weight_out_in().shape
         r = min(config.r, out, size)
         return {"corda_A": torch.zeros(r, size), "corda_B": torch.zeros(out, r)}
 
+    @override
     def update_layer(self, adapter_name: str, config: CordaConfig) -> None:
         super().update_layer(adapter_name, config)
         for name in self.other_param_names:
@@ -73,7 +84,8 @@ class CordaLayer(MergingLayer):
             for here in (self.corda_B, self.corda_B0):
                 here[name].copy_(b[:, :r])
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         total = result = self.base_layer(x, *args, **kwargs)
         for name in self.live_adapters:
             a, b = self.corda_A[name], self.corda_B[name]
@@ -83,6 +95,7 @@ class CordaLayer(MergingLayer):
         return total.to(result.dtype)
 
     @torch.no_grad()
+    @override
     def get_delta(self, adapter_name: str) -> torch.Tensor:
         delta = self.corda_B[adapter_name] @ self.corda_A[adapter_name]
         delta = delta - self.corda_B0[adapter_name] @ self.corda_A0[adapter_name]
@@ -90,6 +103,8 @@ class CordaLayer(MergingLayer):
 
 
 class CordaModel(WrappingTuner):
+    """Wraps linears in CorDA layers."""
+
     prefix = "corda_"
     tuner_layer_cls = CordaLayer
 
@@ -101,8 +116,10 @@ def corda_layers(model: nn.Module) -> Iterator[tuple[str, CordaLayer]]:
             yield path.replace(".base_layer", ""), layer
 
 
-def components(statistics, path: str, weight: torch.Tensor, number: int) -> dict[str, tuple[torch.Tensor, ...]]:
-    """mode -> (A, B) of a weight (out, in): its `number` largest components (ipm) and smallest (kpm), extreme first."""
+def components(
+    statistics: Statistics, path: str, weight: torch.Tensor, number: int
+) -> dict[str, tuple[torch.Tensor, ...]]:
+    """(A, B) by mode of a weight (out, in): its `number` largest components (ipm) and smallest (kpm), extreme first."""
     found = FOUND.setdefault(statistics, {})
     if path not in found:
         found[path] = decompose(weight.float(), statistics.covariance(path), number)

@@ -4,14 +4,17 @@ Zhang et al. 2025, arXiv 2503.01419: a transposed convolution with stride = kern
 Kronecker product. Shapes: A (k, ceil(in/d)), B (ceil(out/d), k), C (d, d); k is the rank, d the kernel size.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.pytorch_utils import Conv1D
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.peft_registration import register
@@ -32,7 +35,7 @@ class DcftConfig(WrappingConfig):
     init: str = "zero"
     orthogonality: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("rank", self.rank >= 1, "at least 1")
         self.require("kernel_size", self.kernel_size >= 1, "at least 1")
@@ -75,6 +78,7 @@ class DcftLayer(MergingLayer):
             return base.in_features, base.out_features
         raise AutopeftError(f"DCFT adapts linear modules, not {type(base).__name__}: name linears in target_modules.")
 
+    @override
     def new_parameters(self, config: DcftConfig) -> dict[str, torch.Tensor]:
         size, out = self.features()
         k, d = config.rank, config.kernel_size
@@ -90,12 +94,15 @@ class DcftLayer(MergingLayer):
         return {"dcft_A": a, "dcft_B": b, "dcft_C": c}
 
     def scaling(self, adapter_name: str) -> float:
+        """What the update is multiplied by."""
         return self.configs[adapter_name].alpha / ALPHA_DIVISOR
 
     def factors(self, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A (k, ceil(i/d)), B (ceil(o/d), k) and the kernel C (d, d) of an adapter."""
         return self.dcft_A[adapter_name], self.dcft_B[adapter_name], self.dcft_C[adapter_name]
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         result = self.base_layer(x, *args, **kwargs)
         total, out = result, result.shape[-1]
         for name in self.live_adapters:
@@ -104,17 +111,20 @@ class DcftLayer(MergingLayer):
         return total.to(result.dtype)
 
     def get_delta_weight(self, adapter_name: str) -> torch.Tensor:
-        """scale * dW in the layout of the wrapped weight."""
+        """The scaled dW in the layout of the wrapped weight."""
         size, out = self.features()
         delta = self.scaling(adapter_name) * delta_weight(*self.factors(adapter_name), out, size)
         return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
 
     @torch.no_grad()
+    @override
     def get_delta(self, adapter_name: str) -> torch.Tensor:
         return self.get_delta_weight(adapter_name)
 
 
 class DcftModel(WrappingTuner):
+    """Wraps linears in DCFT layers."""
+
     prefix = "dcft_"
     tuner_layer_cls = DcftLayer
 

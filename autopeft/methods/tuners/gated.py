@@ -5,13 +5,16 @@ and the adapter have a gate for every token; a prefix serves all queries of a te
 (the authors take that mean everywhere, padding included). w starts small and b at 0, so every gate is half open.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from typing_extensions import override
 
 from autopeft.backbone.roles import sizes
 from autopeft.methods.mechanisms.block import text_tokens
@@ -24,11 +27,12 @@ STD = 0.02
 
 
 def initial_gate(width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight (1, width) and bias (1,) of a gate that starts about half open."""
     return torch.randn(1, width) * STD, torch.zeros(1)
 
 
 def gate(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """x (..., H) -> (..., 1) between 0 and 1."""
+    """Gate of x (..., H) -> (..., 1) between 0 and 1."""
     return F.linear(x, weight, bias).sigmoid()
 
 
@@ -40,7 +44,7 @@ class GatedLoraConfig(WrappingConfig):
     rank: int = 8
     alpha: float = 16.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("rank", self.rank >= 1, "at least 1")
 
@@ -50,13 +54,15 @@ class GatedLoraLayer(WrappingLayer):
 
     adapter_layer_names = ("gatedlora_A", "gatedlora_B", "gatedlora_gate", "gatedlora_gate_bias")
 
+    @override
     def new_parameters(self, config: GatedLoraConfig) -> dict[str, torch.Tensor]:
         size, out = sizes(self.get_base_layer())
         a = torch.empty(config.rank, size)
         nn.init.kaiming_uniform_(a, a=math.sqrt(5))
         return dict(zip(self.adapter_layer_names, (a, torch.zeros(out, config.rank), *initial_gate(size))))
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         result = self.base_layer(x, *args, **kwargs)
         total = result
         for name in self.live_adapters:
@@ -68,38 +74,50 @@ class GatedLoraLayer(WrappingLayer):
 
 
 class GatedLoraModel(WrappingTuner):
+    """Wraps linears in gated LoRA layers."""
+
     prefix = "gatedlora_"
     tuner_layer_cls = GatedLoraLayer
 
 
 @dataclass
 class GatedAdapterConfig(SerialConfig):
+    """A serial adapter's fields."""
+
     name: ClassVar[str] = "GATED_ADAPTER"
 
 
 class GatedAdapterLayer(BottleneckLayer):
+    """A bottleneck whose correction is multiplied by the gate (..., 1) at its input."""
+
     adapter_layer_names = (*BottleneckLayer.adapter_layer_names, "bottleneck_gate", "bottleneck_gate_bias")
 
+    @override
     def new_parameters(self, config: GatedAdapterConfig) -> dict[str, torch.Tensor]:
         opening = dict(zip(self.adapter_layer_names[-2:], initial_gate(config.hidden_size)))
         return {**super().new_parameters(config), **opening}
 
+    @override
     def bottleneck(self, x: torch.Tensor, adapter_name: str) -> torch.Tensor:
         weight, bias = self.bottleneck_gate[adapter_name], self.bottleneck_gate_bias[adapter_name]
         return gate(self._cast_input_dtype(x, weight.dtype), weight, bias) * super().bottleneck(x, adapter_name)
 
 
 class GatedAdapterModel(WrappingTuner):
+    """Wraps linears or blocks in gated serial adapters."""
+
     prefix = "bottleneck_"
     tuner_layer_cls = GatedAdapterLayer
 
 
 @dataclass
 class GatedPrefixConfig(PrefixLayersConfig):
+    """A prefix's fields; hidden_size H is the width of the gate's input."""
+
     name: ClassVar[str] = "GATED_PREFIX"
     hidden_size: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
 
@@ -109,11 +127,13 @@ class GatedPrefixLayer(PrefixLayer):
 
     adapter_layer_names = (*PrefixLayer.adapter_layer_names, "prefixlayers_gate", "prefixlayers_gate_bias")
 
+    @override
     def new_parameters(self, config: GatedPrefixConfig) -> dict[str, torch.Tensor]:
         opening = dict(zip(self.adapter_layer_names[-2:], initial_gate(config.hidden_size)))
         return {**super().new_parameters(config), **opening}
 
-    def prefix(self, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
+    @override
+    def prefix(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, n, kv heads * head dim) each."""
         hidden = args[0] if args else kwargs["hidden_states"]
         text = text_tokens(args[1:], kwargs, hidden.shape[1])
@@ -129,6 +149,8 @@ class GatedPrefixLayer(PrefixLayer):
 
 
 class GatedPrefixModel(WrappingTuner):
+    """Wraps attention modules in gated prefixes."""
+
     prefix = "prefixlayers_"
     tuner_layer_cls = GatedPrefixLayer
 

@@ -7,12 +7,15 @@ With `advance` it brings one more: each module holds a component in reserve, whi
 HELD, so that it is of use as soon as the module grows.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
+from typing_extensions import override
 
 from autopeft.backbone.roles import sizes
 from autopeft.methods.mechanisms.peft_registration import register
@@ -37,38 +40,43 @@ class IncreLoraConfig(WrappingConfig):
     advance: bool = False
     reserve: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("rank", self.rank >= 1, "at least 1")
 
     @property
     def slots(self) -> int:
+        """How many slots a module brings, that in reserve included."""
         return self.rank + self.advance
 
 
 def slot_name(number: int) -> str:
+    """The attribute that holds a slot."""
     return f"increlora_{number}"
 
 
 class IncreLoraLayer(MergingLayer):
     """Wraps a Linear or a GPT-2 Conv1D. used, reserved: adapter name -> the (layer, slot number) of its components."""
 
-    adapter_layer_names = ()  # one per slot, as many as the largest adapter of a layer has
+    adapter_layer_names: tuple[str, ...] = ()  # one per slot, as many as the largest adapter of a layer has
 
+    @override
     def update_layer(self, adapter_name: str, config: IncreLoraConfig) -> None:
         for name in map(slot_name, range(len(self.adapter_layer_names), config.slots)):
             setattr(self, name, nn.ParameterDict())
             self.adapter_layer_names = (*self.adapter_layer_names, name)
         # In a plain dictionary: as submodules the other layers would be in the state dict twice.
-        vars(self).setdefault("used", {})[adapter_name] = [(self, number) for number in range(config.rank)]
-        vars(self).setdefault("reserved", {})[adapter_name] = []
+        self.__dict__.setdefault("used", {})[adapter_name] = [(self, number) for number in range(config.rank)]
+        self.__dict__.setdefault("reserved", {})[adapter_name] = []
         super().update_layer(adapter_name, config)
 
+    @override
     def delete_adapter(self, adapter_name: str) -> None:
         self.used.pop(adapter_name, None)
         self.reserved.pop(adapter_name, None)
         super().delete_adapter(adapter_name)
 
+    @override
     def new_parameters(self, config: IncreLoraConfig) -> dict[str, torch.Tensor]:
         both = sum(sizes(self.get_base_layer()))
         return {
@@ -76,21 +84,25 @@ class IncreLoraLayer(MergingLayer):
         }
 
     def slots(self, adapter_name: str) -> list[nn.Parameter]:
+        """The vectors (i + o + 1,) of the components that count."""
         return vectors(self.used[adapter_name], adapter_name)
 
     def reserves(self, adapter_name: str) -> list[nn.Parameter]:
+        """The vectors (i + o + 1,) of the component in reserve, if there is one."""
         return vectors(self.reserved[adapter_name], adapter_name)
 
     def factors(self, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """a (r, i), b (r, o) and e (r, 1), the component in reserve included."""
+        """Factors a (r, i), b (r, o) and e (r, 1), the component in reserve included."""
         every = [*self.slots(adapter_name), *self.reserves(adapter_name)]
         return torch.stack(every).split([*sizes(self.get_base_layer()), 1], dim=1)
 
     def scaling(self, adapter_name: str) -> float:
         # By the mean rank and not, as in the paper, by the rank so far: taking a component changes no output.
+        """What the update is multiplied by: alpha / mean rank."""
         return self.configs[adapter_name].alpha / self.configs[adapter_name].rank
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         result = self.base_layer(x, *args, **kwargs)
         total = result
         for name in self.live_adapters:
@@ -100,6 +112,7 @@ class IncreLoraLayer(MergingLayer):
         return total.to(result.dtype)
 
     @torch.no_grad()
+    @override
     def get_delta(self, adapter_name: str) -> torch.Tensor:
         a, b, e = self.factors(adapter_name)
         delta = self.scaling(adapter_name) * (b.T @ (e * a))
@@ -107,20 +120,25 @@ class IncreLoraLayer(MergingLayer):
 
 
 class IncreLoraModel(WrappingTuner):
+    """Wraps linears and gives each the slots that the config names."""
+
     prefix = "increlora_"
     tuner_layer_cls = IncreLoraLayer
 
-    def inject_adapter(self, model, adapter_name, *args, **kwargs):
+    @override
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         super().inject_adapter(model, adapter_name, *args, **kwargs)
         config = self.peft_config[adapter_name]
         assign(model, adapter_name, config.assignment, config.reserve)
 
 
 def vectors(places: list, adapter_name: str) -> list[nn.Parameter]:
+    """(layer, slot number) pairs -> the trained vectors of an adapter there."""
     return [getattr(layer, slot_name(number))[adapter_name] for layer, number in places]
 
 
 def increlora_layers(model: nn.Module) -> dict[str, IncreLoraLayer]:
+    """Path -> layer of every adapted linear."""
     return {path: module for path, module in model.named_modules() if isinstance(module, IncreLoraLayer)}
 
 

@@ -4,18 +4,27 @@ Attn(Q, [P_k; K], [P_v; V]): the prefix enters at transformers' attention functi
 positions, so one implementation serves every model that dispatches through them. P_k, P_v: (n, kv heads * head dim).
 """
 
+from __future__ import annotations
+
 import copy
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedConfig
+
 
 ATTENTION = "autopeft_prefix"  # our name among transformers' attention functions
 DELEGATES = ("eager", "sdpa")  # flash kernels take no mask of this shape
@@ -30,7 +39,7 @@ class PrefixLayersConfig(WrappingConfig):
     name: ClassVar[str] = "PREFIX_LAYERS"
     num_virtual_tokens: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("num_virtual_tokens", self.num_virtual_tokens >= 1, "at least 1")
 
@@ -38,13 +47,15 @@ class PrefixLayersConfig(WrappingConfig):
 class PrefixLayer(WrappingLayer):
     """Wraps an attention module; while it runs, the module's config names our attention function."""
 
-    adapter_layer_names = KEY_AND_VALUE
+    adapter_layer_names: tuple[str, ...] = KEY_AND_VALUE
 
+    @override
     def new_parameters(self, config: PrefixLayersConfig) -> dict[str, torch.Tensor]:
         width = key_width(self.get_base_layer().config)
         return {name: torch.randn(config.num_virtual_tokens, width) * INITIAL_STD for name in KEY_AND_VALUE}
 
-    def adapted(self, *args, **kwargs):
+    @override
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         if not self.live_adapters:
             return self.base_layer(*args, **kwargs)
         attention, prefix = self.get_base_layer(), self.prefix(*args, **kwargs)
@@ -56,7 +67,7 @@ class PrefixLayer(WrappingLayer):
         finally:
             attention.config = config
 
-    def prefix(self, *args, **kwargs) -> tuple[torch.Tensor, torch.Tensor]:
+    def prefix(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of the live adapters, one after the other: (n, kv heads * head dim) each.
 
         What the attention module is given may have a say, and then there is one prefix for each text, (B, n, ...).
@@ -66,18 +77,20 @@ class PrefixLayer(WrappingLayer):
 
 
 class PrefixLayersModel(WrappingTuner):
+    """Wraps attention modules in prefixes."""
+
     prefix = "prefixlayers_"
     tuner_layer_cls = PrefixLayer
 
 
-def key_width(config) -> int:
-    """kv heads * head dim of an attention module, from its config."""
+def key_width(config: PreTrainedConfig) -> int:
+    """The width (kv heads * head dim) of an attention module, from its config."""
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     return (getattr(config, "num_key_value_heads", None) or heads) * head_dim
 
 
-def redirected(config, attention: str, **told):
+def redirected(config: PreTrainedConfig, attention: str, **told: Any) -> PreTrainedConfig:
     """A shallow copy of a config that dispatches to an attention function of ours and tells it what to do."""
     delegate = config._attn_implementation
     if delegate not in DELEGATES:
@@ -92,7 +105,14 @@ def redirected(config, attention: str, **told):
     return own
 
 
-def prefix_attention(module, query, key, value, attention_mask, **kwargs):
+def prefix_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Attention over [P; K], [P; V]: key and value (B, kv heads, S, head dim) grow by n, and so does the mask."""
     prefix_key, prefix_value = module.config.prefix
     delegate = ALL_ATTENTION_FUNCTIONS.get_interface(module.config.delegate, eager_attention(module))
@@ -101,15 +121,20 @@ def prefix_attention(module, query, key, value, attention_mask, **kwargs):
 
 
 def prepend(prefix: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """prefix (n, heads * D), or one per row (B, n, heads * D), before states (B, heads, S, D), in the dtype of states."""
+    """Put a prefix (n, heads * D), or one per row (B, n, heads * D), before states (B, heads, S, D), in the dtype of states."""
     batch, heads, _, size = states.shape
     prefix = prefix.to(states.dtype).view(*prefix.shape[:-1], heads, size).transpose(-3, -2)
     return torch.cat([prefix.expand(batch, -1, -1, -1), states], dim=2)
 
 
-def extend_mask(mask, query: torch.Tensor, key: torch.Tensor, n: int, causal: bool):
-    """Let every query see the prefix. A missing mask stays missing unless the attention function would make it causal:
-    its triangle would start at the prefix, so it is written out (additive, (1, 1, S, K))."""
+def extend_mask(
+    mask: torch.Tensor | None, query: torch.Tensor, key: torch.Tensor, n: int, causal: bool
+) -> torch.Tensor | None:
+    """Let every query see the prefix.
+
+    A missing mask stays missing unless the attention function would make it causal: its triangle would start at the
+    prefix, so it is written out (additive, (1, 1, S, K)).
+    """
     if mask is None and causal and query.shape[2] > 1:
         queries, keys = query.shape[2], key.shape[2]
         hidden = torch.ones(queries, keys, dtype=torch.bool, device=query.device).triu(keys - queries + 1)
@@ -118,13 +143,13 @@ def extend_mask(mask, query: torch.Tensor, key: torch.Tensor, n: int, causal: bo
     return None if mask is None else F.pad(mask, (n, 0), value=True if mask.dtype == torch.bool else 0.0)
 
 
-def is_causal(module, kwargs: dict) -> bool:
+def is_causal(module: nn.Module, kwargs: dict) -> bool:
     """What sdpa would decide for a missing mask."""
     stated = kwargs.get("is_causal")
     return getattr(module, "is_causal", True) if stated is None else stated
 
 
-def eager_attention(module):
+def eager_attention(module: nn.Module) -> Callable[..., tuple]:
     """The eager attention function of the module's own modelling file, which transformers keeps out of its table."""
     return sys.modules[type(module).__module__].eager_attention_forward
 

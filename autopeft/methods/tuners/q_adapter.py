@@ -9,11 +9,14 @@ query tokens and a gating layer". With z = W_down h + c (S, b) and queries Q (n,
 W_up and e start at zero. The gate starts at a half: closed as well, nothing would have a gradient.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.block import BlockLayer
 from autopeft.methods.mechanisms.peft_registration import register
@@ -28,23 +31,29 @@ class QAdapterConfig(BottleneckConfig):
     name: ClassVar[str] = "Q_ADAPTER"
     query_tokens: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("query_tokens", self.query_tokens >= 1, "at least 1")
 
 
 class QAdapterLayer(BlockLayer):
+    """Wraps a block; adds what the queries gathered, times the gate, to each token."""
+
     adapter_layer_names = tuple(
         f"qadapter_{name}" for name in ("down", "down_bias", "up", "up_bias", "queries", "gate", "gate_bias")
     )
 
+    @override
     def new_parameters(self, config: QAdapterConfig) -> dict[str, torch.Tensor]:
         width, b = config.hidden_size, config.bottleneck
         queries = torch.randn(config.query_tokens, b)
         values = (*initial_values(width, b), queries, torch.zeros(1, width), torch.zeros(1))
         return dict(zip(self.adapter_layer_names, values))
 
-    def correction(self, adapter_name, before, after, text):
+    @override
+    def correction(
+        self, adapter_name: str, before: torch.Tensor, after: torch.Tensor, text: torch.Tensor | None
+    ) -> torch.Tensor:
         values = [getattr(self, name)[adapter_name] for name in self.adapter_layer_names]
         down, down_bias, up, up_bias, queries, gate, gate_bias = values
         x = self._cast_input_dtype(after, down.dtype)
@@ -62,6 +71,8 @@ def attend(queries: torch.Tensor, z: torch.Tensor, text: torch.Tensor | None = N
 
 
 class QAdapterModel(WrappingTuner):
+    """Wraps blocks in Q-Adapters."""
+
     prefix = "qadapter_"
     tuner_layer_cls = QAdapterLayer
 

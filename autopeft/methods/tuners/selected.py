@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingTuner
@@ -22,8 +23,11 @@ class SelectedConfig(WrappingConfig):
 
 
 class SelectedModel(WrappingTuner):
+    """Trains the modules to save and, if asked, what lies beside the blocks."""
+
     prefix = "selected_"
 
+    @override
     def _pre_injection_hook(self, model: nn.Module, config: SelectedConfig, adapter_name: str) -> None:
         if config.beside_blocks:
             saved = list(config.modules_to_save or ())
@@ -43,6 +47,7 @@ def beside(model: nn.Module, blocks: str | list[str]) -> list[str]:
 
 
 def within(path: str, roots: list[str]) -> bool:
+    """Whether a path is one of the roots or lies in one."""
     return any(path == root or path.startswith(root + ".") for root in roots)
 
 

@@ -4,16 +4,19 @@ y = x (W + D)^T, D zero but for k entries. The backward pass makes D's dense gra
 it go, so parameters, gradients and optimiser grow with k. Values fp32, indices int32 into the weight's own layout.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from peft.tuners._buffer_dict import BufferDict
 from torch import nn
 from transformers.pytorch_utils import Conv1D
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.peft_registration import register
@@ -32,7 +35,7 @@ class SparseConfig(WrappingConfig):
     density: float = 0.01
     numbers: dict[str, int] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("density", 0 < self.density <= 1, "above 0 and at most 1")
 
@@ -49,7 +52,7 @@ class DseeConfig(SparseConfig):
     alpha: float = 16.0
     pruned: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("rank", self.rank >= 1, "at least 1")
         self.require("pruned", 0 <= self.pruned < 1, "at least 0 and below 1")
@@ -58,7 +61,7 @@ class DseeConfig(SparseConfig):
 class SparseLayer(MergingLayer):
     """Wraps a Linear or a GPT-2 Conv1D (whose weight lies transposed)."""
 
-    adapter_layer_names = ("sparse_values",)
+    adapter_layer_names: tuple[str, ...] = ("sparse_values",)
     other_param_names = ("sparse_indices",)
     observe: Callable | None = None
 
@@ -70,7 +73,8 @@ class SparseLayer(MergingLayer):
             raise AutopeftError(f"{kind} is no linear module: name linears in target_modules of a sparse adapter.")
         return base.weight.shape
 
-    def update_layer(self, adapter_name, config):
+    @override
+    def update_layer(self, adapter_name: str, config: SparseConfig) -> None:
         if "sparse_indices" not in self._modules:
             self.sparse_indices = BufferDict(persistent=True)
         super().update_layer(adapter_name, config)
@@ -78,6 +82,7 @@ class SparseLayer(MergingLayer):
         places = torch.arange(values.numel(), device=values.device) * size // max(1, values.numel())
         self.sparse_indices[adapter_name] = places.int()  # evenly spaced until they are chosen or loaded
 
+    @override
     def new_parameters(self, config: SparseConfig) -> dict[str, torch.Tensor]:
         number = getattr(config, "number", None)
         size = self.shape().numel()
@@ -87,7 +92,8 @@ class SparseLayer(MergingLayer):
         """Train the entries at these flat indices (k,), all different."""
         self.sparse_indices[adapter_name].copy_(indices)
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         base, live = self.base_layer, self.live_adapters
         if len(live) == 1 and type(base) in (nn.Linear, Conv1D) and x.dtype == base.weight.dtype == torch.float32:
             return self.product(x, live[0], base.weight, base.bias)  # one product in the place of two
@@ -97,25 +103,33 @@ class SparseLayer(MergingLayer):
             total = total + self.product(x.to(result.dtype), name)
         return total.to(result.dtype)
 
-    def product(self, x: torch.Tensor, name: str, weight=None, bias=None) -> torch.Tensor:
+    def product(
+        self, x: torch.Tensor, name: str, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """X (..., i) -> x (W + D)^T + b (..., o), or x D^T without a weight."""
         values, indices = self.sparse_values[name], self.sparse_indices[name]
         transposed = isinstance(self.get_base_layer(), Conv1D)
         return SparseLinear.apply(x, values, indices, weight, bias, self.shape(), transposed, self.observe)
 
     @torch.no_grad()
+    @override
     def get_delta(self, adapter_name: str) -> torch.Tensor:
         return dense(self.sparse_values[adapter_name], self.sparse_indices[adapter_name], self.shape())
 
 
 class DseeLayer(SparseLayer):
+    """A sparse delta and a low-rank one, A (r, i) and B (o, r), beside the same weight."""
+
     adapter_layer_names = ("sparse_values", "sparse_A", "sparse_B")
 
+    @override
     def update_layer(self, adapter_name: str, config: DseeConfig) -> None:
         super().update_layer(adapter_name, config)
         weight = self.get_base_layer().weight.data
         if number := round(config.pruned * weight.numel()):
             weight.view(-1)[top(-weight.abs(), number)] = 0.0
 
+    @override
     def new_parameters(self, config: DseeConfig) -> dict[str, torch.Tensor]:
         shape = self.shape()
         out, size = shape[::-1] if isinstance(self.get_base_layer(), Conv1D) else shape
@@ -124,9 +138,11 @@ class DseeLayer(SparseLayer):
         return {**super().new_parameters(config), "sparse_A": a, "sparse_B": torch.zeros(out, config.rank)}
 
     def scaling(self, adapter_name: str) -> float:
+        """What the low-rank part is multiplied by."""
         return self.configs[adapter_name].alpha / self.configs[adapter_name].rank
 
-    def adapted(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    @override
+    def adapted(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         result = super().adapted(x, *args, **kwargs)
         total = result
         for name in self.live_adapters:
@@ -135,6 +151,7 @@ class DseeLayer(SparseLayer):
         return total.to(result.dtype)
 
     @torch.no_grad()
+    @override
     def get_delta(self, adapter_name: str) -> torch.Tensor:
         product = self.scaling(adapter_name) * self.sparse_B[adapter_name] @ self.sparse_A[adapter_name]
         sparse = super().get_delta(adapter_name)
@@ -142,16 +159,30 @@ class DseeLayer(SparseLayer):
 
 
 class SparseModel(WrappingTuner):
+    """Wraps linears in sparse deltas, each with as many entries as `numbers` says."""
+
     prefix = "sparse_"
     tuner_layer_cls = SparseLayer
 
-    def _create_and_replace(self, peft_config, adapter_name, target, target_name, parent, current_key, **kwargs):
+    @override
+    def _create_and_replace(
+        self,
+        peft_config: Any,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        **kwargs: Any,
+    ) -> None:
         peft_config = copy.copy(peft_config)
         peft_config.number = peft_config.numbers.get(current_key)
         super()._create_and_replace(peft_config, adapter_name, target, target_name, parent, current_key, **kwargs)
 
 
 class DseeModel(SparseModel):
+    """Wraps linears in a sparse and a low-rank delta."""
+
     tuner_layer_cls = DseeLayer
 
 

@@ -6,17 +6,24 @@ the mean of all z_l enters every token of the last block's output through a map 
 so whatever the head pools, it pools h + M z, and its own parameters are those of every other method.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.block import BlockLayer, text_tokens
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
 from autopeft.methods.tuners.prefix import eager_attention, key_width, redirected
+
+if TYPE_CHECKING:
+    from torch import nn
+
 
 ATTENTION = "autopeft_vqt"  # our name among transformers' attention functions
 
@@ -31,7 +38,7 @@ class VqtConfig(WrappingConfig):
     last_block: str = ""
     owner: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require("query_tokens", self.query_tokens >= 1, "at least 1")
         self.require("hidden_size", self.hidden_size >= 1, "the width of the backbone")
@@ -40,16 +47,18 @@ class VqtConfig(WrappingConfig):
 class VqtLayer(WrappingLayer):
     """Wraps an attention module; while it runs, the module's config names our attention function."""
 
-    adapter_layer_names = ("vqt_queries",)
+    adapter_layer_names: tuple[str, ...] = ("vqt_queries",)
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__["read"] = {}  # adapter -> what its queries read in this pass (B, heads * D)
         super().__init__(*args, **kwargs)
 
+    @override
     def new_parameters(self, config: VqtConfig) -> dict[str, torch.Tensor]:
         return {"vqt_queries": torch.randn(config.query_tokens, key_width(self.get_base_layer().config))}
 
-    def adapted(self, *args, **kwargs):
+    @override
+    def adapted(self, *args: Any, **kwargs: Any) -> Any:
         attention = self.get_base_layer()
         config = attention.config
         attention.config = redirected(config, ATTENTION, observe=self.observe)  # other modules share the original
@@ -80,6 +89,7 @@ class VqtMapLayer(VqtLayer):
 
     adapter_layer_names = ("vqt_queries", "vqt_map")
 
+    @override
     def new_parameters(self, config: VqtConfig) -> dict[str, torch.Tensor]:
         values = super().new_parameters(config)
         return {**values, "vqt_map": torch.zeros(config.hidden_size, values["vqt_queries"].shape[1])}
@@ -88,33 +98,48 @@ class VqtMapLayer(VqtLayer):
 class VqtEnd(BlockLayer):
     """Wraps the last block: adds the map of the mean over all layers' queries to its output."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__["readers"] = {}  # adapter -> its wrapped attention modules, the one with the map last
         super().__init__(*args, **kwargs)
 
+    @override
     def new_parameters(self, config: VqtConfig) -> dict[str, torch.Tensor]:
         return {}
 
-    def correction(self, adapter_name, before, after, text):
+    @override
+    def correction(
+        self, adapter_name: str, before: torch.Tensor, after: torch.Tensor, text: torch.Tensor | None
+    ) -> torch.Tensor:
         readers = self.readers[adapter_name]
         mean = torch.stack([reader.read.pop(adapter_name) for reader in readers]).mean(0)
         return F.linear(mean, readers[-1].vqt_map[adapter_name]).unsqueeze(1)
 
 
 class VqtModel(WrappingTuner):
+    """Wraps attention modules, and the last block, where the queries' answers come in."""
+
     prefix = "vqt_"
 
+    @override
     def layer_class(self, config: VqtConfig, path: str) -> type[WrappingLayer]:
         return VqtEnd if path == config.last_block else VqtMapLayer if path == config.owner else VqtLayer
 
-    def inject_adapter(self, model, adapter_name, *args, **kwargs):
+    @override
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         super().inject_adapter(model, adapter_name, *args, **kwargs)
         layers = [m for m in model.modules() if isinstance(m, VqtLayer) and adapter_name in m.configs]
         end = model.get_submodule(self.peft_config[adapter_name].last_block)
         end.readers[adapter_name] = sorted(layers, key=lambda layer: isinstance(layer, VqtMapLayer))
 
 
-def query_attention(module, query, key, value, attention_mask, **kwargs):
+def query_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The module's own attention, its keys and values shown to the queries first."""
     module.config.observe(key, value, attention_mask)
     delegate = ALL_ATTENTION_FUNCTIONS.get_interface(module.config.delegate, eager_attention(module))

@@ -1,27 +1,46 @@
-"""What an adapter adds to the output of its module, changed while a model runs. Imports no torch at import.
+"""What an adapter adds to the output of its module, changed while a model runs.
 
 A tuner layer's output minus its module's own output at the same input is what the adapter adds, whatever the method:
 so one pair of hooks serves LoRA, DCFT, bottleneck adapters, (IA)^3 ... alike.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import get_method
 from autopeft.procedures.mechanisms.selection import fields_of, layer_of
 
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from torch import nn
+    from torch.utils.hooks import RemovableHandle
+
+    Change = Callable[[torch.Tensor], torch.Tensor]
+    ChangeInLayer = Callable[[int, torch.Tensor], torch.Tensor]  # (layer number, addition) -> the new addition
+
 
 @contextmanager
-def changed_additions(model, shapes: BackboneShapes, change: Callable) -> Iterator[None]:
-    """For the length of a with block what every adapter adds, (B, ..., H), becomes change(layer number, addition)."""
+def changed_additions(model: PeftModel, shapes: BackboneShapes, change: ChangeInLayer) -> Iterator[None]:
+    """Change what every adapter adds for the length of a with block.
+
+    Args:
+        model: the attached model.
+        shapes: the backbone's sizes.
+        change: (layer number, addition (B, ..., H)) -> what is added in its place.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    handles = []
+    handles: list[RemovableHandle] = []
     for path, layer in reversed(list(model.named_modules())):  # of nested ones the inner is changed first
         number = layer_of(path, shapes)
         if isinstance(layer, BaseTunerLayer) and layer.adapter_layer_names and number is not None:
-            handles += hooks(layer, lambda addition, number=number: change(number, addition))
+            handles += hooks(layer, partial(change, number))
     try:
         yield
     finally:
@@ -29,14 +48,14 @@ def changed_additions(model, shapes: BackboneShapes, change: Callable) -> Iterat
             handle.remove()
 
 
-def hooks(layer, change: Callable) -> list:
+def hooks(layer: nn.Module, change: Change) -> list[RemovableHandle]:
     """Replace the output of a tuner layer by its module's output plus the changed addition."""
     seen: list[tuple] = []  # input and output of the wrapped module, as the layer itself ran it
 
-    def see(_, args, kwargs, out):
+    def see(_: nn.Module, args: tuple, kwargs: dict[str, Any], out: Any) -> None:
         seen[:] = [(first(args, kwargs), first(out))]
 
-    def replace(_, args, kwargs, out):
+    def replace(_: nn.Module, args: tuple, kwargs: dict[str, Any], out: Any) -> Any:
         x, whole = first(args, kwargs), first(out)
         # A layer that hands its module another input ((IA)^3 in a feed-forward part), or adds in place, needs it anew.
         own = seen[0][1] if seen and seen[0][0] is x and seen[0][1] is not whole else None
@@ -51,10 +70,10 @@ def hooks(layer, change: Callable) -> list:
     ]
 
 
-def first(values, named: dict | None = None):
+def first(values: Any, named: dict[str, Any] | None = None) -> Any:
     """The first tensor of what a module was given or returned."""
     if isinstance(values, tuple):
-        return values[0] if values else next(iter(named.values()))
+        return values[0] if values else next(iter((named or {}).values()))
     return values
 
 

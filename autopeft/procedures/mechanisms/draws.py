@@ -1,17 +1,23 @@
-"""A job's seed, a step and a purpose -> a random generator, so that a resumed run draws what it would have drawn.
+"""A job's seed, a step and a purpose -> a random generator, so that a resumed run draws what it would have drawn."""
 
-Imports no torch.
-"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autopeft.methods.mechanisms.training import TrainingSession
 
-def generator(session, *place: int) -> np.random.Generator:
+if TYPE_CHECKING:
+    import torch
+
+
+def generator(session: TrainingSession, *place: int) -> np.random.Generator:
     """A generator that the job's seed and `place` (a step or a period, and what is drawn there) decide."""
     return np.random.default_rng([session.seed, *place])
 
 
-def torch_generator(session, device, *place: int):
+def torch_generator(session: TrainingSession, device: torch.device, *place: int) -> torch.Generator:
     """The same for tensors that are drawn on a device."""
     import torch
 

@@ -5,24 +5,44 @@ head reads (the first of an encoder, the last of a decoder) paid to it in the bl
 that are kept, runs, and scatters them back. Shapes: B rows, S tokens, K kept, N heads, D head size, H width.
 """
 
+from __future__ import annotations
+
 import copy
 import inspect
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from autopeft.backbone.shapes import BackboneShapes
 from autopeft.procedures.mechanisms.innermost import innermost, module_at
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from torch import nn
+    from transformers import PreTrainedConfig
+
 
 ATTENTION = "autopeft_received"  # our name among transformers' attention functions
 
 
 @contextmanager
-def eliminated(model, shapes, layers: tuple[int, ...], keep: float) -> Iterator["Tokens"]:
-    """Run these blocks (none of them the first) on the share `keep` of the tokens for the length of a with block."""
+def eliminated(model: PeftModel, shapes: BackboneShapes, layers: tuple[int, ...], keep: float) -> Iterator[Tokens]:
+    """Run blocks on a share of each row's tokens for the length of a with block.
+
+    Args:
+        model: the attached model.
+        shapes: the backbone's sizes.
+        layers: the blocks, none of them the first.
+        keep: the share of the tokens, 0 to 1.
+
+    Yields:
+        What is known of the rows at hand.
+    """
     tokens = Tokens(keep, last=shapes.is_decoder)
     blocks = model.get_base_model().get_submodule(shapes.blocks_path)
     watched = [module_at(model, shapes.attention_paths[layer - 1]) for layer in layers]
@@ -45,13 +65,13 @@ def eliminated(model, shapes, layers: tuple[int, ...], keep: float) -> Iterator[
 class Tokens:
     """Which tokens of the rows at hand are worth what."""
 
-    def __init__(self, keep: float, last: bool):
+    def __init__(self, keep: float, last: bool) -> None:
         self.keep, self.last = keep, last
         self.mask: torch.Tensor | None = None  # (B, S) bool: not padding
         self.scores: torch.Tensor | None = None  # (B, S): attention received
         self.places: torch.Tensor | None = None  # (B, K) ascending, while a block runs on fewer tokens
 
-    def begin(self, _, args, kwargs) -> None:
+    def begin(self, _: nn.Module, args: Any, kwargs: Any) -> None:
         """A forward pass begins: forget the rows before."""
         given = kwargs.get("attention_mask")
         self.mask, self.scores, self.places = None if given is None else given.bool(), None, None
@@ -63,7 +83,7 @@ class Tokens:
         return self.mask
 
     def see(self, query: torch.Tensor, key: torch.Tensor, scaling: float) -> None:
-        """Take up the attention paid by the token the head reads. query (B, N, S, D), key (B, kv heads, S, D)."""
+        """Score the tokens by the attention that the token the head reads pays to them. query (B, N, S, D), key (B, kv heads, S, D)."""
         query, key = query.detach(), key.detach().repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         mask = self.mask
         if mask is None:
@@ -74,7 +94,7 @@ class Tokens:
         asking = query.gather(2, reader.expand(-1, query.shape[1], 1, query.shape[3]))  # (B, N, 1, D)
         paid = (asking @ key.transpose(2, 3) * scaling).float()[:, :, 0].masked_fill(~mask[:, None], -math.inf)
         received = paid.softmax(-1).mean(1)
-        if self.places is not None:  # what a block passed by keeps the score it had
+        if self.places is not None and self.scores is not None:  # what a block passed by keeps the score it had
             received = self.scores.scatter(1, self.places, received)
         self.scores = received
 
@@ -99,12 +119,12 @@ class Tokens:
         return tier.argsort(dim=1, descending=True, stable=True)[:, :number].sort(dim=1).values
 
 
-def shortened(block, tokens: Tokens):
+def shortened(block: nn.Module, tokens: Tokens) -> Callable[..., Any]:
     """A block's forward: gather, run, scatter."""
     forward, signature = block.forward, inspect.signature(type(innermost(block)).forward)
     names = list(signature.parameters)[1:]
 
-    def instead(hidden_states, *args, **kwargs):
+    def instead(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         places = tokens.choose(hidden_states)
         if places is None:
             return forward(hidden_states, *args, **kwargs)
@@ -123,7 +143,7 @@ def shortened(block, tokens: Tokens):
     return instead
 
 
-def gather_mask(mask, places: torch.Tensor):
+def gather_mask(mask: torch.Tensor | None, places: torch.Tensor) -> torch.Tensor | None:
     """(B or 1, 1, S or 1, S) -> (B, 1, K or 1, K)."""
     if mask is None:
         return None
@@ -134,7 +154,7 @@ def gather_mask(mask, places: torch.Tensor):
     return rows.gather(3, places[:, None, None, :].expand(-1, mask.shape[1], rows.shape[2], -1))
 
 
-def gather_positions(positions, places: torch.Tensor):
+def gather_positions(positions: Any, places: torch.Tensor) -> Any:
     """Position ids (B or 1, S) -> (B, K); the cosines and sines of rotary positions (B or 1, S, D) -> (B, K, D)."""
     if positions is None:
         return None
@@ -153,7 +173,7 @@ GATHER = {
 }
 
 
-def watching(config, tokens: Tokens):
+def watching(config: PreTrainedConfig, tokens: Tokens) -> PreTrainedConfig:
     """A shallow copy of a config that dispatches to our attention function, which looks on and passes it on."""
     own = copy.copy(config)
     own.received, own.received_delegate = tokens, config._attn_implementation
@@ -161,7 +181,14 @@ def watching(config, tokens: Tokens):
     return own
 
 
-def received_attention(module, query, key, value, attention_mask, **kwargs):
+def received_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The attention of the copied config's own implementation, seen by its `Tokens`."""
     scaling = kwargs.get("scaling")
     module.config.received.see(query, key, query.shape[-1] ** -0.5 if scaling is None else scaling)

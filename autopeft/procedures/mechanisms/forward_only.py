@@ -1,18 +1,36 @@
-"""Gradients from losses alone: two forward passes, no graph. Imports no torch at import."""
+"""Gradients from losses alone: two forward passes, no graph."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from autopeft.methods.mechanisms.method import Method, get_method
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import torch
+
+    Direction = Callable[[dict[str, torch.nn.Parameter]], dict[str, torch.Tensor]]  # parameters -> z, by name
 
 EPSILON = 1e-3  # how far the weights are moved to either side
 
 
-def estimate_gradients(session, rows, direction: Callable):
+def estimate_gradients(session: TrainingSession, rows: np.ndarray, direction: Direction) -> torch.Tensor:
     """Write into .grad the slope of the loss along a direction z, times z (Malladi et al. 2023, 2305.17333, def. 1).
 
-    direction: parameters by name -> z by name, in their shapes. The estimate is divided by |z|: it is then about as
-    long as the gradient itself and not sqrt(number of parameters) times that, which the run would clip. Returns the
-    mean of the two losses (1,). The weights come back bit for bit.
+    The estimate is divided by |z|: it is then about as long as the gradient itself and not sqrt(number of parameters)
+    times that, which the run would clip. The weights come back bit for bit.
+
+    Args:
+        session: the running training.
+        rows: row numbers of the train split (B,).
+        direction: parameters by name -> z by name, in their shapes.
+
+    Returns:
+        The mean of the two losses (1,).
     """
     import torch
 

@@ -1,6 +1,18 @@
-"""Guard: augmentation ends for the rest of a run once validation shows that it harms. Imports no torch at import."""
+"""Guard: augmentation ends for the rest of a run once validation shows that it harms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
+
+if TYPE_CHECKING:
+    import torch
+
 
 CHECKS = 8  # in a run, the first before its first step
 ROWS = 64  # of the validation split
@@ -14,14 +26,15 @@ class Guard(Callback):
     learns of the validation split is when to stop augmenting, one of CHECKS answers.
     """
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         import torch
 
         self.on = torch.tensor(True)
         self.before = torch.zeros(0)  # loss (N,) of every row at the last check
 
-    def before_update(self, step):
+    @override
+    def before_update(self, step: int) -> None:
         """After `step` steps, and with the gradients of the next: methods are then as they are when they are scored."""
         steps = self.session.steps
         due = not step or step * CHECKS // steps > (step - 1) * CHECKS // steps
@@ -33,7 +46,7 @@ class Guard(Callback):
             self.on = risen.mean() <= risen.std() / len(risen) ** 0.5
         self.before = losses
 
-    def losses(self):
+    def losses(self) -> torch.Tensor:
         """The loss of each of the rows (N,)."""
         import torch
 
@@ -41,13 +54,15 @@ class Guard(Callback):
             logits, targets = self.session.logits("validation", self.session.rows("validation", ROWS))
             return self.session.unit_losses(logits[0], targets).cpu()
 
-    def state(self):
+    @override
+    def state(self) -> dict[str, torch.Tensor]:
         return {"on": self.on, "before": self.before}
 
-    def load(self, tensors):
+    @override
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         self.on, self.before = tensors["on"], tensors["before"]
 
 
-def augmenting(session) -> bool:
+def augmenting(session: TrainingSession) -> bool:
     """Whether the guard of this run still lets it augment."""
     return bool(next(part for part in session.callbacks if isinstance(part, Guard)).on)

@@ -1,14 +1,26 @@
-"""The small interface every training procedure implements, and the registry. Imports no torch."""
+"""The small interface every training procedure implements, and the registry."""
 
-from collections.abc import Mapping
-from contextlib import nullcontext
-from typing import ClassVar
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.plugins import check_plugins
+from autopeft.configuration import Configuration
+from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.method import Settings
+from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.tasks.kind import get_kind
 
-REGISTRY: dict[str, "Procedure"] = {}
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from peft import PeftModel
+
+
+REGISTRY: dict[str, Procedure] = {}
 
 
 class Procedure:
@@ -29,7 +41,7 @@ class Procedure:
     repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
     learning_rate_factor: ClassVar[float] = 1.0  # its steps want the method's range of rates times this
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.name:
             REGISTRY[cls.name] = cls()
@@ -38,16 +50,27 @@ class Procedure:
         """Why this procedure cannot train these methods on this backbone (one clause), or None if it can."""
         return None
 
-    def around(self, model, configuration, shapes: BackboneShapes):
+    def around(
+        self, model: PeftModel, configuration: Configuration, shapes: BackboneShapes
+    ) -> AbstractContextManager[object]:
         """A context manager: what is changed about the attached model while it trains and is scored."""
         return nullcontext()
 
-    def callback(self, session, settings: Mapping):
-        """What happens around the steps of a run (a `Callback`), or None."""
+    def callback(self, session: TrainingSession, settings: Settings) -> Callback | None:
+        """What happens between the steps of a run, None for nothing."""
         return None
 
-    def gradients(self, session, rows, settings: Mapping):
-        """The losses (1,) of a batch's row numbers (B,), detached or not, with the gradients in place."""
+    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
+        """The forward and backward pass of a step.
+
+        Args:
+            session: the running training.
+            rows: row numbers of the train split (B,).
+            settings: a value for each of `hyperparameters`.
+
+        Returns:
+            The losses (K,), detached or not; the gradients are in place.
+        """
         losses = session.losses(rows)
         losses.sum().backward()
         return losses
@@ -59,6 +82,7 @@ class Procedure:
 
     @property
     def own_gradients(self) -> bool:
+        """Whether the procedure replaces the forward and backward pass of a step."""
         return type(self).gradients is not Procedure.gradients
 
 
@@ -77,7 +101,12 @@ def only_rows(shapes: BackboneShapes) -> str | None:
 
 
 def get_procedure(name: str) -> Procedure:
-    """The registered procedure of that name. Raises AutopeftError with the nearest name."""
+    """The registered procedure of that name.
+
+    Raises:
+        AutopeftError: there is none, with the nearest name; or a plug-in cannot be loaded.
+    """
+    check_plugins()
     if name not in REGISTRY:
         raise AutopeftError(f"Unknown procedure '{name}'." + did_you_mean(name, REGISTRY))
     return REGISTRY[name]

@@ -5,9 +5,12 @@ R is symmetric and orthogonal, so y = (Q(W R) R)(R Q(R x)): both factors are rou
 basis, and whatever reads the weight itself sees the rounded one. Shapes: W (o, i), x (..., i).
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +19,32 @@ from transformers.pytorch_utils import Conv1D
 
 from autopeft.procedures.mechanisms.innermost import module_at
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+Rotation = Callable[[torch.Tensor], torch.Tensor]
+
 BLOCK = 256  # largest block of a rotation: dense products with small blocks beat a fast transform in Python
 CALIBRATION = (8, 32)  # texts and tokens on which the rotations are chosen
 FULL = 16  # bits from which on nothing is rounded
 
 
 @contextmanager
-def quantised(model, paths, weight_bits: int, activation_bits: int) -> Iterator[dict[str, bool]]:
-    """Round the linears at these paths for the length of a with block; gives path -> whether it is rotated."""
+def quantised(
+    model: PeftModel, paths: Iterable[str], weight_bits: int, activation_bits: int
+) -> Iterator[dict[str, bool]]:
+    """Round linears for the length of a with block.
+
+    Args:
+        model: the attached model.
+        paths: the linears' module paths in the backbone.
+        weight_bits: 16 leaves the weights as they are.
+        activation_bits: 16 leaves the inputs as they are.
+
+    Yields:
+        Path -> whether that linear is rotated.
+    """
     linears = {path: module_at(model, path) for path in paths}
     inputs = calibrate(model, linears)
     kept = {m: m.weight.data for m in linears.values() if not m.weight.requires_grad}
@@ -44,7 +65,7 @@ def quantised(model, paths, weight_bits: int, activation_bits: int) -> Iterator[
             module.weight.data = weight
 
 
-def rounding(module: nn.Module, rotate, weight_bits: int, activation_bits: int):
+def rounding(module: nn.Module, rotate: Rotation, weight_bits: int, activation_bits: int) -> Rotation:
     """The forward of a linear on rounded inputs; a weight that trains is rounded at every pass."""
     plain = module.forward
 
@@ -62,15 +83,16 @@ def matrix(module: nn.Module) -> torch.Tensor:
     return module.weight.T if isinstance(module, Conv1D) else module.weight
 
 
-def straight_through(x: torch.Tensor, rotate, bits: int) -> torch.Tensor:
-    """x rounded, with the gradient of x itself."""
+def straight_through(x: torch.Tensor, rotate: Rotation, bits: int) -> torch.Tensor:
+    """Rounded x, with the gradient of x itself."""
     if bits >= FULL:
         return x
     rounded = rotated_back(x.detach().float(), rotate, bits).to(x.dtype)
     return x + (rounded - x).detach()
 
 
-def rotated_back(x: torch.Tensor, rotate, bits: int) -> torch.Tensor:
+def rotated_back(x: torch.Tensor, rotate: Rotation, bits: int) -> torch.Tensor:
+    """Rounded x: in the rotated basis, in its own basis."""
     return x if bits >= FULL else rotate(rounded(rotate(x), bits))
 
 
@@ -82,6 +104,7 @@ def rounded(x: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 def identity(x: torch.Tensor) -> torch.Tensor:
+    """Return x as it is: no rotation."""
     return x
 
 
@@ -101,12 +124,12 @@ def rotation(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tenso
 
 
 @torch.no_grad()
-def best_rotation(weight: torch.Tensor, x: torch.Tensor, weight_bits: int, activation_bits: int):
-    """identity or hadamard: whichever leaves the smaller error in the output for inputs x (N, i)."""
+def best_rotation(weight: torch.Tensor, x: torch.Tensor, weight_bits: int, activation_bits: int) -> Rotation:
+    """Whichever of identity and hadamard leaves the smaller error in the output for inputs x (N, i)."""
     weight, x = weight.float(), x.float()
     exact = F.linear(x, weight)
 
-    def error(rotate) -> float:
+    def error(rotate: Rotation) -> float:
         return (
             (F.linear(rotated_back(x, rotate, activation_bits), rotated_back(weight, rotate, weight_bits)) - exact)
             .norm()
@@ -117,15 +140,15 @@ def best_rotation(weight: torch.Tensor, x: torch.Tensor, weight_bits: int, activ
 
 
 @torch.no_grad()
-def calibrate(model, linears: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
+def calibrate(model: PeftModel, linears: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
     """Path -> inputs (N, i) of each linear on tokens drawn at random: outlying features hardly depend on the text.
 
     The adapters are at their start here, in a resumed run too, so that it chooses the same rotations.
     """
     seen: dict[str, torch.Tensor] = {}
 
-    def keep(path):
-        def hook(_, given):
+    def keep(path: str) -> Callable[[nn.Module, tuple], None]:
+        def hook(_: nn.Module, given: tuple) -> None:
             seen[path] = given[0].flatten(0, -2)
 
         return hook

@@ -1,10 +1,15 @@
-"""Selection: only some of a method's parameters train at a time, the others get no gradient. Imports no torch."""
+"""Selection: only some of a method's parameters train at a time, the others get no gradient."""
+
+from __future__ import annotations
 
 from collections.abc import Collection
 
+from typing_extensions import override
+
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.callback import Callback
-from autopeft.methods.mechanisms.method import Method, get_method
+from autopeft.methods.mechanisms.method import Method, Settings, get_method
+from autopeft.methods.mechanisms.training import TrainingSession
 
 
 class Selection(Callback):
@@ -17,7 +22,7 @@ class Selection(Callback):
 
     forgets = True  # AdamW's moments of what is left out: stale ones would move it when it comes back
 
-    def __init__(self, session, settings):
+    def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)
         self.adapted, self.shapes, self.steps = session.configuration.layers, session.shapes, session.steps
         self.layer_of = {name: layer_of(name, session.shapes) for name in session.parameters}
@@ -28,9 +33,11 @@ class Selection(Callback):
         raise NotImplementedError
 
     def of_layers(self, layers: Collection[int]) -> list[str]:
+        """The names of the parameters in these blocks."""
         return [name for name, layer in self.layer_of.items() if layer in layers]
 
-    def before_forward(self, step):
+    @override
+    def before_forward(self, step: int) -> None:
         active = frozenset(self.active(step)) | {n for n, layer in self.layer_of.items() if layer is None}
         if active == self._active:
             return

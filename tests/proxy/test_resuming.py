@@ -1,4 +1,4 @@
-"""A run in stretches is the run in one piece; packed is alone; several processes give what one gives."""
+"""A run that is stopped and resumed is the run in one piece; packed is alone; several processes give what one gives."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def configuration(method: str, rate: float = 2e-3) -> Configuration:
 
 
 @pytest.mark.parametrize("method", REGISTRY)
-def test_in_stretches_is_bit_equal_to_in_one_piece(trainer, method):
+def test_resumed_is_bit_equal_to_in_one_piece(trainer, method):
     job = Job(configuration(method), 3, 9, 9, (2, 5), rows=12, keep_state=True)
     (whole,) = trainer.run([job])
     state, curve = None, None
@@ -56,7 +56,7 @@ def test_packed_is_alone_within_rounding(trainer, method, monkeypatch):
         assert packed.curve.test_loss == pytest.approx(one.curve.test_loss, abs=2e-4)
 
 
-def test_packed_runs_stop_and_go_on_too(trainer, monkeypatch):
+def test_packed_runs_are_resumed_too(trainer, monkeypatch):
     monkeypatch.setattr(Trainer, "packing_pays", lambda *_: True)
     jobs = [Job(configuration("lora", rate), 0, 6, 3, keep_state=True) for rate in RATES]
     half = trainer.run(jobs)
