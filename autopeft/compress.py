@@ -1,19 +1,76 @@
-"""A saved adapter -> the signs of its largest updates: a compact file, and an adapter folder that peft loads.
+"""Compress a saved adapter to the signs of its largest updates: a compact file, and a folder that peft loads.
 
-ComPEFT, Yadav et al. 2023, arXiv 2311.13171.
+ComPEFT, Yadav et al. 2023, arXiv 2311.13171, algorithm 1: of the update tau the share `density` of largest magnitude is
+kept, and every kept value becomes sign(tau) * alpha * std(tau).
 """
 
 import json
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
 
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
+    from autopeft.export.mechanisms.compressed import Saved
+    from autopeft.tasks.tokens import TokenisedTask
+
 DENSITIES = (0.05, 0.1, 0.2, 0.3, 0.5)  # the paper's grid
 ALPHAS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 DENSITY, ALPHA = 0.2, 1.0  # where neither is given nor tuned
+
+
+@dataclass(frozen=True)
+class AdapterScores:
+    """Score (the task's metric) and mean loss of an adapter on two splits, in fp32."""
+
+    validation_score: float
+    validation_loss: float
+    test_score: float
+    test_loss: float
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What a compression came to; compress.json holds the same.
+
+    Attributes:
+        adapter: The adapter's folder.
+        folder: The compressed adapter's folder.
+        density: The share of the update that is kept.
+        alpha: The size of what is kept, in standard deviations of the update.
+        parameters: How many were compressed.
+        kept: How many more are stored as they are, of the new head and others.
+        bits_per_parameter: Of the compressed ones.
+        entropy: The bits per parameter below which no code can be at this density.
+        bytes_before: Size of the adapter's weights on disk.
+        bytes_after: Size of the compact file.
+        metric: The task's metric, None without a study.
+        before: The scores of the adapter, None without a study.
+        after: Those of the compressed adapter.
+    """
+
+    adapter: Path
+    folder: Path
+    density: float
+    alpha: float
+    parameters: int
+    kept: int
+    bits_per_parameter: float
+    entropy: float
+    bytes_before: int
+    bytes_after: int
+    metric: str | None
+    before: AdapterScores | None
+    after: AdapterScores | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as what JSON can hold."""
+        return asdict(self) | {"adapter": str(self.adapter), "folder": str(self.folder)}
 
 
 def compress(
@@ -24,12 +81,38 @@ def compress(
     study: str | Path | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
-) -> dict:
-    """Compress an adapter folder into `out` and return density, alpha, sizes and the scores before and after.
+) -> Compressed:
+    """Compress a saved adapter to the signs of its largest updates (ComPEFT).
 
-    study: whose validation and test rows are scored; the study folder around the adapter by default, without one
-    nothing is scored. tune: choose what is not given of (density, alpha) on the validation split; ties go to the lower
-    density. Raises AutopeftError on bad input.
+    Args:
+        adapter: The folder that `autopeft.train` or peft's save_pretrained wrote.
+        density: The share of the update that is kept, above 0 and at most 1 (0.2 by default).
+        alpha: The size of what is kept, in standard deviations of the update (1 by default).
+        tune: Choose what is not given of the two on the validation split; ties go to the lower density.
+        study: Whose validation and test rows are scored; the study folder around the adapter by default. Without one
+            nothing is scored.
+        out: The compressed adapter's folder; ADAPTER-compressed by default.
+        progress: Where the scores of `tune` are printed; nowhere by default.
+
+    Returns:
+        Density, alpha, sizes, and the scores before and after.
+
+    Raises:
+        AutopeftError: The folder holds no adapter, a number makes no sense, or there is no study to tune on.
+
+    Examples:
+        The adapter of a short training of the built-in model and data:
+
+        >>> import tempfile
+        >>> import autopeft
+        >>> study = tempfile.mkdtemp() + "/study"
+        >>> small = dict(train_rows=48, validation_rows=16, test_rows=16, max_length=16, batch_size=8, full_steps=4)
+        >>> short = dict(trials=2, cohort=2, seeds=1, finalists=1, ceiling=False, workers=1, precision="fp32")
+        >>> result = autopeft.search(None, study, **small, **short)
+        >>> trained = autopeft.train(study)
+        >>> compressed = autopeft.compress(trained.folder, density=0.1)
+        >>> compressed.density, compressed.bytes_after < compressed.bytes_before, compressed.before is None
+        (0.1, True, False)
     """
     from autopeft.export.mechanisms.compressed import Saved, write
 
@@ -42,25 +125,16 @@ def compress(
             f"{folder} lies in no study folder, so there is no validation split to tune on: name one with --study, "
             "or leave --tune out."
         )
-    if study:
-        backbone, tokenised, metric = rows_of(study)
-    else:
-        backbone, tokenised, metric = backbone_of(folder), None, None
+    backbone, tokenised, metric = rows_of(study) if study else (backbone_of(folder), None, None)
     saved = Saved.read(folder, backbone)
     before = scores(backbone, folder, tokenised, saved.origin)
-    chosen = tuned(saved, density, alpha, tokenised, progress) if tune else (density or DENSITY, alpha or ALPHA)
-    signs = saved.signs(*chosen)
-    result = {
-        "adapter": str(folder),
-        "folder": str(out),
-        "density": chosen[0],
-        "alpha": chosen[1],
-        **write(saved, signs, out),
-        "metric": metric,
-        "before": before,
-        "after": scores(backbone, out, tokenised, saved.origin),
-    }
-    (out / "compress.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    chosen = density or DENSITY, alpha or ALPHA
+    if tune and tokenised is not None:
+        chosen = tuned(saved, backbone, density, alpha, tokenised, progress)
+    sizes = write(saved, saved.signs(*chosen), out)
+    after = scores(backbone, out, tokenised, saved.origin)
+    result = Compressed(folder, out, *chosen, **sizes, metric=metric, before=before, after=after)
+    (out / "compress.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     return result
 
 
@@ -94,8 +168,24 @@ def study_around(folder: Path) -> Path | None:
     return next((p for p in folder.resolve().parents if (p / "study.json").is_file()), None)
 
 
-def tuned(saved, density: float | None, alpha: float | None, tokenised, progress: Progress) -> tuple[float, float]:
-    """The (density, alpha) of the grid with the best validation score; ties go to the lower density, then loss."""
+def tuned(
+    saved: "Saved",
+    backbone: "Backbone",
+    density: float | None,
+    alpha: float | None,
+    tokenised: "TokenisedTask",
+    progress: Progress,
+) -> tuple[float, float]:
+    """Choose (density, alpha) of the grid by validation score; ties go to the lower density, then to the lower loss.
+
+    Args:
+        saved: The adapter.
+        backbone: That it belongs to.
+        density: Fixed, or None to choose it.
+        alpha: Fixed, or None to choose it.
+        tokenised: Whose validation split is scored.
+        progress: Where each score is printed.
+    """
     from peft.utils import set_peft_model_state_dict
 
     from autopeft.proxy.scoring import evaluate
@@ -103,7 +193,7 @@ def tuned(saved, density: float | None, alpha: float | None, tokenised, progress
 
     densities, alphas = [density] if density else DENSITIES, [alpha] if alpha else ALPHAS
     scored = []
-    with loaded(saved.backbone, saved.folder, *start_of(saved.origin)) as model:
+    with loaded(backbone, saved.folder, *start_of(saved.origin)) as model:
         for number, (k, a) in enumerate(product(densities, alphas), start=1):
             set_peft_model_state_dict(model, saved.expanded(saved.signs(k, a)))
             loss, score = evaluate(model, tokenised.validation, tokenised)
@@ -112,27 +202,34 @@ def tuned(saved, density: float | None, alpha: float | None, tokenised, progress
     return max(scored)[-1]
 
 
-def scores(backbone, folder: Path, tokenised, origin: dict | None) -> dict | None:
-    """Score and loss of a saved adapter on the validation and the test split, in fp32; None without a study."""
+def scores(
+    backbone: "Backbone", folder: Path, tokenised: "TokenisedTask | None", origin: dict[str, Any] | None
+) -> AdapterScores | None:
+    """Score a saved adapter; None without a study.
+
+    Args:
+        backbone: That it belongs to.
+        folder: The adapter's.
+        tokenised: The study's data.
+        origin: Configuration and seed of the adapter where they are known.
+    """
     from autopeft.proxy.scoring import evaluate
     from autopeft.train.saved import loaded
 
     if tokenised is None:
         return None
-    found = {}
     with loaded(backbone, folder, *start_of(origin)) as model:
-        for part in ("validation", "test"):
-            loss, score = evaluate(model, getattr(tokenised, part), tokenised)
-            found |= {f"{part}_score": score, f"{part}_loss": loss}
-    return found
+        validation_loss, validation_score = evaluate(model, tokenised.validation, tokenised)
+        test_loss, test_score = evaluate(model, tokenised.test, tokenised)
+    return AdapterScores(validation_score, validation_loss, test_score, test_loss)
 
 
-def start_of(origin: dict | None) -> tuple:
-    """(configuration, seed) of an adapter that tells them, else nothing."""
+def start_of(origin: dict[str, Any] | None) -> tuple[Configuration, int] | tuple[()]:
+    """(configuration, seed) of an adapter that says what it is, else nothing."""
     return (Configuration.from_json(origin["configuration"]), origin["seed"]) if origin else ()
 
 
-def rows_of(study: Path) -> tuple:
+def rows_of(study: Path) -> "tuple[Backbone, TokenisedTask, str]":
     """(backbone, tokenised task, metric) of a study folder. Raises AutopeftError if it holds none."""
     from autopeft.backbone.loading import load_backbone
     from autopeft.prepare import prepare
@@ -149,7 +246,7 @@ def rows_of(study: Path) -> tuple:
     return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), task.metric
 
 
-def backbone_of(folder: Path):
+def backbone_of(folder: Path) -> "Backbone":
     """The backbone that the adapter's config names, with as many classes as the saved head has."""
     from safetensors.torch import load_file
 

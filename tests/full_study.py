@@ -16,7 +16,7 @@ from autopeft.study.spec import StudySpec
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 from autopeft.train.full import FullTrainer
-from autopeft.train.plan import Plan
+from autopeft.train.plan import TrainingPlan
 from autopeft.train.processes import Processes
 from autopeft.train.work import WorkFolder
 
@@ -77,7 +77,7 @@ def resident():
     return backbone, tokenise(task, backbone.tokenizer, SPEC.max_length)
 
 
-def complete(plan: Plan, progress=None):
+def complete(plan: TrainingPlan, progress=None):
     """(record, adapter's folder) of a plan that is trained up to where its adapter lies in the work folder."""
     from autopeft.base.progress import Progress
 

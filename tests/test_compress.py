@@ -78,7 +78,7 @@ def test_a_code_costs_little_more_than_the_entropy(density):
 def test_the_adapter_is_its_start_plus_signs_and_the_compact_file_says_the_same(study, backbone, method, tmp_path):
     adapter, out = copied(study / "adapters" / method, tmp_path / method), tmp_path / "small"
     done = autopeft.compress(adapter, density=0.3, alpha=1.0, out=out)
-    assert done["bytes_after"] < done["bytes_before"] / 8 and done["bits_per_parameter"] < 1.4
+    assert done.bytes_after < done.bytes_before / 8 and done.bits_per_parameter < 1.4
     starts, _ = references(backbone, adapter)
     before, after = load_file(adapter / "adapter_model.safetensors"), load_file(out / "adapter_model.safetensors")
     values = {}
@@ -106,7 +106,7 @@ def test_an_adapter_that_tells_its_seed_is_measured_from_its_very_start(study, b
     moved = sum((saved.tensors[n] - saved.starts[n]).norm() for n in drawn)
     assert 0 < moved < 0.5 * sum(saved.tensors[n].norm() for n in drawn)
     done = autopeft.compress(adapter, density=0.3, out=tmp_path / "small")
-    assert done["kept"] == 0  # the new head's start is known too
+    assert done.kept == 0  # the new head's start is known too
     again = load_file(expand(tmp_path / "small" / FILE, backbone, tmp_path / "expanded") / "adapter_model.safetensors")
     assert all(torch.equal(again[n], t) for n, t in load_file(tmp_path / "small" / "adapter_model.safetensors").items())
 
@@ -128,9 +128,9 @@ def test_tuning_takes_the_best_of_validation_and_says_what_it_did(study, tmp_pat
     done = autopeft.compress(
         study / "adapters" / "lora", density=0.3, tune=True, out=tmp_path / "out", progress=progress
     )
-    assert done["density"] == 0.3 and done["alpha"] in (0.5, 2.0) and len(notes) == 2
-    assert done["after"]["validation_score"] == pytest.approx(max(float(n.split()[-1]) for n in notes), abs=1e-4)
-    assert 0 <= done["after"]["test_score"] <= 1 and done["before"]["test_loss"] > 0
+    assert done.density == 0.3 and done.alpha in (0.5, 2.0) and len(notes) == 2
+    assert done.after.validation_score == pytest.approx(max(float(n.split()[-1]) for n in notes), abs=1e-4)
+    assert 0 <= done.after.test_score <= 1 and done.before.test_loss > 0
 
 
 def copied(adapter, to):
@@ -165,4 +165,4 @@ def test_the_command_prints_json_and_errors_are_one_sentence(study, tmp_path):
 def test_an_adapter_without_a_study_is_compressed_unscored(study, tmp_path):
     alone = copied(study / "adapters" / "lora", tmp_path / "alone")
     done = autopeft.compress(alone)
-    assert done["before"] is done["after"] is None and (tmp_path / "alone-compressed" / FILE).is_file()
+    assert done.before is done.after is None and (tmp_path / "alone-compressed" / FILE).is_file()

@@ -95,14 +95,14 @@ def compress(
 
     done = autopeft.compress(adapter, density, alpha, tune, study, out, Progress(quiet=quiet))
     if json_:
-        return click.echo(json.dumps(done, indent=1))
+        return click.echo(json.dumps(done.to_json(), indent=1))
     click.echo(
-        f"{done['parameters']:,} parameters at density {done['density']:g}, alpha {done['alpha']:g}: "
-        f"{done['bits_per_parameter']:.2f} bits each; {done['kept']:,} of the new head and others kept as they are. "
-        f"On disk {done['bytes_before']:,} bytes before, {done['bytes_after']:,} after."
+        f"{done.parameters:,} parameters at density {done.density:g}, alpha {done.alpha:g}: "
+        f"{done.bits_per_parameter:.2f} bits each; {done.kept:,} of the new head and others kept as they are. "
+        f"On disk {done.bytes_before:,} bytes before, {done.bytes_after:,} after."
     )
-    if done["before"]:
+    if done.before and done.after:
         for part in ("validation", "test"):
-            before, after = (done[when][f"{part}_score"] for when in ("before", "after"))
-            click.echo(f"{part} {done['metric']}: {before:.4f} before, {after:.4f} after")
-    click.echo(f"Adapter and compressed.safetensors in {done['folder']}")
+            before, after = (getattr(scores, f"{part}_score") for scores in (done.before, done.after))
+            click.echo(f"{part} {done.metric}: {before:.4f} before, {after:.4f} after")
+    click.echo(f"Adapter and compressed.safetensors in {done.folder}")

@@ -1,13 +1,17 @@
 """The command that trains a study's configuration in full."""
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from autopeft.base.progress import Progress
 from autopeft.cli.main import commands
 from autopeft.cli.options import as_json, options_of, quiet
-from autopeft.train.plan import Recipe
+from autopeft.train.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from autopeft.train.trained import PlannedTraining
 
 
 @commands.command()
@@ -18,12 +22,22 @@ from autopeft.train.plan import Recipe
 @click.option("--dry-run", is_flag=True, help="Say what would happen; load no weights, train nothing.")
 @as_json
 @quiet
-@options_of(Recipe)
-def train(study, trial, out, overwrite, dry_run, json_, quiet, **options) -> None:
-    """Train the chosen configuration in full, save the adapter and print its test score.
+@options_of(TrainingOptions)
+def train(
+    study: str,
+    trial: str,
+    out: str | None,
+    overwrite: bool,
+    dry_run: bool,
+    json_: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    r"""Train the chosen configuration in full, save the adapter and print its test score.
+
+    The same command again resumes from the last checkpoint of one that was killed.
 
     \b
-    The same command again goes on from the last checkpoint of one that was killed.
     Examples:
       autopeft train runs/NAME --steps 1000
       autopeft train runs/NAME --epochs 20 --eval-every 100 --patience 5 --checkpoint-every 200
@@ -32,35 +46,36 @@ def train(study, trial, out, overwrite, dry_run, json_, quiet, **options) -> Non
     """
     import autopeft
 
-    done = autopeft.train(
-        study, trial, out, progress=Progress(quiet=quiet), dry_run=dry_run, overwrite=overwrite, **options
-    )
-    if not done:  # another process of this training prints
+    if dry_run:
+        plan = autopeft.train(study, trial, out, dry_run=True, overwrite=overwrite, **options)
+        return click.echo(json.dumps(plan.to_json(), indent=1)) if json_ else print_plan(plan)
+    trained = autopeft.train(study, trial, out, progress=Progress(quiet=quiet), overwrite=overwrite, **options)
+    if trained is None:  # the first process prints
         return None
     if json_:
-        return click.echo(json.dumps(done, indent=1))
-    if dry_run:
-        return print_plan(done)
+        return click.echo(json.dumps(trained.to_json(), indent=1))
     click.echo(
-        f"{done['name']}: test {done['metric']} {done['test_score']:.4f}, validation {done['validation_score']:.4f} at "
-        f"step {done['kept_step']:,}. Adapter in {done['folder']}"
-        + (f", whole model in {done['merged']}" if done["merged"] else "")
+        f"{trained.name}: test {trained.metric} {trained.test_score:.4f}, validation {trained.validation_score:.4f} at "
+        f"step {trained.kept_step:,}. Adapter in {trained.folder}"
+        + (f", whole model in {trained.merged}" if trained.merged else "")
     )
 
 
-def print_plan(plan: dict) -> None:
-    time = "" if plan["seconds"] is None else f", about {minutes(plan['seconds'])} here as the search ran"
-    configuration = plan["configuration"]
+def print_plan(plan: "PlannedTraining") -> None:
+    """Print what would be trained."""
+    time = "" if plan.seconds is None else f", about {minutes(plan.seconds)} here as the search ran"
+    configuration = plan.configuration
     click.echo(
-        f"Would train {plan['name']} ({configuration['method']}, learning rate {configuration['learning_rate']:.2g}) for "
-        f"{plan['steps']:,} steps of {plan['batch_size']} rows ({plan['epochs']:g} epochs) with seed {plan['seed']}{time}."
+        f"Would train {plan.name} ({configuration.method}, learning rate {configuration.learning_rate:.2g}) for "
+        f"{plan.steps:,} steps of {plan.batch_size} rows ({plan.epochs:g} epochs) with seed {plan.seed}{time}."
     )
     click.echo(
-        f"{plan['schedule'].capitalize()} schedule, {plan['evaluations']} evaluations, {plan['checkpoints']} checkpoints"
-        + (", going on from an unfinished training." if plan["resumes"] else ".")
+        f"{plan.schedule.capitalize()} schedule, {plan.evaluations} evaluations, {plan.checkpoints} checkpoints"
+        + (", resuming an unfinished training." if plan.resumes else ".")
     )
-    click.echo(f"Into {plan['folder']}: {', '.join(plan['files'])}. Nothing was trained.")
+    click.echo(f"Into {plan.folder}: {', '.join(plan.files)}. Nothing was trained.")
 
 
 def minutes(seconds: float) -> str:
+    """A duration in minutes, or in seconds where it is short."""
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import safetensors.torch
 import torch
@@ -38,7 +38,7 @@ class Run:
             fused=True,
         )
         self.step = 0
-        self.schedule = learning_rate_factor
+        self.schedule: Callable[[int, int], float] = learning_rate_factor
         self.losses: list[torch.Tensor] = []  # since the last evaluation step
         self.failure: str | None = None
         self.rng = torch.Generator().manual_seed(job.seed).get_state()

@@ -51,14 +51,14 @@ def spread_sample(space: SearchSpace, size: int, seed: int = 0) -> list[Configur
         seed: Of the draws.
     """
     branches = space.affordable()
-    choosers = {b.name: Spread(b.name, seed + i) for i, b in enumerate(branches)}
+    spreads = {b.name: Spread(b.name, seed + i) for i, b in enumerate(branches)}
     limits = {b.name: FEWEST if b.configurations * space.trainings(b) == 1 else size for b in branches}
     found: dict[str, dict[Configuration, None]] = {b.name: {} for b in branches}
     tries = 0
     while sum(map(len, found.values())) < size and tries < 20 * size:
-        for name, chooser in choosers.items():
+        for name, spread in spreads.items():
             if len(found[name]) < limits[name] and sum(map(len, found.values())) < size:
-                found[name].setdefault(space.sample(chooser))
+                found[name].setdefault(space.sample(spread))
             tries += 1
     turns = max(map(len, found.values()))
     columns = [list(c) for c in found.values()]

@@ -1,45 +1,123 @@
-"""Train a study's chosen configuration in full and keep it: adapter, model card, curve, test score. No torch at import."""
+"""Train a study's chosen configuration at full length and keep it: adapter, model card, curve, test score."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from autopeft.base.progress import Progress
+from autopeft.train.trained import PlannedTraining, Trained
+
+if TYPE_CHECKING:
+    from autopeft.train.plan import TrainingPlan
+    from autopeft.train.processes import Processes
+
+Study = str | Path
+
+
+@overload
+def train(
+    study: Study,
+    which: str | int = ...,
+    out: str | Path | None = ...,
+    steps: int | None = ...,
+    seed: int | None = ...,
+    progress: Progress | None = ...,
+    *,
+    dry_run: Literal[True],
+    overwrite: bool = ...,
+    **options: Any,
+) -> PlannedTraining: ...
+
+
+@overload
+def train(
+    study: Study,
+    which: str | int = ...,
+    out: str | Path | None = ...,
+    steps: int | None = ...,
+    seed: int | None = ...,
+    progress: Progress | None = ...,
+    dry_run: Literal[False] = ...,
+    overwrite: bool = ...,
+    **options: Any,
+) -> Trained | None: ...
 
 
 def train(
-    study: str | Path,
-    which: str = "best",
+    study: Study,
+    which: str | int = "best",
     out: str | Path | None = None,
     steps: int | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
     dry_run: bool = False,
     overwrite: bool = False,
-    **options,
-) -> dict:
-    """Train "best", "knee" or a trial's number and save it with peft; return its scores and the folder.
+    **options: Any,
+) -> Trained | PlannedTraining | None:
+    """Train one configuration of a study at full length and save it with peft.
 
-    options: the other fields of `Recipe` (epochs=, eval_every=, patience=, checkpoint_every=, merge= ...). The same
-    call goes on from the last checkpoint of one that was killed. dry_run: only say what would happen. The test score
-    is that of the saved adapter, loaded anew on an fp32 backbone, so that whoever loads it gets it too. Under
-    `accelerate launch` every process trains a share of each batch and the first writes; the others return {}.
-    Raises AutopeftError on bad input or when the loss is no longer finite.
+    The same call resumes from the last checkpoint of one that was killed. The test score is that of the saved adapter,
+    loaded anew on an fp32 backbone: whoever loads the adapter gets that score. Under `accelerate launch` every process
+    trains a share of each batch and the first one writes.
+
+    Args:
+        study: The study folder.
+        which: "best", "knee" or a trial's number.
+        out: The adapter's folder; STUDY/adapters/NAME by default.
+        steps: Training steps; the study's full_steps by default.
+        seed: The study's by default.
+        progress: Where notes and evaluations are printed; nowhere by default.
+        dry_run: Only say what would happen.
+        overwrite: Replace what is in the adapter's folder; begin anew instead of resuming.
+        **options: The other fields of `autopeft.train.options.TrainingOptions`: epochs, eval_every, patience,
+            checkpoint_every, merge and so on.
+
+    Returns:
+        What was trained, with its scores, or what would be (`dry_run`). Of the processes of `accelerate launch` all but
+        the first return None.
+
+    Raises:
+        AutopeftError: The input is wrong, or the loss is no longer finite.
+
+    Examples:
+        A search of two short trials on the built-in model and data, then its best configuration in full:
+
+        >>> import tempfile
+        >>> import autopeft
+        >>> study = tempfile.mkdtemp() + "/study"
+        >>> small = dict(train_rows=48, validation_rows=16, test_rows=16, max_length=16, batch_size=8, full_steps=4)
+        >>> short = dict(trials=2, cohort=2, seeds=1, finalists=1, ceiling=False, workers=1, precision="fp32")
+        >>> result = autopeft.search(None, study, **small, **short)
+        >>> autopeft.train(study, epochs=2, dry_run=True).steps
+        12
+        >>> trained = autopeft.train(study, epochs=2)
+        >>> trained.steps, (trained.folder / "adapter_model.safetensors").is_file(), 0 <= trained.test_score <= 1
+        (12, True, True)
     """
-    from autopeft.train.plan import Plan
+    from autopeft.train.plan import TrainingPlan
 
     progress = progress or Progress(quiet=True)
-    plan = Plan.of(study, which, out, overwrite, steps=steps, seed=seed, **options)
+    plan = TrainingPlan.of(study, which, out, overwrite, steps=steps, seed=seed, **options)
     if dry_run:
-        return plan.to_json()
+        return plan.summary()
 
     from autopeft.train.processes import together  # loads torch: only now that nothing is wrong with the input
 
     with together() as processes:
-        return trained(plan, processes, progress if processes.first else Progress(quiet=True))
+        return carry_out(plan, processes, progress if processes.first else Progress(quiet=True))
 
 
-def trained(plan, processes, progress: Progress) -> dict:
-    """Train, score what was saved, write the card; the work folder goes when the adapter's folder is whole."""
+def carry_out(plan: "TrainingPlan", processes: "Processes", progress: Progress) -> Trained | None:
+    """Train, score what was saved and write the card; the work folder goes when the adapter's folder is whole.
+
+    Args:
+        plan: What is trained.
+        processes: Those that train together.
+        progress: Where notes and evaluations are printed.
+
+    Returns:
+        None in every process but the first.
+    """
     from autopeft.base.files import whole_folder
     from autopeft.train.card import card
     from autopeft.train.full import open_trainer
@@ -52,14 +130,15 @@ def trained(plan, processes, progress: Progress) -> dict:
     progress.note(f"Training {plan.name}: {plan.configuration} for {plan.steps:,} steps of {plan.batch_size} rows.")
     record = trainer.complete(plan, work, begun, processes, progress)
     if not processes.first:
-        return {}
-    scores = plan.facts() | record.facts() | score_saved(work.kept(record), plan, trainer.tokenised)
+        return None
+    loss, score = score_saved(work.kept(record), plan, trainer.tokenised)
+    trained = Trained(**plan.facts(), **record.facts(), test_loss=loss, test_score=score)
     with whole_folder(plan.folder) as beside:
         work.copy_kept(record, beside)
-        if plan.recipe.merge:
+        if plan.options.merge:
             merge(beside, plan, trainer.tokenised)
         (beside / "curve.csv").write_text(record.csv(), encoding="utf-8")
-        (beside / "README.md").write_text(card(plan, record, scores), encoding="utf-8")
-        (beside / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+        (beside / "README.md").write_text(card(plan, trained), encoding="utf-8")
+        (beside / "scores.json").write_text(json.dumps(trained.to_json(), indent=1) + "\n", encoding="utf-8")
     work.remove()
-    return scores
+    return trained

@@ -1,7 +1,4 @@
-"""A finished training -> README.md with Hugging Face's card metadata: what it is, its scores, how to load and train it.
-
-Imports no torch.
-"""
+"""The model card of a trained adapter: Hugging Face's metadata, scores, how to load it, how it was trained."""
 
 from autopeft.export.mechanisms.toolkit import Case
 from autopeft.export.peft import trained_by
@@ -9,17 +6,23 @@ from autopeft.methods import count, get_method
 from autopeft.procedures import get_procedure
 from autopeft.tasks.kind import TaskKind, kind_of
 from autopeft.tasks.task import asked
-from autopeft.train.plan import Plan
-from autopeft.train.record import Record
+from autopeft.train.plan import TrainingPlan
+from autopeft.train.trained import Trained
 
 METRICS = {"accuracy": "accuracy", "macro-f1": "f1", "matthews": "matthews_correlation"}  # the Hub's names
 
 
-def card(plan: Plan, record: Record, scores: dict) -> str:
-    return f"---\n{metadata(plan, scores)}\n---\n\n{text(plan, record, scores)}"
+def card(plan: TrainingPlan, trained: Trained) -> str:
+    """Write README.md.
+
+    Args:
+        plan: What was trained.
+        trained: What it came to.
+    """
+    return f"---\n{metadata(plan, trained)}\n---\n\n{text(plan, trained)}"
 
 
-def metadata(plan: Plan, scores: dict) -> str:
+def metadata(plan: TrainingPlan, trained: Trained) -> str:
     """The YAML block between the dashes."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -32,9 +35,9 @@ def metadata(plan: Plan, scores: dict) -> str:
         dataset_type=data,
         dataset_name=data,
         dataset_split="test",
-        metric_type=METRICS.get(spec.metric, spec.metric),
-        metric_name=spec.metric,
-        metric_value=round(scores["test_score"], 4),
+        metric_type=METRICS.get(plan.metric, plan.metric),
+        metric_name=plan.metric,
+        metric_value=round(trained.test_score, 4),
     )
     return ModelCardData(
         base_model=spec.model,
@@ -42,13 +45,13 @@ def metadata(plan: Plan, scores: dict) -> str:
         pipeline_tag=trained_kind(plan).pipeline_tag,
         tags=tags,
         datasets=[data],
-        metrics=[METRICS.get(spec.metric, spec.metric)],
+        metrics=[METRICS.get(plan.metric, plan.metric)],
         model_name=f"{plan.configuration.method} for {spec.model} on {data}",
         eval_results=[result],
     ).to_yaml()
 
 
-def text(plan: Plan, record: Record, scores: dict) -> str:
+def text(plan: TrainingPlan, trained: Trained) -> str:
     """The page itself."""
     result, spec, configuration = plan.result.data, plan.spec, plan.configuration
     task, trainable = result.task, count(plan.configuration, result.shapes)
@@ -60,24 +63,24 @@ def text(plan: Plan, record: Record, scores: dict) -> str:
         "trainable parameters": f"{trainable:,} ({result.percent(trainable):.3f} % of the backbone), and "
         f"{result.shapes.head_parameters:,} of the task head ({', '.join(result.shapes.head_modules)})",
         "learning rate": f"{configuration.learning_rate:g}, and {case.head_learning_rate:g} for the task "
-        f"head; {100 * plan.recipe.warmup:g} % linear warm-up, then {ENDS[plan.recipe.schedule]}",
+        f"head; {100 * plan.options.warmup:g} % linear warm-up, then {ENDS[plan.options.schedule]}",
         "procedure": trained_by(case),
         "optimiser": "AdamW, weight decay 0, gradient norm clipped at 1",
-        "batch size": f"{plan.batch_size}{in_parts(scores)}",
-        "steps": f"{record.points[-1]['step']:,} of {plan.steps:,} ({scores['epochs']:g} epochs); the weights are those "
-        f"of step {record.kept['step']:,}",
+        "batch size": f"{plan.batch_size}{in_parts(trained)}",
+        "steps": f"{trained.stopped_at:,} of {plan.steps:,} ({trained.epochs:g} epochs); the weights are those "
+        f"of step {trained.kept_step:,}",
         "seed": plan.seed,
         "longest text": f"{spec.max_length} tokens" + (f", ended by `{spec.pattern}`" if spec.pattern else ""),
         **{name: f"{value:.6g}" for name, value in task.get("facts", {}).items()},
         "frozen backbone": "evaluation mode: its dropout is off"
-        + (f"; its linears are rounded to {plan.recipe.quantize}" if plan.recipe.quantize else ""),
+        + (f"; its linears are rounded to {plan.options.quantize}" if plan.options.quantize else ""),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"""# {plan.name}: {configuration.method} for {spec.model}
 
 Found by autopeft on {task["name"]} ({task["train"]:,} training rows, {asked(task)}) and trained in full.
 
-Test {spec.metric} **{scores["test_score"]:.4f}** on {task["test"]:,} rows, validation {scores["validation_score"]:.4f}; the curve is in curve.csv.
+Test {plan.metric} **{trained.test_score:.4f}** on {task["test"]:,} rows, validation {trained.validation_score:.4f}; the curve is in curve.csv.
 
 ## Use
 
@@ -96,13 +99,14 @@ Test {spec.metric} **{scores["test_score"]:.4f}** on {task["test"]:,} rows, vali
 ENDS = {"linear": "linear decay to zero", "cosine": "a cosine to zero", "constant": "constant"}
 
 
-def in_parts(scores: dict) -> str:
-    passes, processes = scores["accumulate"], scores["processes"]
+def in_parts(trained: Trained) -> str:
+    """How a step's rows were split, empty where they were not."""
+    passes, processes = trained.accumulate, trained.processes
     said = f" in {passes} passes" if passes > 1 else ""
     return said + (f" on {processes} processes" if processes > 1 else "")
 
 
-def usage(plan: Plan) -> str:
+def usage(plan: TrainingPlan) -> str:
     """The lines that load the adapter."""
     from autopeft.backbone.resolve import BUILTIN
 
@@ -111,7 +115,7 @@ def usage(plan: Plan) -> str:
     reader = "tokenizer" if kind.modality == "text" else "processor"
     padded = result.shapes.is_decoder and kind.modality == "text"
     model = f"resolve({name!r})" if name in BUILTIN else repr(name)
-    bits = plan.recipe.quantize
+    bits = plan.options.quantize
     imports = [
         "import autopeft  # registers the methods that peft does not have",
         "from autopeft.backbone.resolve import resolve  # a built-in model's folder" if name in BUILTIN else None,
@@ -135,14 +139,14 @@ def usage(plan: Plan) -> str:
 QUANTISED = {"4bit": 'load_in_4bit=True, bnb_4bit_quant_type="nf4"', "8bit": "load_in_8bit=True"}
 
 
-def trained_kind(plan: Plan) -> TaskKind:
+def trained_kind(plan: TrainingPlan) -> TaskKind:
     """The kind of the study's task."""
     return kind_of(plan.result.data.task)
 
 
-def note(plan: Plan) -> str:
+def note(plan: TrainingPlan) -> str:
     """What the lines above do not give."""
-    if plan.recipe.merge:
+    if plan.options.merge:
         return f'\n`merged/` is the whole model: `{trained_kind(plan).auto_model}.from_pretrained("merged")`.\n'
     procedure = get_procedure(plan.configuration.procedure)
     if procedure.changes_model:

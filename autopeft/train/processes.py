@@ -1,19 +1,25 @@
-"""The processes of `accelerate launch` that train one model together: who takes which rows, and the sum of gradients."""
+"""The processes of `accelerate launch` that train one model together: their shares of a step, and the gradients' sum."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import distributed
+from torch import distributed, nn
 
-from autopeft.train.plan import processes
+from autopeft.train.options import process_count
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This one's rank among `number`; alone it is 0 of 1 and nothing is sent."""
+    """This process among those that train together.
+
+    Attributes:
+        rank: Its number, from 0.
+        number: How many there are; alone nothing is sent.
+    """
 
     rank: int = 0
     number: int = 1
@@ -23,8 +29,8 @@ class Processes:
         """Whether this process writes and prints."""
         return self.rank == 0
 
-    def first_goes_first(self) -> AbstractContextManager:
-        """The others begin the with block when the first has left it: what it stores they find stored."""
+    def first_goes_first(self) -> AbstractContextManager[Any]:
+        """The others begin the with block when the first process has left it, and find what it stored."""
         if self.number == 1:
             return nullcontext()
         from accelerate import PartialState
@@ -32,15 +38,28 @@ class Processes:
         return PartialState().main_process_first()
 
     def parts(self, units: np.ndarray, passes: int) -> list[np.ndarray]:
-        """The passes that this process takes of a step; units are sorted by length, so every n-th."""
+        """Split a step's units into the passes that this process takes.
+
+        Args:
+            units: (U,) Sorted by length, so each pass takes every n-th.
+            passes: How many this process takes at most.
+        """
         every = self.number * passes
         cut = [units[start::every] for start in range(every)]
         return [part for part in cut[self.rank * passes : (self.rank + 1) * passes] if len(part)]
 
-    def summed(self, loss: torch.Tensor, gradients: dict[str, torch.Tensor], parameters: dict) -> torch.Tensor:
-        """Every process's gradients are replaced by their sum, in one message; the summed loss (1,).
+    def summed(
+        self, loss: torch.Tensor, gradients: dict[str, torch.Tensor], parameters: dict[str, nn.Parameter]
+    ) -> torch.Tensor:
+        """Replace every process's gradients by their sum, in one message.
 
-        gradients: by name, of those parameters that have one; a batch with fewer rows than parts leaves a process none.
+        Args:
+            loss: (1,) This process's share of the loss.
+            gradients: By name, of the parameters that have one: of fewer rows than parts a process gets none.
+            parameters: By name, the same ones in every process.
+
+        Returns:
+            The summed loss (1,).
         """
         if self.number == 1:
             return loss
@@ -58,7 +77,7 @@ class Processes:
         return loss.clone()
 
     def agreed(self, numbers: list[float]) -> list[float]:
-        """The first process's numbers, so that all decide alike."""
+        """The numbers of the first process, so that all decide alike."""
         if self.number > 1:
             box = [numbers]
             distributed.broadcast_object_list(box, src=0)
@@ -69,7 +88,7 @@ class Processes:
 @contextmanager
 def together() -> Iterator[Processes]:
     """This process among those it was launched with, for the length of a with block."""
-    if processes() == 1:
+    if process_count() == 1:
         yield Processes()
         return
     from accelerate import PartialState

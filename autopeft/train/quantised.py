@@ -1,18 +1,32 @@
-"""A plan -> its backbone with linears of 4 or 8 bits (bitsandbytes); the head, norms and embeddings are in bf16."""
+"""A backbone whose linears are rounded to 4 or 8 bits (bitsandbytes); head, norms and embeddings are in bf16."""
 
 import logging
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
+if TYPE_CHECKING:
+    from autopeft.train.plan import TrainingPlan
 
-def load_quantised(plan, task: Task) -> tuple[Backbone, TokenisedTask]:
-    """The backbone rounded as the plan says, and the data. Raises AutopeftError where bitsandbytes cannot run."""
+
+def load_quantised(plan: "TrainingPlan", bits: str, task: Task) -> tuple[Backbone, TokenisedTask]:
+    """Load the rounded backbone and the data.
+
+    Args:
+        plan: Whose study.
+        bits: "4bit" or "8bit".
+        task: The study's.
+
+    Raises:
+        AutopeftError: bitsandbytes cannot run on this machine.
+    """
     from transformers import BitsAndBytesConfig
     from transformers.integrations.bitsandbytes import validate_bnb_backend_availability
 
@@ -20,10 +34,10 @@ def load_quantised(plan, task: Task) -> tuple[Backbone, TokenisedTask]:
         raise AutopeftError("--quantize needs a GPU, or a bitsandbytes that runs on this machine: leave it out.")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of a cast at every product
     spec, shapes = plan.spec, plan.result.data.shapes
-    rounding = {
+    ways: dict[str, dict[str, Any]] = {
         "4bit": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16},
         "8bit": {"load_in_8bit": True},
-    }[plan.recipe.quantize]
+    }
     backbone = load_backbone(
         spec.model,
         task.outputs,
@@ -32,14 +46,14 @@ def load_quantised(plan, task: Task) -> tuple[Backbone, TokenisedTask]:
         trust_remote_code=spec.trust_remote_code,
         words=spec.words(task.label_names),
         kind=task.kind,
-        quantization=BitsAndBytesConfig(llm_int8_skip_modules=list(shapes.head_modules), **rounding),
+        quantization=BitsAndBytesConfig(llm_int8_skip_modules=list(shapes.head_modules), **ways[bits]),
     )
     backbone = replace(backbone, shapes=shapes)  # rounded weights are stored packed, in other sizes
     return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
 
 
-def pass_gradients(model) -> None:
-    """Rounded linears run as in training (on a CPU their inference kernels have no backward pass); no dropout does."""
+def pass_gradients(model: nn.Module) -> None:
+    """Put rounded linears into training mode: on a CPU their inference kernels have no backward pass."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
     for module in model.modules():

@@ -1,7 +1,8 @@
-"""Gradient checkpointing: what a block keeps for the backward pass is its input; the rest is computed again."""
+"""Gradient checkpointing: a block keeps only its input for the backward pass and computes the rest again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,9 +11,12 @@ from torch.utils.checkpoint import checkpoint
 
 @contextmanager
 def recomputed(blocks: Iterable[nn.Module]) -> Iterator[None]:
-    """For the length of a with block the forward pass of each block is repeated where its gradients are wanted.
+    """Repeat the forward pass of each block where its gradients are wanted, for the length of a with block.
 
-    Not transformers' own switch: that acts in training mode only, and dropout is off here.
+    transformers' own switch acts in training mode only, and dropout is off here.
+
+    Args:
+        blocks: Whose forward passes are repeated.
     """
     own = {block: vars(block).get("forward") for block in blocks}
     for block in own:
@@ -27,8 +31,10 @@ def recomputed(blocks: Iterable[nn.Module]) -> Iterator[None]:
                 block.forward = forward
 
 
-def again(forward):
-    def twice(*args, **kwargs):
+def again(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward pass that is repeated in the backward pass."""
+
+    def twice(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)

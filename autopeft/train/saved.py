@@ -1,9 +1,10 @@
-"""A saved adapter -> the model that was trained: loaded anew, scored, merged into its backbone."""
+"""A saved adapter: loaded anew as the model that was trained, scored, merged into its backbone."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,9 +14,16 @@ from autopeft.methods.mechanisms.attach import Resident, attached
 from autopeft.procedures import get_procedure
 from autopeft.proxy.precision import device
 
+if TYPE_CHECKING:
+    from autopeft.backbone.loading import Backbone
+    from autopeft.backbone.shapes import BackboneShapes
+    from autopeft.methods.mechanisms.statistics import Statistics
+    from autopeft.tasks.tokens import TokenisedTask
+    from autopeft.train.plan import TrainingPlan
 
-def save(model, folder: Path) -> None:
-    """Save the adapter; a folder under that name is always whole."""
+
+def save(model: Any, folder: Path) -> None:
+    """Save a peft model's adapter; a folder under that name is always whole."""
     from autopeft.base.files import whole_folder
 
     with whole_folder(folder) as beside:
@@ -24,74 +32,99 @@ def save(model, folder: Path) -> None:
 
 @contextmanager
 def loaded(
-    backbone, folder: Path, configuration: Configuration | None = None, seed: int = 0, statistics=None
-) -> Iterator:
-    """The adapter on its backbone as a user loads it, and around it what its procedure changed while it trained.
+    backbone: "Backbone",
+    folder: Path,
+    configuration: Configuration | None = None,
+    seed: int = 0,
+    statistics: "Statistics | None" = None,
+) -> Iterator[Any]:
+    """Load an adapter on its backbone as a user does, with what its procedure changes about the model.
 
-    configuration: None where it is not known. seed, statistics: what it was trained with.
+    Args:
+        backbone: Restored at the end.
+        folder: The adapter's.
+        configuration: What it was trained as; None where that is not known.
+        seed: What it was trained with.
+        statistics: What its method was initialised from.
+
+    Yields:
+        The peft model in evaluation mode.
     """
     from peft import PeftModel
 
-    procedure = get_procedure(configuration.procedure if configuration else "plain")
-    start = start_of(configuration, backbone, seed, statistics) if procedure.changes_model else {}
+    changed = configuration if configuration and get_procedure(configuration.procedure).changes_model else None
+    start = start_of(changed, backbone, seed, statistics) if changed else {}
     resident = Resident(backbone.model, values=True)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", message=".*is_gradient_checkpointing", category=FutureWarning
             )  # peft asks
-            model = PeftModel.from_pretrained(backbone.model, str(folder), is_trainable=bool(start))
+            model = PeftModel.from_pretrained(backbone.model, str(folder), is_trainable=changed is not None)
         model.to(device()).eval()
-        with around(model, start, procedure, configuration, backbone.shapes) if start else nullcontext():
+        with as_trained(model, start, changed, backbone.shapes) if changed else nullcontext():
             yield model
     finally:
         resident.restore()
 
 
-def start_of(configuration: Configuration, backbone, seed: int, statistics) -> dict[str, torch.Tensor]:
-    """What each trained tensor was before the first step."""
+def start_of(
+    configuration: Configuration, backbone: "Backbone", seed: int, statistics: "Statistics | None"
+) -> dict[str, torch.Tensor]:
+    """What each trained tensor was before the first step, by name."""
     with attached(configuration, backbone, seed, statistics) as model:
         return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
 @contextmanager
-def around(model, start: dict, procedure, configuration: Configuration, shapes) -> Iterator[None]:
-    """What the procedure changes is decided on the model at its start (RoSTE chooses its rotations there)."""
+def as_trained(
+    model: Any, start: dict[str, torch.Tensor], configuration: Configuration, shapes: "BackboneShapes"
+) -> Iterator[None]:
+    """Change the model as its procedure did, which decided on it at its start (RoSTE chooses its rotations there).
+
+    Args:
+        model: With the trained adapter.
+        start: What each trained tensor was before the first step.
+        configuration: What was trained.
+        shapes: The backbone's sizes.
+    """
     trained = {n: p for n, p in model.named_parameters() if n in start}
     values = {n: p.detach().clone() for n, p in trained.items()}
     fill(trained, start)
-    with procedure.around(model, configuration, shapes):
+    with get_procedure(configuration.procedure).around(model, configuration, shapes):
         fill(trained, values)
         yield
 
 
 @torch.no_grad()
-def fill(parameters: dict, values: dict) -> None:
-    """Zeros where a method has changed its sizes (AdaLoRA's ranks): what it adds is then nothing, as at its start."""
+def fill(parameters: dict[str, torch.nn.Parameter], values: dict[str, torch.Tensor]) -> None:
+    """Copy values into parameters by name, zeros where a method has changed its sizes (AdaLoRA's ranks).
+
+    What such a method adds is then nothing, as at its start.
+    """
     for name, parameter in parameters.items():
         same = values[name].shape == parameter.shape
         parameter.copy_(values[name] if same else torch.zeros_like(parameter))
 
 
-def score_saved(folder: Path, plan, tokenised) -> dict:
-    """The test split's loss and score of the saved adapter, on an fp32 (or the quantised) backbone."""
+def score_saved(folder: Path, plan: "TrainingPlan", tokenised: "TokenisedTask") -> tuple[float, float]:
+    """The (loss, score) of the saved adapter on the test split, on an fp32 (or the quantised) backbone."""
     from autopeft.methods.mechanisms.statistics import Statistics
     from autopeft.proxy.scoring import evaluate
 
     backbone = fresh(plan, tokenised)
     statistics = Statistics(backbone, tokenised)
     with loaded(backbone, folder, plan.configuration, plan.seed, statistics) as model:
-        loss, score = evaluate(model, tokenised.test, tokenised)
-    return {"test_loss": loss, "test_score": score}
+        return evaluate(model, tokenised.test, tokenised)
 
 
-def fresh(plan, tokenised):
+def fresh(plan: "TrainingPlan", tokenised: "TokenisedTask") -> "Backbone":
     """The backbone as its checkpoint has it."""
     from autopeft.backbone.loading import load_backbone
     from autopeft.train.quantised import load_quantised
 
-    if plan.recipe.quantize:
-        return load_quantised(plan, tokenised.task)[0]
+    if plan.options.quantize:
+        return load_quantised(plan, plan.options.quantize, tokenised.task)[0]
     spec = plan.spec
     task = tokenised.task
     backbone = load_backbone(
@@ -105,8 +138,8 @@ def fresh(plan, tokenised):
     return backbone
 
 
-def merge(folder: Path, plan, tokenised) -> None:
-    """Adapter folder -> folder/merged: the whole model with the adapter in its weights, and the tokenizer."""
+def merge(folder: Path, plan: "TrainingPlan", tokenised: "TokenisedTask") -> None:
+    """Save the whole model with the adapter in its weights, and the tokenizer, in folder/merged."""
     backbone = fresh(plan, tokenised)
     with loaded(backbone, folder, plan.configuration, plan.seed) as model:
         whole = model.merge_and_unload()
@@ -114,4 +147,5 @@ def merge(folder: Path, plan, tokenised) -> None:
         if names:
             whole.config.id2label, whole.config.label2id = names, {name: label for label, name in names.items()}
         whole.save_pretrained(str(folder / "merged"))
-        backbone.tokenizer.save_pretrained(str(folder / "merged"))
+        tokenizer: Any = backbone.tokenizer
+        tokenizer.save_pretrained(str(folder / "merged"))

@@ -1,4 +1,4 @@
-"""The folder of a training that runs: checkpoints, the best adapter so far, the curve. Removed at its end. No torch.
+"""The folder of a training that runs: checkpoints, the best adapter so far, the curve. It is removed at the end.
 
 checkpoint-N/   run.safetensors (parameters, optimiser, random state ...) and checkpoint.json; only the newest stays
 adapter-N/      the adapter after step N: the best so far, and at the end the one that is kept
@@ -11,15 +11,27 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import whole_folder, write_whole
 from autopeft.train.record import Record
 
+if TYPE_CHECKING:
+    from autopeft.train.plan import TrainingPlan
+    from autopeft.train.processes import Processes
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stood: a Run's bytes, the losses since the last evaluation, and its record."""
+    """Where a training stood.
+
+    Attributes:
+        step: Training steps so far.
+        state: Parameters, optimiser and random state, as `Run.state` gives them.
+        losses: Of the steps since the last evaluation.
+        record: What was measured.
+    """
 
     step: int
     state: bytes
@@ -28,13 +40,28 @@ class Checkpoint:
 
 
 class WorkFolder:
-    """Reads and writes one unfinished training."""
+    """Reads and writes one unfinished training.
 
-    def __init__(self, path: Path):
+    Args:
+        path: The folder, beside that of the adapter.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self, plan, processes) -> Checkpoint | None:
-        """The newest checkpoint; None to train from the start. Raises AutopeftError if it is another training's."""
+    def begin(self, plan: "TrainingPlan", processes: "Processes") -> Checkpoint | None:
+        """Read the newest checkpoint; without one make the folder anew.
+
+        Args:
+            plan: What is trained.
+            processes: The first of them makes the folder.
+
+        Returns:
+            None to train from the start.
+
+        Raises:
+            AutopeftError: The checkpoint is damaged or another training's, or the folder cannot be made.
+        """
         found = [] if plan.overwrite else self._numbered("checkpoint")
         checkpoint = self._read(found[-1], plan) if found else None
         if processes.first:
@@ -48,23 +75,24 @@ class WorkFolder:
                 ) from None
         return checkpoint
 
-    def _read(self, folder: Path, plan) -> Checkpoint:
+    def _read(self, folder: Path, plan: "TrainingPlan") -> Checkpoint:
         try:
             data = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+            identity, record = data["identity"], Record.from_json(data["record"])
             state = (folder / "run.safetensors").read_bytes()
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise AutopeftError(f"The checkpoint {folder} is damaged: begin anew with --overwrite.") from None
         for key, value in plan.identity().items():
-            if data["identity"].get(key) != value:
-                had = data["identity"].get(key)
+            if identity.get(key) != value:
+                had = identity.get(key)
                 raise AutopeftError(
                     f"The unfinished training in {self.path} has {key} {had!r} and this command asks for {value!r}: "
-                    "give the same options to go on, another --out, or --overwrite to begin anew."
+                    "give the same options to resume it, another --out, or --overwrite to begin anew."
                 )
-        return Checkpoint(data["step"], state, data["losses"], Record(**data["record"]))
+        return Checkpoint(data["step"], state, data["losses"], record)
 
-    def write(self, checkpoint: Checkpoint, plan) -> None:
-        """Keep a checkpoint, and of the older ones none."""
+    def write(self, checkpoint: Checkpoint, plan: "TrainingPlan") -> None:
+        """Keep a checkpoint and remove the older ones."""
         data = {
             "identity": plan.identity(),
             "step": checkpoint.step,
@@ -78,6 +106,7 @@ class WorkFolder:
             shutil.rmtree(old)
 
     def keep(self, step: int, save: Callable[[Path], None]) -> None:
+        """Save the adapter of a step: `save` is given the folder to write."""
         save(self.path / f"adapter-{step}")
 
     def tidy(self, needed: int | None) -> None:
@@ -87,15 +116,19 @@ class WorkFolder:
                 shutil.rmtree(folder)
 
     def curve(self, record: Record) -> None:
+        """Write the evaluations so far."""
         write_whole(self.path / "curve.csv", record.csv())
 
     def kept(self, record: Record) -> Path:
-        return self.path / f"adapter-{record.kept['step']}"
+        """The folder of the adapter to keep."""
+        return self.path / f"adapter-{record.kept.step}"
 
     def copy_kept(self, record: Record, to: Path) -> None:
+        """Copy the adapter to keep into a folder."""
         shutil.copytree(self.kept(record), to, dirs_exist_ok=True)
 
     def remove(self) -> None:
+        """Remove the whole folder."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _numbered(self, kind: str) -> list[Path]:
@@ -103,4 +136,5 @@ class WorkFolder:
 
 
 def number(folder: Path) -> int:
+    """The step in a folder's name."""
     return int(folder.name.split("-")[1])

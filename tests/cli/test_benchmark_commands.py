@@ -36,6 +36,18 @@ def test_replay_prints_writes_and_compares(path, tmp_path):
     assert [r["search"] for r in found["searches"]] == ["random", "random + trace prior"] and len(found["pairs"]) == 1
 
 
+def test_replay_takes_the_rungs_of_a_search(path):
+    """1/4,1/2 was refused here: the full length had to be written."""
+    options = ("--sampler", "random", "--rungs", "1/4,1/2", "--rungs", "1/4,1/2,1", "--seeds", 2, "--trials", 12)
+    found = json.loads(ask("replay", path, *options, "--json"))
+    assert [r["search"] for r in found["searches"]] == ["random + rungs 1/4,1/2"]
+
+
+@pytest.mark.parametrize("command", ["benchmark", "fidelity", "replay"])
+def test_every_command_has_help(command):
+    assert "Example" in ask(command, "--help")
+
+
 @pytest.mark.parametrize(
     "options, sentence",
     [

@@ -72,9 +72,9 @@ def check_search(checkpoint, folder, **spec) -> dict:
     assert {"linear probe", "uniform LoRA"} <= set(outcomes)
     assert all(score == score for o in outcomes.values() for score in o.test_scores)
     assert (folder / "report.html").is_file()
-    scores = autopeft.train(str(folder), steps=2, out=str(folder / "adapter"))
-    assert scores["test_score"] == scores["test_score"]
-    return {"scores": scores, "card": (folder / "adapter" / "README.md").read_text(encoding="utf-8")}
+    trained = autopeft.train(str(folder), steps=2, out=str(folder / "adapter"))
+    assert trained.test_score == trained.test_score
+    return {"scores": trained, "card": (folder / "adapter" / "README.md").read_text(encoding="utf-8")}
 
 
 def falls(task, max_length: int = 24) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from tiny_lm import save_tiny_lm
 
 from autopeft.proxy.job import Job
 from autopeft.tasks import load_task
-from autopeft.train.full import Parts
+from autopeft.train.accumulation import AccumulatedSession
 
 ROWS = {"train_rows": 48, "validation_rows": 20, "test_rows": 20}
 KINDS = [
@@ -38,7 +38,7 @@ def test_passes_add_up_to_the_step(data, kind, checkpoint, tmp_path):
     found = []
     with trainer.attached(job) as (attached, place):
         for passes in (1, 3):
-            session = Parts(trainer, attached, place, [trainer.run_of(attached, job, own=True)])
+            session = AccumulatedSession(trainer, attached, place, [trainer.run_of(attached, job, own=True)])
             session.passes = passes
             loss = session.gradients(rows).item()
             found.append((loss, torch.cat([p.grad.flatten() for p in session.run.parameters.values()])))

@@ -11,7 +11,8 @@ from autopeft.methods import REGISTRY as METHODS
 from autopeft.methods import refusal
 from autopeft.procedures import get_procedure
 from autopeft.proxy.job import Job
-from autopeft.train.full import FullTrainer, Parts
+from autopeft.train.accumulation import AccumulatedSession
+from autopeft.train.full import FullTrainer
 from autopeft.train.recompute import recomputed
 
 STEPS = 3
@@ -24,7 +25,9 @@ def moved(wanted, passes: int, again: bool) -> torch.Tensor:
     with full.attached(Job(wanted, 0, STEPS, STEPS)) as (model, place):
         adapted = model.get_base_model().get_submodule(base.backbone.shapes.blocks_path)[blocks:]
         with recomputed(adapted) if again else nullcontext():
-            session = Parts(full, model, place, [full.run_of(model, Job(wanted, 0, STEPS, STEPS), own=True)])
+            session = AccumulatedSession(
+                full, model, place, [full.run_of(model, Job(wanted, 0, STEPS, STEPS), own=True)]
+            )
             session.passes = passes
             start = flat(session.run.parameters)
             assert list(session.advance()) == [STEPS] and not session.run.failure

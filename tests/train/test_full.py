@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.scoring import forward
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.batches import collate
-from autopeft.train.full import schedule
-from autopeft.train.plan import Plan
+from autopeft.train.plan import TrainingPlan
 from autopeft.train.record import Record
 from autopeft.train.saved import loaded
+from autopeft.train.schedules import schedule
 
 LORA, ROSTE, FULL_ROSTE, PACE, SERIAL, ADALORA = range(6)
 
@@ -57,43 +58,43 @@ def distance(one: dict, other: dict) -> float:
 @pytest.fixture(scope="module")
 def plain(study, tmp_path_factory):
     """The plain run of 12 steps: its record and its adapter."""
-    return complete(Plan.of(study, LORA, tmp_path_factory.mktemp("plain") / "adapter"))
+    return complete(TrainingPlan.of(study, LORA, tmp_path_factory.mktemp("plain") / "adapter"))
 
 
 def test_without_options_it_is_the_searchs_own_run(plain):
     backbone, tokenised = resident()
     (done,) = Trainer(backbone, tokenised, 16).run([Job(trained_as("lora"), 0, 12, 12, (6,))])
-    assert [p["step"] for p in plain[0].points] == [6, 12]
-    assert [p["validation_loss"] for p in plain[0].points] == list(done.curve.validation_loss)
-    assert [p["train_loss"] for p in plain[0].points] == list(done.curve.train_loss)
+    assert [e.step for e in plain[0].evaluations] == [6, 12]
+    assert [e.validation_loss for e in plain[0].evaluations] == list(done.curve.validation_loss)
+    assert [e.train_loss for e in plain[0].evaluations] == list(done.curve.train_loss)
 
 
 @pytest.mark.parametrize("options", [{"accumulate": 2}, {"accumulate": 3}, {"gradient_checkpointing": True}])
 def test_less_memory_gives_the_same_weights(study, plain, tmp_path, options):
-    record, adapter = complete(Plan.of(study, LORA, tmp_path / "adapter", **options))
+    record, adapter = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", **options))
     if "accumulate" in options:
         assert 0 < distance(weights(adapter), weights(plain[1])) < 1e-4
     else:
         assert equal(weights(adapter), weights(plain[1]))
-    assert record.points[-1]["validation_loss"] == pytest.approx(plain[0].points[-1]["validation_loss"], abs=1e-4)
+    assert record.evaluations[-1].validation_loss == pytest.approx(plain[0].evaluations[-1].validation_loss, abs=1e-4)
 
 
 def test_two_passes_of_eight_are_one_of_sixteen_and_not_of_eight(study, plain, tmp_path):
-    _, adapter = complete(Plan.of(study, LORA, tmp_path / "adapter", batch_size=8))
+    _, adapter = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", batch_size=8))
     assert distance(weights(adapter), weights(plain[1])) > 1e-3
 
 
-def killed_at(step: int, plan: Plan) -> None:
+def killed_at(step: int, plan: TrainingPlan) -> None:
     """Train in a process that is killed once that step is evaluated."""
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)  # a forked OpenMP can have no more
 
         class Deadly(Record):
-            def add(self, **point):
-                if point["step"] == step:
+            def add(self, evaluation):
+                if evaluation.step == step:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return super().add(**point)
+                return super().add(evaluation)
 
         try:
             sys.modules["autopeft.train.full"].Record = Deadly
@@ -104,22 +105,22 @@ def killed_at(step: int, plan: Plan) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_killed_training_goes_on_bit_for_bit(study, tmp_path):
+def test_a_killed_training_resumes_bit_for_bit(study, tmp_path):
     options = {"eval_every": 4, "patience": 5, "watch": "loss"}
-    whole, reference = complete(Plan.of(study, LORA, tmp_path / "whole", **options))
-    plan = Plan.of(study, LORA, tmp_path / "killed", **options, checkpoint_every=5)
+    whole, reference = complete(TrainingPlan.of(study, LORA, tmp_path / "whole", **options))
+    plan = TrainingPlan.of(study, LORA, tmp_path / "killed", **options, checkpoint_every=5)
     killed_at(12, plan)
     assert [p.name for p in sorted(plan.work.glob("checkpoint-*"))] == ["checkpoint-10"]
     assert not plan.folder.exists()
     again, adapter = complete(plan)
     assert again.resumed == [10] and equal(weights(adapter), weights(reference))
-    timeless = [[{k: v for k, v in p.items() if k != "seconds"} for p in record.points] for record in (again, whole)]
-    assert timeless[0] == timeless[1] and again.kept["step"] == whole.kept["step"]
+    timeless = [[replace(e, seconds=0) for e in record.evaluations] for record in (again, whole)]
+    assert timeless[0] == timeless[1] and again.kept.step == whole.kept.step
 
 
 def test_a_checkpoint_of_another_training_is_refused(study, tmp_path):
     options = {"checkpoint_every": 2, "steps": 3}
-    complete(Plan.of(study, LORA, tmp_path / "adapter", **options))
+    complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", **options))
     for trial, changed, named in [
         (LORA, {"seed": 1}, "has seed 0 and this command asks for 1"),
         (LORA, {"steps": 20}, "steps 3"),
@@ -127,21 +128,30 @@ def test_a_checkpoint_of_another_training_is_refused(study, tmp_path):
         (SERIAL, {}, "configuration 'lora"),
     ]:
         with pytest.raises(AutopeftError, match=named) as error:
-            complete(Plan.of(study, trial, tmp_path / "adapter", **options | changed))
+            complete(TrainingPlan.of(study, trial, tmp_path / "adapter", **options | changed))
         assert "\n" not in str(error.value)
-    record, _ = complete(Plan.of(study, LORA, tmp_path / "adapter", overwrite=True, **options | {"seed": 1}))
+    record, _ = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", overwrite=True, **options | {"seed": 1}))
     assert not record.resumed
+
+
+def test_a_checkpoint_of_an_older_version_is_one_sentence(study, tmp_path):
+    plan = TrainingPlan.of(study, LORA, tmp_path / "adapter", checkpoint_every=2, steps=3)
+    complete(plan)
+    stored = plan.work / "checkpoint-2" / "checkpoint.json"
+    data = json.loads(stored.read_text())
+    data["record"]["points"] = data["record"].pop("evaluations")
+    stored.write_text(json.dumps(data))
+    with pytest.raises(AutopeftError, match="is damaged: begin anew with --overwrite"):
+        complete(plan)
 
 
 def test_patience_stops_and_keeps_the_best_weights(study, tmp_path):
     options = {"eval_every": 2, "patience": 1, "watch": "loss", "steps": 80, "schedule": "constant"}
-    record, adapter = complete(Plan.of(study, LORA, tmp_path / "adapter", **options))
-    losses = [p["validation_loss"] for p in record.points]
+    record, adapter = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", **options))
+    losses = [e.validation_loss for e in record.evaluations]
     best = losses.index(min(losses))
-    assert len(losses) == best + 2 and record.points[-1]["step"] < 80, "it overfits long before"
-    assert record.kept["step"] == 2 * (best + 1) and [p.name for p in adapter.parent.glob("adapter-*")] == [
-        adapter.name
-    ]
+    assert len(losses) == best + 2 and record.evaluations[-1].step < 80, "it overfits long before"
+    assert record.kept.step == 2 * (best + 1) and [p.name for p in adapter.parent.glob("adapter-*")] == [adapter.name]
     backbone, tokenised = resident()
     with loaded(backbone, adapter, trained_as("lora"), 0) as model:
         assert validation(model)[0] == pytest.approx(min(losses), abs=1e-6)
@@ -161,12 +171,12 @@ def validation(model):
 )
 def test_what_is_scored_is_what_was_trained(study, tmp_path, trial, way, steps):
     """A RoSTE adapter was scored on the unrounded backbone."""
-    record, adapter = complete(Plan.of(study, trial, tmp_path / "adapter", steps=steps))
+    record, adapter = complete(TrainingPlan.of(study, trial, tmp_path / "adapter", steps=steps))
     backbone, _ = resident()
     with loaded(backbone, adapter, trained_as(*way), 0) as model:
-        assert validation(model)[0] == pytest.approx(record.kept["validation_loss"], abs=1e-6)
+        assert validation(model)[0] == pytest.approx(record.kept.validation_loss, abs=1e-6)
     with loaded(backbone, adapter, trained_as(way[0]), 0) as model:
-        assert abs(validation(model)[0] - record.kept["validation_loss"]) > 1e-5
+        assert abs(validation(model)[0] - record.kept.validation_loss) > 1e-5
 
 
 @pytest.mark.parametrize("name, shares", [("linear", (1.0, 0.5)), ("cosine", (1.0, 0.5)), ("constant", (1.0, 1.0))])
@@ -181,11 +191,11 @@ def test_it_trains_merges_and_tells_how_to_load(study, tmp_path, monkeypatch):
     out = tmp_path / "adapter"
     done = autopeft.train(study, LORA, out, epochs=0.5, merge=True)
     assert (
-        done["steps"] == 7
-        and done["epochs"] == pytest.approx(7 / 13, abs=1e-3)
+        done.steps == 7
+        and done.epochs == pytest.approx(7 / 13, abs=1e-3)
         and not (tmp_path / "adapter.unfinished").exists()
     )
-    assert json.loads((out / "scores.json").read_text()) == done and len(done["curve"]) == 2
+    assert json.loads((out / "scores.json").read_text()) == done.to_json() and len(done.curve) == 2
     backbone, tokenised = resident()
     told = {}
     monkeypatch.chdir(out)
@@ -213,11 +223,11 @@ def test_the_card_holds_what_the_hub_reads(study, tmp_path):
         and card.data.datasets == ["rotten-tomatoes"]
     )
     (result,) = card.data.eval_results
-    assert result.metric_type == "accuracy" and result.metric_value == round(done["test_score"], 4)
+    assert result.metric_type == "accuracy" and result.metric_value == round(done.test_score, 4)
     assert (
         "16 in 2 passes" in card.text and "RoSTE changes it" in card.text and "PeftModel.from_pretrained" in card.text
     )
-    assert autopeft.compress(out, density=0.5)["before"]["test_loss"] == pytest.approx(done["test_loss"], abs=1e-6)
+    assert autopeft.compress(out, density=0.5).before.test_loss == pytest.approx(done.test_loss, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +259,7 @@ def test_a_folder_that_exists_is_kept_unless_told(study, tmp_path):
 
 
 def test_quantising_without_bitsandbytes_is_one_sentence(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["autopeft.train.plan"], "find_spec", lambda name: None)
+    monkeypatch.setattr(sys.modules["autopeft.train.checks"], "find_spec", lambda name: None)
     with pytest.raises(AutopeftError, match="pip install bitsandbytes"):
         autopeft.train(study, LORA, tmp_path / "adapter", quantize="4bit")
 
@@ -258,7 +268,7 @@ def test_quantising_without_bitsandbytes_is_one_sentence(study, tmp_path, monkey
 def test_a_quantised_backbone_trains_nearly_as_well(study, plain, tmp_path, bits):
     pytest.importorskip("bitsandbytes")
     done = autopeft.train(study, LORA, tmp_path / "adapter", quantize=bits)
-    losses = [[p["validation_loss"] for p in points] for points in (done["curve"], plain[0].points)]
+    losses = [[e.validation_loss for e in found] for found in (done.curve, plain[0].evaluations)]
     assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], abs=0.05)
     assert "BitsAndBytesConfig" in (tmp_path / "adapter" / "README.md").read_text()
 
@@ -267,5 +277,5 @@ def test_a_dry_run_says_what_would_happen(study, tmp_path):
     plan = autopeft.train(
         study, LORA, tmp_path / "adapter", dry_run=True, epochs=2, eval_every=5, checkpoint_every=10, merge=True
     )
-    assert plan["steps"] == 26 and plan["evaluations"] == 6 and plan["checkpoints"] == 2 and not plan["resumes"]
-    assert plan["seconds"] == pytest.approx(26 * 0.2) and "merged/" in plan["files"] and not list(tmp_path.iterdir())
+    assert plan.steps == 26 and plan.evaluations == 6 and plan.checkpoints == 2 and not plan.resumes
+    assert plan.seconds == pytest.approx(26 * 0.2) and "merged/" in plan.files and not list(tmp_path.iterdir())

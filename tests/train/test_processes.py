@@ -12,7 +12,7 @@ import torch
 from full_study import complete, made_study, trained_as
 from safetensors.torch import load_file
 
-from autopeft.train.plan import Plan
+from autopeft.train.plan import TrainingPlan
 from autopeft.train.processes import Processes
 
 TESTS = Path(__file__).parents[1]
@@ -24,7 +24,7 @@ import torch
 from full_study import resident
 from autopeft.base.progress import Progress
 from autopeft.train.full import FullTrainer
-from autopeft.train.plan import Plan
+from autopeft.train.plan import TrainingPlan
 from autopeft.train.processes import together
 from autopeft.train.work import WorkFolder
 
@@ -34,7 +34,7 @@ class Kept(FullTrainer):
         return self.session
 
 study, folder = sys.argv[1:]
-plan = Plan.of(study, 0, folder)
+plan = TrainingPlan.of(study, 0, folder)
 with together() as processes:
     trainer, work = Kept(*resident(), plan.batch_size, packing=False), WorkFolder(plan.work)
     trainer.complete(plan, work, work.begin(plan, processes), processes, Progress(quiet=True))
@@ -64,11 +64,11 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
     launched(TORCHRUN, tmp_path / "each.py", study, tmp_path / "both")
     first, second = (torch.load(tmp_path / f"both-rank-{rank}.pt") for rank in range(2))
     assert first.keys() == second.keys() and all(torch.equal(second[n], p) for n, p in first.items())
-    _, alone = complete(Plan.of(study, 0, tmp_path / "alone"))
+    _, alone = complete(TrainingPlan.of(study, 0, tmp_path / "alone"))
     (together,) = (tmp_path / "both.unfinished").glob("adapter-*")
     one, two = (load_file(folder / "adapter_model.safetensors") for folder in (alone, together))
     assert max((one[n] - t).abs().max() for n, t in two.items()) < 1e-4
-    _, half = complete(Plan.of(study, 0, tmp_path / "half", batch_size=8))
+    _, half = complete(TrainingPlan.of(study, 0, tmp_path / "half", batch_size=8))
     other = load_file(half / "adapter_model.safetensors")
     assert max((other[n] - t).abs().max() for n, t in two.items()) > 1e-3
 
