@@ -10,12 +10,11 @@ import autopeft
 WITHOUT = {  # names that have no example yet
     "AutopeftError",
     "Configuration",
+    "Front",
+    "FrontPoint",
     "Progress",
     "Result",
     "compress",
-    "count",
-    "plan",
-    "search",
     "trace",
     "train",
 }

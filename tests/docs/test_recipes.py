@@ -85,7 +85,16 @@ def test_the_kind_of_task_is_listed(site):
 
 
 def test_the_objective_can_be_pursued_and_limited(site):
-    study = "--objectives adapted-layers,accuracy --limit adapted-layers=3 --space lora --dry-run --json".split()
+    study = [
+        "--objectives",
+        "adapted-layers,accuracy",
+        "--limit",
+        "adapted-layers=3",
+        "--space",
+        "lora",
+        "--dry-run",
+        "--json",
+    ]
     plan = json.loads(python(site, "-m", "autopeft", "search", *study))
     assert plan["configurations"] > 0
     assert "adapted-layers" in json.dumps(plan)
