@@ -1,4 +1,4 @@
-"""python -m autopeft"""
+"""The command line, as `python -m autopeft`."""
 
 from autopeft.cli.main import main
 

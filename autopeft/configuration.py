@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from autopeft.backbone.shapes import canonical_roles
 
@@ -14,12 +15,23 @@ Scalar = str | int | float | bool
 class Configuration:
     """A fine-tuning method (or "a+b" of several), its settings, the layers it adapts and its learning rate.
 
-    method: registry name, or names joined by "+" in alphabetical order.
-    settings: (name, value) pairs sorted by name; in a combination the names carry their method: "lora.rank".
-    layers: the adapted block indices, ascending; the blocks below the first of them are the frozen prefix.
-    learning_rate: for the method's parameters and the head.
-    procedure, procedure_settings: how it is trained: registry name ("plain": every parameter at every step) and pairs.
     Make one with `Configuration.of`, which brings every spelling to the canonical one.
+
+    Attributes:
+        method: registry name, or names joined by "+" in alphabetical order.
+        settings: (name, value) pairs sorted by name; in a combination the names carry their method: "lora.rank".
+        layers: the adapted block indices, ascending; the blocks below the first of them are the frozen prefix.
+        learning_rate: for the method's parameters.
+        procedure: how it is trained, a registry name ("plain": every parameter at every step).
+        procedure_settings: (name, value) pairs sorted by name.
+
+    Example:
+        >>> from autopeft import Configuration
+        >>> one = Configuration.of("lora", {"rank": 8, "target_modules": "value+query"}, [1, 0], 1e-3)
+        >>> print(one)
+        lora(rank=8, target_modules=query+value) layers 0-1, lr 0.001
+        >>> one == Configuration.from_json(one.to_json())
+        True
     """
 
     method: str
@@ -34,14 +46,16 @@ class Configuration:
         cls,
         method: str,
         settings: Mapping[str, Scalar],
-        layers,
+        layers: Iterable[int],
         learning_rate: float,
         procedure: str = "plain",
         procedure_settings: Mapping[str, Scalar] | None = None,
     ) -> "Configuration":
         """Sort, expand and round so that two spellings of the same configuration are equal."""
         method = "+".join(sorted(method.split("+")))
-        canonical = {k: canonical_roles(v) if k.split(".")[-1] == "target_modules" else v for k, v in settings.items()}
+        canonical = {
+            k: canonical_roles(str(v)) if k.split(".")[-1] == "target_modules" else v for k, v in settings.items()
+        }
         return cls(
             method,
             tuple(sorted(canonical.items())),
@@ -53,6 +67,7 @@ class Configuration:
 
     @property
     def methods(self) -> tuple[str, ...]:
+        """The names of the combined methods; one unless it is a combination."""
         return tuple(self.method.split("+"))
 
     @property
@@ -71,8 +86,8 @@ class Configuration:
         """Twelve hexadecimal digits that name this configuration."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
-    def to_json(self) -> dict:
-        """The procedure is left out where it is plain."""
+    def to_json(self) -> dict[str, Any]:
+        """As plain dicts and lists; the procedure is left out where it is plain."""
         data = {
             "method": self.method,
             "settings": dict(self.settings),
@@ -85,7 +100,8 @@ class Configuration:
         return {**data, "procedure": self.procedure, "procedure_settings": dict(self.procedure_settings)}
 
     @classmethod
-    def from_json(cls, data: Mapping) -> "Configuration":
+    def from_json(cls, data: Mapping[str, Any]) -> "Configuration":
+        """Read what `to_json` wrote."""
         how = data.get("procedure", "plain"), data.get("procedure_settings")
         return cls.of(data["method"], data["settings"], data["layers"], data["learning_rate"], *how)
 

@@ -58,15 +58,16 @@ class Result:
                 raise AutopeftError(
                     f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to go on."
                 )
-            point = self.best() if which == "best" else self.front.knee
+            point = self.front.best() if which == "best" else self.front.knee
+            assert point is not None
             return point.name, point.configuration
-        trials = {str(t.number): t for t in self.data.trials if t.configuration}
+        trials = {str(t.number): t.configuration for t in self.data.trials if t.configuration}
         if which not in trials:
             raise AutopeftError(
                 f"The study in {self.data.folder} has no trial '{which}': give best, knee or a trial's number"
                 + (f" up to {max(map(int, trials))}." if trials else ".")
             )
-        return f"trial {which}", trials[which].configuration
+        return f"trial {which}", trials[which]
 
     def case(self, which: str = "best") -> "Case":
         """What a toolkit is given of "best", "knee" or a trial's number. Raises AutopeftError if there is none."""

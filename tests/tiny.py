@@ -17,7 +17,7 @@ TINY = [
 ]
 SEQ2SEQ = ("t5", "bart")  # two blocks of an encoder, one of a decoder
 TASKS = {"vit": "image-classification", "audio-spectrogram-transformer": "audio-classification"}  # of other modalities
-TASKS |= {model_type: "seq2seq" for model_type in SEQ2SEQ}
+TASKS |= dict.fromkeys(SEQ2SEQ, "seq2seq")
 MEDIA = {"vit": ("pixel_values", (3, 8, 8)), "audio-spectrogram-transformer": ("input_values", (12, 8))}  # of one row
 TOKENS = {"vit": 5, "audio-spectrogram-transformer": 8}  # patches, and one or two beside them
 VOCABULARY, LABELS, PAD, WIDTH, LAYERS = 100, 3, 1, 32, 3

@@ -33,7 +33,7 @@ def ranks(points: ArrayLike) -> np.ndarray:
     """
     points = np.asarray(points, dtype=float)
     one, other = points[:, None], points[None]
-    dominates = (one <= other).all(axis=2) & (one < other).any(axis=2)
+    dominates = np.logical_and((one <= other).all(axis=2), (one < other).any(axis=2))
     found = np.full(len(points), -1)
     rank = 0
     while (left := found < 0).any():

@@ -1,11 +1,15 @@
 """YAML files -> checked models: bundled or by path, with a suggestion for an unknown key. Imports no torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from autopeft.base.errors import AutopeftError, did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def bundled(folder: str, name: str) -> Path | None:
@@ -39,8 +43,17 @@ def read_yaml(name: str, folder: str) -> tuple[dict, Path]:
     return data, path
 
 
-def validated(model: type[BaseModel], data: dict, where: str):
-    """Build a pydantic model; its first complaint becomes one sentence with a did-you-mean for unknown keys."""
+def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
+    """Build a pydantic model.
+
+    Args:
+        model: its class.
+        data: its fields.
+        where: what they were read from, for messages.
+
+    Raises:
+        AutopeftError: pydantic's first complaint in one sentence, with a suggestion for an unknown key.
+    """
     try:
         return model(**data)
     except ValidationError as error:

@@ -30,8 +30,8 @@ def data_list() -> None:
 
 @data.command("tasks")
 @as_json
-def data_tasks(json_) -> None:
-    """The kinds of tasks: the columns each looks for, its metrics (the first is the default), an example.
+def data_tasks(json_: bool) -> None:
+    r"""The kinds of tasks: the columns each looks for, its metrics (the first is the default), an example.
 
     \b
     Examples:
@@ -59,7 +59,7 @@ def data_tasks(json_) -> None:
 
 @data.command("show")
 @click.argument("name")
-def data_show(name) -> None:
+def data_show(name: str) -> None:
     """Source, licence, terms and size of one built-in data set."""
     from autopeft.tasks.builtin import describe
 

@@ -50,7 +50,7 @@ class Boft(Method):
 
     @override
     def work(self, settings: Settings, place: Place) -> Work:
-        """m factors of blocks of b cost m b numbers per input, of which m (b - 1) / 2 are trained."""
+        """There are m factors of blocks of b cost m b numbers per input, of which m (b - 1) / 2 are trained."""
         factors = settings["factors"]
         numbers = 2 * (place.parameters - place.outputs) + factors * place.inputs  # m b for every input
         product, block = 2 * place.tokens * numbers, numbers // (factors * place.inputs)

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log10
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration
@@ -16,6 +16,7 @@ Direction = Literal["minimize", "maximize"]
 Scale = Literal["linear", "log"]
 
 REGISTRY: dict[str, "Objective"] = {}
+AnyObjective = TypeVar("AnyObjective", bound="Objective")
 
 
 class Measurements(Protocol):
@@ -177,7 +178,7 @@ class Measured(Objective):
     measure: Callable[[Probe], float] = lambda probe: float("nan")
 
 
-def register(objective: Objective) -> Objective:
+def register(objective: AnyObjective) -> AnyObjective:
     """Enter an objective under its name."""
     REGISTRY[objective.name] = objective
     return objective

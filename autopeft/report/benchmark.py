@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from autopeft.front.intervals import over_seeds
-from autopeft.report.figures import LAYOUT, PALETTE
+from autopeft.report.style import LAYOUT, PALETTE
 
 
 def search_figure(shares: Mapping[str, np.ndarray]) -> go.Figure:

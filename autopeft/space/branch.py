@@ -1,14 +1,15 @@
 """Branch: one method of a space (or its combination) on one backbone: choices, layer sets, cost. Imports no torch."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from autopeft.backbone.shapes import BackboneShapes, canonical_roles
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration, Scalar
-from autopeft.methods import get_method
+from autopeft.methods import Method, get_method
+from autopeft.procedures import Procedure
 
 SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")  # the settings of which 0 means "off"
 
@@ -36,10 +37,13 @@ class Branch:
         lows, highs = zip(*(get_method(p).learning_rate for p in self.parts))
         return (max(lows), min(highs)) if max(lows) < min(highs) else (min(lows), max(highs))
 
-    def configuration(self, settings: Mapping[str, Scalar], layers, learning_rate: float) -> Configuration:
+    def configuration(
+        self, settings: Mapping[str, Scalar], layers: Iterable[int], learning_rate: float
+    ) -> Configuration:
         """Leave out the parts whose size is 0; what adapts nothing is the linear probe."""
         if len(self.parts) == 1:
             return Configuration.of(self.name, settings, layers, learning_rate)
+        layers = tuple(layers)
         on = [p for p in self.parts if layers and is_on(p, settings)]
         if not on:
             return Configuration.of("head_only", {}, (), learning_rate)
@@ -54,7 +58,7 @@ class Branch:
             "+".join(on), {k: v for k, v in settings.items() if k.split(".")[0] in on}, layers, learning_rate
         )
 
-    def completions(self, chosen: Mapping[str, Scalar]):
+    def completions(self, chosen: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
         """Every full assignment of settings that agrees with those already chosen and leaves something on."""
         names = [n for n, _ in self.choices]
         for values in itertools.product(*((chosen[n],) if n in chosen else v for n, v in self.choices)):
@@ -64,6 +68,7 @@ class Branch:
 
     @property
     def all_layers(self) -> tuple[int, ...]:
+        """Every layer, none for a branch that adapts none."""
         return () if self.layers == "none" else tuple(range(self.shapes.num_layers))
 
     @property
@@ -112,6 +117,7 @@ class Branch:
 
 
 def is_on(part: str, settings: Mapping[str, Scalar]) -> bool:
+    """Whether a part of a combination has a size above 0."""
     return all(v != 0 for n, v in settings.items() if n.startswith(part + ".") and n.split(".", 1)[1] in SIZES)
 
 
@@ -122,12 +128,12 @@ def method_choices(
     choices = {}
     for key, values in setting_choices(get_method(name), narrowed, where).items():
         if reference and key in SIZES:
-            values = [v and max(1, round(v * shapes.hidden_size / reference)) for v in values]
+            values = tuple(v and max(1, round(v * shapes.hidden_size / reference)) for v in values)
         choices[key] = distinct_targets(values, shapes) if key == "target_modules" else tuple(dict.fromkeys(values))
     return choices
 
 
-def setting_choices(what, narrowed: Mapping[str, list], where: str) -> dict[str, tuple]:
+def setting_choices(what: Method | Procedure, narrowed: Mapping[str, list], where: str) -> dict[str, tuple]:
     """The choices of a method's or a procedure's settings, narrowed. Raises AutopeftError on an unknown setting."""
     for key in narrowed:
         if key not in what.hyperparameters:
@@ -137,7 +143,7 @@ def setting_choices(what, narrowed: Mapping[str, list], where: str) -> dict[str,
     return {key: tuple(narrowed.get(key) or own) for key, own in what.hyperparameters.items()}
 
 
-def distinct_targets(values, shapes: BackboneShapes) -> tuple[str, ...]:
+def distinct_targets(values: Iterable[str], shapes: BackboneShapes) -> tuple[str, ...]:
     """The target sets that select different linears here (fused projections make some equal), empty ones left out."""
     seen: dict[tuple, str] = {}
     for value in values:

@@ -8,9 +8,14 @@ SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 
 def parse_budget(text: str | int | float | None, backbone_parameters: int) -> int | None:
-    """ "0.5%" of the backbone's parameters, "300k", "1.5M" or a plain number; None means no limit.
+    """Read a budget as people write it.
 
-    Raises AutopeftError for zero, a negative number or anything that is not a number.
+    Args:
+        text: "0.5%" of the backbone's parameters, "300k", "1.5M" or a plain number; None means no limit.
+        backbone_parameters: what a share is of.
+
+    Raises:
+        AutopeftError: it is zero, negative or no number.
     """
     if text is None:
         return None

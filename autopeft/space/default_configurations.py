@@ -26,7 +26,7 @@ class DefaultSuggester:
         self.parameters[name] = self._wanted(name, allowed)
         return self.parameters[name]
 
-    def _wanted(self, name: str, allowed: tuple) -> Scalar:
+    def _wanted(self, name: str, allowed: tuple) -> Any:
         if name == "method":
             return self._method
         if name == "procedure":
@@ -35,16 +35,17 @@ class DefaultSuggester:
             return min(allowed)
         if name.startswith("layer."):
             return max(allowed)
-        default = self._defaults.get(name.split(".", 1)[1])
+        default: Any = self._defaults.get(name.split(".", 1)[1])
         if default in allowed:
             return default
-        smaller = [v for v in allowed if type(v) is type(default) and not isinstance(v, str) and v <= default]
+        smaller: list[Any] = [v for v in allowed if type(v) is type(default) and not isinstance(v, str) and v <= default]
         return max(smaller, default=allowed[0])
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
         """A learning rate somewhat above the middle of its range."""
-        self.parameters[name] = low * (high / low) ** RATE
-        return self.parameters[name]
+        rate = low * (high / low) ** RATE
+        self.parameters[name] = rate
+        return rate
 
 
 def default_parameters(space: SearchSpace) -> list[dict[str, Scalar]]:

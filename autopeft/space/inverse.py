@@ -27,7 +27,7 @@ class InverseSuggester:
     ) -> Any:
         """The configuration's own value. Raises AutopeftError where the space does not allow it."""
         value = self._wanted(name, allowed)
-        if value not in allowed:
+        if value is None or value not in allowed:
             raise AutopeftError(f"{self._configuration} is not in this space: {name} is not one of {allowed}.")
         ordered = name == "frozen_layers"  # as the study asks for it
         self.distributions[name] = (
@@ -36,7 +36,7 @@ class InverseSuggester:
         self.parameters[name] = value
         return value
 
-    def _wanted(self, name: str, allowed: tuple) -> Scalar:
+    def _wanted(self, name: str, allowed: tuple) -> Scalar | None:
         if name == "method":
             return self._branch
         if name == "frozen_layers":
@@ -56,8 +56,9 @@ class InverseSuggester:
         """The configuration's learning rate, before what its procedure makes of it."""
         self.distributions[name] = FloatDistribution(low, high, log=True)
         factor = get_procedure(self._configuration.procedure).learning_rate_factor
-        self.parameters[name] = float(np.clip(self._configuration.learning_rate / factor, low, high))
-        return self.parameters[name]
+        rate = float(np.clip(self._configuration.learning_rate / factor, low, high))
+        self.parameters[name] = rate
+        return rate
 
 
 def branch_of(space: SearchSpace, configuration: Configuration) -> Branch:

@@ -1,6 +1,6 @@
 """SpaceFile + backbone + layer scores + limits -> SearchSpace, which samples configurations."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -142,7 +142,9 @@ class SearchSpace:
             return adapted(frozen)
         return self._bits(branch, (frozen,), range(frozen + 1, top), suggester)
 
-    def _bits(self, branch: Branch, chosen: tuple[int, ...], layers, suggester: Suggester) -> tuple[int, ...]:
+    def _bits(
+        self, branch: Branch, chosen: tuple[int, ...], layers: Iterable[int], suggester: Suggester
+    ) -> tuple[int, ...]:
         """One bit per layer, the most promising layer first, so that a tight budget goes to it."""
         on = layer_on_probability(self.scores, self.shapes.num_layers)
         order = sorted(layers, key=lambda layer: -on[layer])
@@ -164,9 +166,11 @@ class SearchSpace:
             settings[name] = suggester.suggest_categorical(full, values, allowed)
         return settings
 
-    def dimensions(self) -> list[dict]:
+    def dimensions(self) -> list[dict[str, Any]]:
         """What a configuration is sampled from, one row per parameter: name, what it belongs to, choices or range."""
-        rows = [{"name": "method", "of": "every configuration", "choices": [b.name for b in self.branches]}]
+        rows: list[dict[str, Any]] = [
+            {"name": "method", "of": "every configuration", "choices": [b.name for b in self.branches]}
+        ]
         kinds = {b.layers for b in self.branches}
         if kinds & {"any", "suffix", "one"}:
             depths = sorted({f for b in self.branches if b.layers in ("any", "suffix", "one") for f in b.depths})

@@ -1,6 +1,6 @@
 """search_spaces/*.yaml -> SpaceFile: what a space may contain, unknown keys refused. Imports no torch."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -26,7 +26,7 @@ class SpaceFile(BaseModel):
 
     @field_validator("methods", "combination", "procedures", mode="before")
     @classmethod
-    def _empty_is_all(cls, value):
+    def _empty_is_all(cls, value: Any) -> Any:
         return {k: v or {} for k, v in (value or {}).items()}
 
 

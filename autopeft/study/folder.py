@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
@@ -26,18 +27,21 @@ FORMAT = 1
 class StudyFolder:
     """Reads and writes one study's files."""
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     @property
     def journal(self) -> Path:
+        """Optuna's journal file."""
         return self.path / "trials.journal"
 
     @property
     def exists(self) -> bool:
+        """Whether a study has been written here."""
         return (self.path / "study.json").is_file()
 
     def create(self) -> None:
+        """Make the folder. Raises AutopeftError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -45,7 +49,7 @@ class StudyFolder:
                 f"The study folder {self.path} cannot be made ({error.strerror}): choose another with --out."
             ) from None
 
-    def read(self) -> dict:
+    def read(self) -> dict[str, Any]:
         """study.json. Raises AutopeftError if the folder holds no study or one of another version."""
         path = self.path / "study.json"
         if not path.is_file():
@@ -65,16 +69,20 @@ class StudyFolder:
             )
         return data
 
-    def write(self, data: dict) -> None:
+    def write(self, data: Mapping[str, Any]) -> None:
+        """Write study.json, with the format's number."""
         write_whole(self.path / "study.json", json.dumps({"format": FORMAT, **data}, indent=1))
 
     def shapes(self) -> BackboneShapes:
+        """The backbone's sizes."""
         return BackboneShapes.from_json(self.read()["shapes"])
 
     def write_scores(self, scores: LayerScores) -> None:
+        """Keep the layer scores."""
         write_whole(self.path / "importance.json", json.dumps(scores.to_json(), indent=1))
 
     def scores(self) -> LayerScores | None:
+        """The layer scores, None where none were measured."""
         path = self.path / "importance.json"
         return LayerScores.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
@@ -84,6 +92,7 @@ class StudyFolder:
         write_whole(self._state(trial), state)
 
     def state(self, trial: int) -> bytes | None:
+        """What a trial resumes from, None where nothing is left."""
         return self._state(trial).read_bytes() if self._state(trial).is_file() else None
 
     def drop_states(self, keep: Iterable[int] = ()) -> None:
@@ -124,7 +133,8 @@ class StudyFolder:
         )
         write_whole(path, "\n".join(lines) + "\n")
 
-    def runs(self) -> list[dict]:
+    def runs(self) -> list[dict[str, Any]]:
+        """Every full-length run, in the order in which they ended."""
         path = self.path / "outcomes.jsonl"
         return [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 

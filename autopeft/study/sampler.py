@@ -1,4 +1,4 @@
-"""An Optuna sampler that asks another one, keeps to what the budget allows and starts from the layer prior.
+"""An Optuna sampler that asks another one, keeps to what the limits allow and starts from the layer prior.
 
 Optuna's distributions stay fixed (so its tools read the study); what is allowed at a step is decided by counting. A
 proposal outside the allowed values is replaced by one inside, so no ask is ever wasted on a configuration over budget.
@@ -6,14 +6,15 @@ proposal outside the allowed values is replaced by one inside, so no ask is ever
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.space.default_configurations import RATE
@@ -46,7 +47,7 @@ def check_sampler(name: str) -> None:
 class LimitedSampler(BaseSampler):
     """Wraps a sampler by name; `seed` fixes every draw of one ask, so a resumed study asks what it would have asked."""
 
-    def __init__(self, name: str, seed: int):
+    def __init__(self, name: str, seed: int) -> None:
         check_sampler(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -55,24 +56,31 @@ class LimitedSampler(BaseSampler):
         self._generator = np.random.default_rng(seed)
         self._proposed: dict[str, object] = {}
         self._allowed: dict[str, tuple] = {}
-        self._weights: dict[str, dict] = {}
+        self._weights: dict[str, Mapping[Any, float]] = {}
         self.replaced = 0  # proposals that had to be replaced
 
-    def restrict(self, name: str, allowed: tuple, weights: dict | None) -> None:
+    def restrict(self, name: str, allowed: tuple, weights: Mapping[Any, float] | None) -> None:
         """Say which values the next suggestion of this parameter may take, and its prior."""
         self._allowed[name] = allowed
         if weights:
             self._weights[name] = weights
 
-    def infer_relative_search_space(self, study, trial):
+    @override
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._inner.infer_relative_search_space(study, trial)
 
-    def sample_relative(self, study, trial, search_space):
+    @override
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         """Keep the inner sampler's joint proposal aside: every value of it is checked when its parameter is asked for."""
         self._proposed = self._inner.sample_relative(study, trial, search_space)
         return {}
 
-    def sample_independent(self, study, trial, param_name, param_distribution):
+    @override
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
         by_prior = self._by_prior_only or self._is_new(study, param_name)
         if isinstance(param_distribution, FloatDistribution):
             if by_prior:
@@ -92,13 +100,13 @@ class LimitedSampler(BaseSampler):
             self.replaced += 1
         return self._draw(study, param_name, allowed)
 
-    def _is_new(self, study, name: str) -> bool:
+    def _is_new(self, study: optuna.Study, name: str) -> bool:
         """Whether too few trials have this parameter: from one or two, a sampler only learns to keep away from them."""
         seen = sum(name in t.params for t in observed_trials(study))
         return seen < (STARTUP if name == "method" else KNOWN)
 
     def _draw_rate(self, distribution: FloatDistribution) -> float:
-        """A learning rate around the anchor's, normal on the log scale and cut off at the ends of the range."""
+        """A learning rate around the default configuration's, normal on the log scale and cut off at the ends of the range."""
         at = np.clip(self._generator.normal(RATE, RATE_SPREAD), 0, 1)
         return float(
             np.clip(
@@ -106,7 +114,7 @@ class LimitedSampler(BaseSampler):
             )
         )
 
-    def _draw(self, study, name: str, allowed: tuple):
+    def _draw(self, study: optuna.Study, name: str, allowed: tuple) -> Any:
         """By the prior; methods in turn, so that each is tried once before any is tried twice."""
         if name == "method":
             tried = Counter(t.params.get("method") for t in ended(study))
@@ -115,17 +123,21 @@ class LimitedSampler(BaseSampler):
         weights = np.array([self._weights.get(name, {}).get(v, 1.0) for v in allowed], dtype=float)
         return allowed[self._generator.choice(len(allowed), p=weights / weights.sum())]
 
-    def before_trial(self, study, trial):
+    @override
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._inner.before_trial(study, trial)
 
-    def after_trial(self, study, trial, state, values):
+    @override
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
         self._inner.after_trial(study, trial, state, values)
 
 
 class TrialSuggester:
     """A space's Suggester that asks an Optuna trial."""
 
-    def __init__(self, trial: optuna.Trial, sampler: LimitedSampler):
+    def __init__(self, trial: optuna.Trial, sampler: LimitedSampler) -> None:
         self._trial, self._sampler = trial, sampler
 
     def suggest_categorical(
@@ -142,6 +154,6 @@ class TrialSuggester:
         return self._trial.suggest_float(name, low, high, log=True)
 
 
-def observed_trials(study: optuna.Study) -> list:
+def observed_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that were trained, to the end or to a rung where they were stopped."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))

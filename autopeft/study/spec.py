@@ -127,7 +127,7 @@ class StudySpec(BaseModel):
 
     @field_validator("budget", mode="before")
     @classmethod
-    def _budget_as_text(cls, value):
+    def _budget_as_text(cls, value: Any) -> str | None:
         return None if value is None else str(value)
 
     @field_validator("limit", mode="before")
@@ -139,12 +139,13 @@ class StudySpec(BaseModel):
 
     @field_validator("prefix_cache")
     @classmethod
-    def _prefix_cache_in_bytes(cls, value):
+    def _prefix_cache_in_bytes(cls, value: str) -> str:
         bytes_of(value)
         return value
 
     @property
     def prefix_bytes(self) -> int:
+        """The most space for stored hidden states."""
         return bytes_of(self.prefix_cache)
 
     @property
@@ -159,7 +160,7 @@ class StudySpec(BaseModel):
         """The verbaliser of each class. Raises AutopeftError unless each has one."""
         return words_of(self.verbalisers, label_names) if self.verbalisers else None
 
-    def task_arguments(self) -> dict:
+    def task_arguments(self) -> dict[str, Any]:
         """The fields that say what the data are."""
         names = (
             "data",
@@ -194,13 +195,13 @@ class StudySpec(BaseModel):
         """
         return load_spec(study, fields)
 
-    def fixed(self) -> dict:
+    def fixed(self) -> dict[str, Any]:
         """The fields that make it this study and no other."""
         return {k: v for k, v in self.model_dump().items() if k not in FREE}
 
 
 def bytes_of(text: str) -> int:
-    """ "2GB" -> 2,000,000,000. Raises ValueError."""
+    """Read a size such as "2GB" as bytes. Raises ValueError."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", str(text))
     if not found:
         raise ValueError("give a size such as 500MB or 2GB, or 0 for none")
@@ -220,12 +221,15 @@ def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySp
     """
     given = {k: v for k, v in overrides.items() if v is not None and v != ()}
     own = "model" in given or "data" in given
-    data, path = ({}, None) if study is None and own else read_yaml(str(study or "quickstart"), "studies")
-    where = " or ".join(filter(None, (path and path.name, given and "the command line")))
-    return validated(StudySpec, {**data, **given}, where)
+    data: dict[str, Any] = {}
+    sources = ["the command line"] if given else []
+    if study is not None or not own:
+        data, path = read_yaml(str(study or "quickstart"), "studies")
+        sources.insert(0, path.name)
+    return validated(StudySpec, {**data, **given}, " or ".join(sources))
 
 
-def check_same(spec: StudySpec, stored: dict, folder: str) -> None:
+def check_same(spec: StudySpec, stored: Mapping[str, Any], folder: str) -> None:
     """Refuse to resume a study folder that was made for something else; it may lack what came later, at its default."""
     for key, value in spec.fixed().items():
         had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))

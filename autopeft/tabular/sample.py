@@ -1,6 +1,8 @@
 """A spread sample of a search space: every method alike, every value about as often as the others."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,9 @@ class Spread:
         self._taken: dict[str, Counter[Scalar]] = {}
         self._generator = np.random.default_rng(seed)
 
-    def suggest_categorical(self, name: str, choices: tuple, allowed: tuple, weights: dict | None = None) -> Scalar:
+    def suggest_categorical(
+        self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
+    ) -> Scalar:
         """One of the allowed values that were taken least often."""
         if name == "method":
             return self._method

@@ -18,7 +18,7 @@ def test_what_is_written_is_read(tmp_path):
     folder = StudyFolder(tmp_path)
     folder.write({"shapes": bert_shapes().to_json()})
     assert folder.shapes() == bert_shapes()
-    for seed in (0, 1):
+    for _ in range(2):
         folder.add_run("trial 3", "finalist", LORA, 99, {"parameters": 99}, CURVE)
     folder.add_run("uniform LoRA", "tuning", LORA, 99, {"parameters": 99}, CURVE)
     (outcome,) = folder.outcomes()

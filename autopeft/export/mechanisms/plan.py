@@ -1,6 +1,5 @@
 """Configuration + a model's config -> the parameters that autopeft trains."""
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from autopeft.configuration import Configuration
@@ -45,12 +44,13 @@ def built_on(
     import transformers
 
     from autopeft.backbone.blocks import describe
+    from autopeft.backbone.loading import Backbone
     from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 
     with torch.device(device), torch.random.fork_rng(devices=[]):
         model = getattr(transformers, kind.auto_model).from_config(config).requires_grad_(False)
     shapes = describe(model, config.model_type, kind)
-    backbone = SimpleNamespace(model=model, shapes=shapes, new_parameters=())
+    backbone = Backbone(config.model_type, model, None, shapes, ())
     with torch.device(device), attached(configuration, backbone, seed=0) as built:
         return {canonical(name): tuple(p.shape) for name, p in trainable_parameters(built)}
 
