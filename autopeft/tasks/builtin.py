@@ -127,7 +127,7 @@ def _choices(piece: str, *parts: str) -> Callable[[Path], Frames]:
 
 def _choice(doc: dict) -> tuple[str, list[str], int]:
     """A row -> question without its frame of words, options, index; a gap in a sentence is filled by its options."""
-    if "query" not in doc:  # Winogrande: both options go on with what follows the gap
+    if "query" not in doc:  # Winogrande: what follows the gap is appended to both options
         before, after = doc["sentence"].split("_", 1)
         return before.rstrip(), [doc[f"option{k}"] + after for k in (1, 2)], int(doc["answer"]) - 1
     question = doc["query"].removesuffix(_SUFFIX)

@@ -187,7 +187,7 @@ class TaskKind:
         return False
 
     def prompts(self, split: "TokenisedSplit", units: np.ndarray) -> list[np.ndarray]:
-        """What the model goes on from, for metrics of generated texts."""
+        """The tokens of each unit that the model continues, for metrics of generated texts."""
         raise NotImplementedError
 
     def score(self, metric: str, references: Values, predictions: Values) -> float:

@@ -132,7 +132,7 @@ def encode_with_places(
         split: one text or a pair per row.
         encoding: how texts become tokens.
         kind: of the task.
-        overlap: None cuts what is too long. A number lets the second text of a pair go on in further rows, each of
+        overlap: None cuts what is too long. A number continues the second text of a pair in further rows, each of
             which repeats so many tokens of the row before; the rows of a pair are a group. The first text must leave
             them room.
 

@@ -45,6 +45,15 @@ def test_a_kind_of_an_installed_package_is_listed(tmp_path):
     assert "headline classification" in run(tmp_path, "data", "tasks").stdout
 
 
+def test_a_search_over_such_a_kind_is_prepared(tmp_path):
+    install(tmp_path, MODULE)
+    rows = "".join(f"a text {number},{'ab'[number % 2]}\n" for number in range(60))
+    (tmp_path / "rows.csv").write_text("text,label\n" + rows)
+    done = run(tmp_path, "search", "--data", str(tmp_path / "rows.csv"), "--task", "headlines", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "headline classification" in " ".join((done.stdout + done.stderr).split())
+
+
 @pytest.mark.parametrize(
     "module, said",
     [

@@ -1,4 +1,4 @@
-"""The rows of a study as texts that a language model learns to go on from."""
+"""The rows of a study as texts: a prompt, and how a language model is to continue it."""
 
 from autopeft.export.mechanisms.toolkit import Case
 

@@ -116,7 +116,7 @@ def up_to_end(ids: list[int], end: int | None) -> int:
 
 
 def start_of_response(labels: Sequence[int] | np.ndarray) -> int:
-    """Where the last stretch of labels begins."""
+    """The place of the first token of the last response."""
     said = np.asarray(labels) != IGNORED
     return int(np.flatnonzero(said & ~np.concatenate([[False], said[:-1]]))[-1])
 
