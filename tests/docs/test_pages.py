@@ -63,3 +63,16 @@ def test_the_command_line_says_the_version():
 @pytest.mark.parametrize("recipe", ["A method that peft has", "A method of your own", "An objective", "A kind of task"])
 def test_contributing_has_the_recipes(recipe):
     assert re.search(rf"^## {recipe}$", page("CONTRIBUTING.md"), re.MULTILINE)
+
+
+def test_the_glossary_is_short():
+    assert len(re.findall(r"^\| \*\*", page("glossary.md"), re.MULTILINE)) <= 20
+
+
+def test_the_hooks_need_no_connection():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert {repo["repo"] for repo in hooks["repos"]} == {"local"}
+    assert {hook["language"] for repo in hooks["repos"] for hook in repo["hooks"]} == {"system"}
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for hook in hooks["repos"][0]["hooks"]:
+        assert hook["entry"].removesuffix(" --force-exclude") in ci
