@@ -1,6 +1,7 @@
 """Parallel adapters: FFN(x) + s * (W_up relu(W_down x + b) + b'), a small MLP beside each FFN. Imports no torch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -46,4 +47,5 @@ class ParallelAdapter(Method):
 
     @override
     def work(self, settings: Mapping, place: Place) -> Work:
-        return chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)
+        inside = chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)
+        return replace(inside, saved=inside.saved + place.tokens * place.outputs, keeps_input=False)

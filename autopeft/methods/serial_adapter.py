@@ -1,6 +1,7 @@
 """Serial bottleneck adapters: a small MLP on the output of a block, or of its attention and its FFN. No torch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -46,4 +47,5 @@ class SerialAdapter(Method):
 
     @override
     def work(self, settings: Mapping, place: Place) -> Work:
-        return chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)
+        inside = chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)
+        return replace(inside, saved=inside.saved + place.tokens * place.outputs, keeps_input=False)
