@@ -82,9 +82,9 @@ def _flow(
 
 
 def _begins_with_norm(shapes: BackboneShapes, number: int) -> bool:
-    """Whether a layer has as many norms as the last one: ModernBERT's first has none before its attention."""
+    """Whether there is a norm before a layer's attention: ModernBERT's first layer has none."""
     norms = [norm.layer for norm in shapes.norms]
-    return norms.count(number) >= norms.count(shapes.num_layers - 1)
+    return number > 0 or norms.count(0) >= norms.count(min(1, shapes.num_layers - 1))
 
 
 ROLES = ("query", "key", "value")

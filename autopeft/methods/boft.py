@@ -54,8 +54,9 @@ class Boft(Method):
         factors = settings["factors"]
         numbers = 2 * (place.parameters - place.outputs) + factors * place.inputs  # m b for every input
         product, block = 2 * place.tokens * numbers, numbers // (factors * place.inputs)
-        saved = place.tokens * (factors * place.inputs + 2 * place.outputs) + 4 * numbers
-        return Work(product, 2 * product - product // factors + 2 * numbers * block, product // factors, saved)
+        gradients = 2 * product - product // factors + 2 * numbers * block
+        saved = place.tokens * factors * place.inputs + 4 * numbers  # a copy in another order for each factor
+        return Work(product, gradients, product // factors, saved, keeps_input=False)
 
 
 def butterflies(settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> tuple:

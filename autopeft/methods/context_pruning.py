@@ -84,7 +84,7 @@ class ContextPruning(Method):
         scores = 2 * place.tokens * size * (place.tokens // place.rows)
         projected = 4 * place.tokens * place.inputs * size
         pairs = place.tokens * (place.tokens // place.rows)
-        return Work(projected + scores, projected + 2 * scores, projected, 2 * place.tokens * size + 4 * pairs)
+        return Work(projected + scores, projected + 2 * scores, projected, 2 * place.tokens * size + 10 * pairs)
 
 
 class Hardening(Callback):

@@ -49,5 +49,5 @@ class Hra(LinearsOnly):
         size, rank = place.inputs, settings["rank"]
         into_weight = 2 * size**3 + 2 * place.weights * size
         chained = Work(4 * rank * size**2 + into_weight, (8 * rank - 2) * size**2 + into_weight, 0)
-        kept = (2 * rank + 2) * size**2 + place.weights
+        kept = (rank + 2) * size**2 + place.weights
         return joined(chained, Work(saved=kept), weight_gradient(replace(place, weight_bytes=4)))

@@ -52,9 +52,7 @@ class PrefixTuning(Method):
 
     @override
     def work(self, settings: Settings, place: Place) -> Work:
-        """Keys and values with the prefix before them are written anew."""
-        tokens = place.tokens + place.rows * settings["prefix_length"]
-        return Work(saved=2 * tokens * place.outputs, keeps_input=False)
+        return Work(keeps_input=False)  # the attention keeps keys and values anyway, the longer ones
 
     @override
     def extra_keys(self, settings: Settings) -> int:

@@ -40,7 +40,7 @@ class Pvera(Vera):
     @override
     def work(self, settings: Settings, place: Place) -> Work:
         into = 2 * place.tokens * place.inputs * settings["rank"]  # mean and variance: A is twice as high
-        return joined(Work(into, 0, into), super().work(settings, place))
+        return joined(Work(into, 0, into, place.tokens * settings["rank"]), super().work(settings, place))
 
     @override
     def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:

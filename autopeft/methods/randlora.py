@@ -63,10 +63,10 @@ class Randlora(Method):
         width = -(-smaller // settings["rank"]) * settings["rank"]
         first, second = (2 * place.tokens * width * n for n in (place.inputs, place.outputs))
         scaling = 4 * width * smaller
-        saved = width * (smaller + place.tokens)
+        scaled, hidden = width * smaller, width * place.tokens
         if place.inputs <= place.outputs:
-            return Work(first + second, first + second + scaling, first, saved)
-        return Work(first + second, second + scaling, first + second, saved, keeps_input=False)
+            return Work(first + second, first + second + scaling, first, scaled)
+        return Work(first + second, second + scaling, first + second, scaled + hidden, keeps_input=False)
 
     @override
     def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
@@ -74,3 +74,9 @@ class Randlora(Method):
         smaller, larger = sorted((max(x.in_features for x in chosen), max(x.out_features for x in chosen)))
         bases, copies = -(-smaller // settings["rank"]), len(chosen) + 1  # every module's, and the model's
         return {"random matrices": 4 * copies * settings["rank"] * (smaller + bases * larger)}
+
+    @override
+    def frozen_bytes(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> int:
+        """All modules share one pair in memory, which a file holds once for each."""
+        copies = len(shapes.select(settings["target_modules"], layers)) + 1
+        return super().frozen_bytes(settings, layers, shapes) // copies

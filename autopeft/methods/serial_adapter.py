@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
@@ -53,4 +54,5 @@ class SerialAdapter(Method):
 
     @override
     def work(self, settings: Settings, place: Place) -> Work:
-        return chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)
+        inside = chain(place.tokens, place.outputs, settings["bottleneck"], place.outputs)
+        return replace(inside, saved=inside.saved + place.tokens * place.outputs, keeps_input=False)

@@ -99,7 +99,7 @@ class SptHybrid(Sparse):
         return statistics.squared_gradient(f"{path}.weight")
 
     @override
-    def work(self, settings: Mapping, place: Place) -> Work:
+    def work(self, settings: Settings, place: Place) -> Work:
         """About `share` of the matrices get a LoRA, and of the others the gradient of the whole weight is made."""
         whole = weight_gradient(place)
         low_rank = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
@@ -112,7 +112,7 @@ class SptHybrid(Sparse):
         return Work(forward, backward, into, saved)
 
     @override
-    def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
+    def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
         """At most: as many as there are single weights, which the data decide."""
         return {"indices": 4 * sum(self.count(settings, layers, shapes).values())}
 

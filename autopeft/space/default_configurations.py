@@ -38,7 +38,9 @@ class DefaultSuggester:
         default: Any = self._defaults.get(name.split(".", 1)[1])
         if default in allowed:
             return default
-        smaller: list[Any] = [v for v in allowed if type(v) is type(default) and not isinstance(v, str) and v <= default]
+        smaller: list[Any] = [
+            v for v in allowed if type(v) is type(default) and not isinstance(v, str) and v <= default
+        ]
         return max(smaller, default=allowed[0])
 
     def suggest_float(self, name: str, low: float, high: float) -> float:

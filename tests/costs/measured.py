@@ -13,7 +13,7 @@ from autopeft.backbone.blocks import describe
 from autopeft.backbone.loading import Backbone
 from autopeft.configuration import Configuration
 from autopeft.costs import Step
-from autopeft.methods.mechanisms.attach import attached
+from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.tasks.kind import get_kind
 from autopeft.train.recompute import recomputed
 
@@ -108,3 +108,29 @@ def loss_of(model, found: Backbone, configuration: Configuration, step: Step):
         extra = REGISTRY[name].extra_loss(model, configuration.settings_of(name))
         loss = loss if extra is None else loss + extra
     return loss
+
+
+def measured_memory(found: Backbone, configuration: Configuration, step: Step) -> int:
+    """Peak bytes of the second training step, when the optimiser has its moments."""
+    from tracked import tracked
+
+    needed = any(REGISTRY[name].needs_statistics for name in configuration.methods)
+    shapes = found.shapes
+    given = statistics(shapes.model_type, step.attention, shapes.kind.name) if needed else None
+    with ExitStack() as stack:
+        model = stack.enter_context(attached(configuration, found, 0, given))
+        if step.gradient_checkpointing:
+            blocks = model.get_base_model().get_submodule(shapes.blocks_path)
+            stack.enter_context(recomputed(blocks[configuration.frozen_layers or 0 :]))
+        model.resident.values.clear()  # the copy of a rewritten backbone is the search's, not the step's
+        tracker = stack.enter_context(tracked(model))
+        optimiser = torch.optim.AdamW([p for _, p in trainable_parameters(model)], fused=True)
+        for _ in range(2):
+            tracker.peak = tracker.now
+            loss = loss_of(model, found, configuration, step)
+            if loss.requires_grad:
+                loss.backward()
+            del loss
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return tracker.peak

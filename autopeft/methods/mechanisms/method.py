@@ -160,6 +160,10 @@ class Method:
         """Bytes that a saved adapter holds beside the trained numbers, by name; below zero for what is left out."""
         return {}
 
+    def frozen_bytes(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> int:
+        """Bytes that the adapters hold in memory beside the trained numbers."""
+        return sum(max(0, size) for size in self.stored(settings, layers, shapes).values())
+
     def extra_keys(self, settings: Settings) -> int:
         """Keys and values that every adapted attention reads beside those of the text."""
         return 0
