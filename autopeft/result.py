@@ -19,10 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What a search found. `front` is the answer; `best` and `knee` pick from it; `export` takes it away."""
+    """What a search found. `front` is the answer; `best` and `choose` pick from it; `export` takes it away.
+
+    Attributes:
+        data: everything that the study folder holds.
+        interrupted: Ctrl-C ended the search before it was done.
+
+    Example:
+        >>> import autopeft
+        >>> result = autopeft.Result.open("runs/small")  # the study of the example of `autopeft.search`
+        >>> result.best("0.5%").trainable <= 112_826
+        True
+        >>> result.export(to="peft", out="exported").verdict
+        'lossless'
+    """
 
     data: StudyResult
-    interrupted: bool = False  # Ctrl-C ended the search before it was done
+    interrupted: bool = False
 
     @classmethod
     def open(cls, folder: str | Path, interrupted: bool = False) -> "Result":

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from autopeft.base.progress import Progress
+from autopeft.tasks.kind import MissingLabels
 
 if TYPE_CHECKING:
     from autopeft.importance.scores import LayerScores
@@ -20,7 +21,13 @@ def trace(
     min_trained: int = 1,
     max_trained: int | None = None,
     progress: Progress | None = None,
-    **columns: Any,
+    *,
+    task: str | None = None,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    missing_labels: MissingLabels = "refuse",
 ) -> "LayerScores":
     """Score every layer of a model on a task.
 
@@ -36,7 +43,12 @@ def trace(
         min_trained: of the trace: blocks at the top that are trained in any case.
         max_trained: of the trace: train at most so many blocks.
         progress: where notes go; None is quiet.
-        columns: task=, text=, text_pair=, label=, group=, missing_labels= as in a study.
+        task: the kind of task; a built-in's own or classification if not given.
+        text: column with the text (found if not given).
+        text_pair: column with the second text of a pair.
+        label: column with the label (found if not given).
+        group: column whose values must not be split over train, validation and test.
+        missing_labels: what to do with rows that have no label.
 
     Returns:
         A score for each block and the cut; for the trace with deviation, gains and intervals in its details.
@@ -45,8 +57,10 @@ def trace(
         AutopeftError: something given does not exist or does not fit.
 
     Example:
-        >>> scores = trace("minilm-l6", "rotten-tomatoes", rows=64)  # doctest: +SKIP
-        >>> scores.cut, scores.scores  # doctest: +SKIP
+        >>> import autopeft
+        >>> scores = autopeft.trace("minilm-l6", "rotten-tomatoes", rows=64, max_length=16)
+        >>> len(scores.scores), 0 <= scores.cut < 6
+        (6, True)
     """
     from autopeft.backbone.loading import load_backbone
     from autopeft.importance import score_layers
@@ -54,9 +68,18 @@ def trace(
     from autopeft.tasks.tokens import tokenise
 
     note = (progress or Progress(quiet=True)).note
-    task = load_task(data, note=note, **columns)
-    backbone = load_backbone(model, task.outputs, kind=task.kind, note=note)
-    tokenised = tokenise(task, backbone.tokenizer, max_length)
+    loaded = load_task(
+        data,
+        note=note,
+        task=task,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        group=group,
+        missing_labels=missing_labels,
+    )
+    backbone = load_backbone(model, loaded.outputs, kind=loaded.kind, note=note)
+    tokenised = tokenise(loaded, backbone.tokenizer, max_length)
     options: dict[str, Any] = (
         {}
         if scorer != "trace"

@@ -5,7 +5,16 @@ from collections.abc import Iterable
 
 
 class AutopeftError(Exception):
-    """Bad input or a failed environment, said in one sentence; the CLI prints it and exits with 2."""
+    """Bad input or a failed environment, said in one sentence; the CLI prints it and exits with 2.
+
+    Example:
+        >>> import autopeft
+        >>> try:
+        ...     autopeft.count("minilm-l6", "loar")
+        ... except autopeft.AutopeftError as error:
+        ...     print(error)
+        Unknown method 'loar'. Did you mean 'lora'?
+    """
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

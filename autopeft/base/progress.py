@@ -8,7 +8,16 @@ from rich.progress import Progress as Bar
 
 
 class Progress:
-    """Writes to stderr, so that stdout holds results only."""
+    """Shows what is going on; it writes to stderr, so that stdout holds results only.
+
+    Args:
+        quiet: show nothing.
+
+    Example:
+        >>> import autopeft
+        >>> progress = autopeft.Progress(quiet=True)  # without quiet, pass it to `search` to see what it does
+        >>> progress.note("Nobody sees this.")
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet

@@ -27,6 +27,12 @@ class FrontPoint:
         quality: the objective that says how good a model is.
         seeds: how many full-length runs; 0 for a proxy run.
         counted: the objectives and limits that are known before training, by name.
+
+    Example:
+        >>> import autopeft
+        >>> point = autopeft.Result.open("runs/small").best()  # the study of the example of `autopeft.search`
+        >>> sorted(point.values), point.quality.name, point.score.mean == point.values["accuracy"].mean
+        (['accuracy', 'parameters'], 'accuracy', True)
     """
 
     name: str
@@ -57,6 +63,12 @@ class Front:
     Attributes:
         measured: on which split and at which length.
         objectives: what the points are compared on.
+
+    Example:
+        >>> import autopeft
+        >>> front = autopeft.Result.open("runs/small").front  # the study of the example of `autopeft.search`
+        >>> front.measured, front.best() in front.points, front.knee in front.points
+        ('test split, full length', True, True)
     """
 
     points: tuple[FrontPoint, ...]

@@ -7,6 +7,7 @@ from math import log10
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.plugins import check_plugins
 from autopeft.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -179,7 +180,13 @@ class Measured(Objective):
 
 
 def register(objective: AnyObjective) -> AnyObjective:
-    """Enter an objective under its name."""
+    """Enter an objective under its name.
+
+    Raises:
+        AutopeftError: there is one of that name already.
+    """
+    if objective.name in REGISTRY:
+        raise AutopeftError(f"There is an objective '{objective.name}' already: give yours another name.")
     REGISTRY[objective.name] = objective
     return objective
 
@@ -197,6 +204,7 @@ def get_objective(name: str) -> Objective:
     Raises:
         AutopeftError: there is none of that name, or it cannot be imported.
     """
+    check_plugins()
     if ":" in name:
         return own_objective(name)
     if name not in REGISTRY:

@@ -32,7 +32,7 @@ class StudySpec(BaseModel):
     Example:
         >>> from autopeft import StudySpec
         >>> StudySpec(budget="0.5%", trials=20).name
-        'minilm-l6-rotten-tomatoes-default-0.5pct'
+        'minilm-l6-rotten-tomatoes-default-0.5'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -153,7 +153,7 @@ class StudySpec(BaseModel):
         """A folder name for this study."""
         parts = (self.model, self.data, self.space, self.budget or "no-budget")
         return "-".join(
-            re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-").replace("%", "pct") for p in parts
+            re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-") for p in parts
         )
 
     def words(self, label_names: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -79,20 +79,16 @@ def train(
     Raises:
         AutopeftError: The input is wrong, or the loss is no longer finite.
 
-    Examples:
-        A search of two short trials on the built-in model and data, then its best configuration in full:
+    Example:
+        The best configuration of the study in the example of `autopeft.search`, trained for a few steps:
 
-        >>> import tempfile
         >>> import autopeft
-        >>> study = tempfile.mkdtemp() + "/study"
-        >>> small = dict(train_rows=48, validation_rows=16, test_rows=16, max_length=16, batch_size=8, full_steps=4)
-        >>> short = dict(trials=2, cohort=2, seeds=1, finalists=1, ceiling=False, workers=1, precision="fp32")
-        >>> result = autopeft.search(None, study, **small, **short)
-        >>> autopeft.train(study, epochs=2, dry_run=True).steps
-        12
-        >>> trained = autopeft.train(study, epochs=2)
-        >>> trained.steps, (trained.folder / "adapter_model.safetensors").is_file(), 0 <= trained.test_score <= 1
-        (12, True, True)
+        >>> planned = autopeft.train("runs/small", steps=2, out="adapter", dry_run=True)
+        >>> planned.steps, str(planned.folder)
+        (2, 'adapter')
+        >>> trained = autopeft.train("runs/small", steps=2, out="adapter")
+        >>> trained.steps, 0 <= trained.test_score <= 1
+        (2, True)
     """
     from autopeft.train.plan import TrainingPlan
 
