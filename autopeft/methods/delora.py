@@ -1,12 +1,14 @@
 """DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size. No torch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 
 class Delora(LinearsOnly):
@@ -37,6 +39,12 @@ class Delora(LinearsOnly):
             "delora_lambda": settings["delora_lambda"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """The input is scaled first, so a copy of it is kept."""
+        update = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
+        return replace(update, saved=2 * update.saved + place.tokens * place.inputs, keeps_input=False)
 
     @override
     def stored(self, settings: Mapping, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:

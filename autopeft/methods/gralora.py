@@ -1,10 +1,15 @@
 """GraLoRA: a linear is cut into k x k blocks, each with a LoRA of its own. Imports no torch."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from typing_extensions import override
 
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.low_rank import LowRank
 from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, dense
 
 
 class Gralora(LowRank):
@@ -23,6 +28,12 @@ class Gralora(LowRank):
         if math.gcd(*(size for x in shapes.linears for size in (x.in_features, x.out_features))) % most:
             return f"the widths of {shapes.name} cannot be cut into {most} blocks"
         return None
+
+    @override
+    def work(self, settings: Mapping, place: Place) -> Work:
+        """Every row of blocks has hidden numbers of its own."""
+        hidden = place.tokens * settings["rank"] * settings["gralora_k"]
+        return replace(dense(place), saved=hidden)
 
     def peft_fields(self, settings, layers, shapes):
         return {
