@@ -12,7 +12,7 @@ from autopeft.procedures import get_procedure
 
 FP32 = 4
 KEPT = {"gelu_new": 4, "gelu_fast": 5, "quick_gelu": 2}  # tensors that an activation function keeps, where not one
-ATTENTION_INPUTS = ("query", "key", "value", "query_key_value")
+SAME_INPUT = {"query": "block", "key": "block", "value": "block", "query_key_value": "block", "ffn_gate": "ffn_in"}
 
 
 class Activations:
@@ -73,8 +73,9 @@ class Activations:
         attention = 3 * self.tokens * self.queries * self.size
         if self._eager:
             attention += 2 * self.probabilities * FP32
-        tensors = KEPT.get(self.shapes.activation, 1) + 1 + self.gated
-        behind = max(0 if self.kept else tensors, 2 + self.gated) * self.tokens * self.inner * self.size
+        tensors = KEPT.get(self.shapes.activation, 1) + 1 + self.gated if not self.kept else 2 + self.gated
+        tensors -= self._reads("ffn_out")  # freed before the second gradient of its size is made
+        behind = tensors * self.tokens * self.inner * self.size - self._norms() / 2
         weights = max((x.in_features * x.out_features for x in self.linears if self._whole(x)), default=0)
         entrance = self.kept - self._feed_forward() - self._norms() / 2 - self._inputs(behind=True)
         return stream + max(entrance + attention, self.kept + behind) + FP32 * weights
@@ -95,7 +96,8 @@ class Activations:
         width = self.tokens * self.queries * self.size
         if self._eager:
             asked = self.flow.query or self.flow.key
-            return (1 + 2 * asked) * width + self.probabilities * FP32
+            probabilities = self.probabilities * FP32 * (2.5 if self.shapes.relative_positions else 1)
+            return (1 + 2 * asked) * width + probabilities
         return 4 * width + self.step.rows * self.shapes.num_heads * self.length * FP32
 
     def _norms(self) -> float:
@@ -117,6 +119,7 @@ class Activations:
         if not self._fed and not any(path in self.layer.linears or path in self.layer.trained for path in inner):
             return 0
         tensors = KEPT.get(self.shapes.activation, 1) + 2 * self.gated
+        tensors -= self.shapes.activation == "relu" and self._reads("ffn_out")  # both keep the same tensor
         return tensors * self.tokens * self.inner * self.size
 
     def _whole(self, linear: Linear) -> bool:
@@ -130,14 +133,20 @@ class Activations:
         for x in self.linears:
             if behind and not x.role.startswith("ffn"):
                 continue
-            parts = self.layer.linears.get(x.path, ())
-            works = [m.work(s, at_linear(self.found, m, x, self.tokens, self.step)) for m, s in parts]
-            if x.path in self.layer.trained or any(work.keeps_input for work in works):
-                role = (
-                    "attention" if x.role in ATTENTION_INPUTS else "ffn" if x.role in ("ffn_in", "ffn_gate") else x.role
-                )
-                read[role] = x.in_features
+            if x.role == "attention_output" and not self._eager and self.flow.exit:
+                continue  # what the fused attention returns, which it keeps itself
+            if self._keeps_input(x):
+                read[SAME_INPUT.get(x.role, x.role)] = x.in_features
         return self.tokens * sum(read.values()) * self.size
+
+    def _keeps_input(self, linear: Linear) -> bool:
+        parts = self.layer.linears.get(linear.path, ())
+        works = (m.work(s, at_linear(self.found, m, linear, self.tokens, self.step)) for m, s in parts)
+        return linear.path in self.layer.trained or any(work.keeps_input for work in works)
+
+    def _reads(self, role: str) -> bool:
+        """Whether the input of a role's linear is kept."""
+        return any(self._keeps_input(x) for x in self.linears if x.role == role)
 
     def _additions(self) -> float:
         """What the methods' own products keep, in fp32 unless autocast rounds it."""

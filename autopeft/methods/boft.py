@@ -50,9 +50,10 @@ class Boft(Method):
 
     @override
     def work(self, settings: Settings, place: Place) -> Work:
-        """There are m factors of blocks of b cost m b numbers per input, of which m (b - 1) / 2 are trained."""
-        factors = settings["factors"]
-        numbers = 2 * (place.parameters - place.outputs) + factors * place.inputs  # m b for every input
+        """m factors of blocks of b cost m b numbers per input, of which m (b - 1) / 2 are trained."""
+        trained = 2 * (place.parameters - place.outputs) // place.inputs  # m (b - 1)
+        factors = next(m for m in range(1, settings["factors"] + 1) if trained // m < settings["block_size"])
+        numbers = (trained + factors) * place.inputs
         product, block = 2 * place.tokens * numbers, numbers // (factors * place.inputs)
         gradients = 2 * product - product // factors + 2 * numbers * block
         saved = place.tokens * factors * place.inputs + 4 * numbers  # a copy in another order for each factor

@@ -53,5 +53,5 @@ class ConformerAdapter(Method):
         """Two pointwise maps behind a trained norm, so both inputs need gradients; the convolution's windows are kept."""
         b, width = settings["bottleneck"], place.inputs
         into, out = 4 * place.tokens * width * b, 2 * place.tokens * width * b
-        saved = place.tokens * (width + 5 * b)
+        saved = place.tokens * (width + 2 * b + 2 * b * settings["kernel_size"] // 3)
         return Work(into + out, 2 * into + 2 * out, 0, saved, keeps_input=False)

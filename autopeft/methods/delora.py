@@ -1,14 +1,13 @@
 """DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size."""
 
-from __future__ import annotations
-
-from typing import Any
+from dataclasses import replace
 
 from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, chain
 
 
 class Delora(LinearsOnly):
@@ -42,6 +41,12 @@ class Delora(LinearsOnly):
             "delora_lambda": settings["delora_lambda"],
             "target_modules": [x.path for x in shapes.select(settings["target_modules"], layers)],
         }
+
+    @override
+    def work(self, settings: Settings, place: Place) -> Work:
+        """The input is scaled first, so a copy of it is kept."""
+        update = chain(place.tokens, place.inputs, settings["rank"], place.outputs)
+        return replace(update, saved=2 * update.saved + place.tokens * place.inputs, keeps_input=False)
 
     @override
     def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:

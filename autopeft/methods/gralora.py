@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
 from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.low_rank import LowRank
-from autopeft.methods.mechanisms.method import TARGETS, Settings
+from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.work import Place, Work, dense
 
 
 class Gralora(LowRank):
@@ -33,7 +34,12 @@ class Gralora(LowRank):
         return None
 
     @override
-    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
+    def work(self, settings: Settings, place: Place) -> Work:
+        """Every row of blocks has hidden numbers of its own."""
+        hidden = place.tokens * settings["rank"] * settings["gralora_k"]
+        return replace(dense(place), saved=hidden)
+
+    def peft_fields(self, settings, layers, shapes):
         return {
             "peft_type": "GRALORA",
             "r": settings["rank"],

@@ -73,7 +73,8 @@ def deployed(
         stack.enter_context(_same_bits(backbone, configuration))
         model = stack.enter_context(attached(configuration, backbone, seed, statistics))
         if merges:
-            yield model.merge_and_unload().requires_grad_(False)
+            model.merge_adapter()  # not unloaded: peft cannot take its copies of every head off, and they cost nothing
+            yield model
             return
         stack.enter_context(procedure.around(model, configuration, backbone.shapes))
         yield model

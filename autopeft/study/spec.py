@@ -152,9 +152,7 @@ class StudySpec(BaseModel):
     def name(self) -> str:
         """A folder name for this study."""
         parts = (self.model, self.data, self.space, self.budget or "no-budget")
-        return "-".join(
-            re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-") for p in parts
-        )
+        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", p.rstrip("/").split("/")[-1]).strip("-") for p in parts)
 
     def words(self, label_names: tuple[str, ...]) -> tuple[str, ...] | None:
         """The verbaliser of each class. Raises AutopeftError unless each has one."""
