@@ -50,7 +50,7 @@ class Boft(Method):
 
     @override
     def work(self, settings: Settings, place: Place) -> Work:
-        """m factors of blocks of b cost m b numbers per input, of which m (b - 1) / 2 are trained."""
+        """There are m factors of blocks of b: they cost m b numbers per input, of which m (b - 1) / 2 are trained."""
         trained = 2 * (place.parameters - place.outputs) // place.inputs  # m (b - 1)
         factors = next(m for m in range(1, settings["factors"] + 1) if trained // m < settings["block_size"])
         numbers = (trained + factors) * place.inputs

@@ -1,12 +1,15 @@
 """DeLoRA: LoRA whose rank-one terms are normalised, so a trained bound alone sets the update's size."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.linears_only import LinearsOnly
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 from autopeft.methods.mechanisms.work import Place, Work, chain
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.lora import ALPHA
 from autopeft.methods.mechanisms.low_rank import LowRank
-from autopeft.methods.mechanisms.method import TARGETS
+from autopeft.methods.mechanisms.method import TARGETS, Settings
 from autopeft.methods.mechanisms.work import Place, Work, dense
 
 
@@ -39,7 +40,8 @@ class Gralora(LowRank):
         hidden = place.tokens * settings["rank"] * settings["gralora_k"]
         return replace(dense(place), saved=hidden)
 
-    def peft_fields(self, settings, layers, shapes):
+    @override
+    def peft_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, Any]:
         return {
             "peft_type": "GRALORA",
             "r": settings["rank"],
