@@ -88,7 +88,7 @@ def _recomputed(number: int, configuration: Configuration, shapes: BackboneShape
 class _Block:
     """The products of one layer."""
 
-    def __init__(self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, kept: float):
+    def __init__(self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, kept: float) -> None:
         self.found, self.shapes, self.step, self.number = found, shapes, step, number
         self.layer, self.linears = found.layers[number], shapes.blocks[number]
         writes = bool(shapes.decoder_path) and number >= shapes.encoder_layers
