@@ -20,7 +20,7 @@ class Activations:
 
     def __init__(
         self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, flow: Flow, configuration: Configuration
-    ):
+    ) -> None:
         self.found, self.shapes, self.step, self.number, self.flow = found, shapes, step, number, flow
         self.layer, self.linears = found.layers[number], shapes.blocks[number]
         share = get_procedure(configuration.procedure).kept(configuration, shapes).get(number, 1.0)
@@ -52,6 +52,7 @@ class Activations:
 
     @property
     def gated(self) -> bool:
+        """Whether the feed-forward net multiplies its inside by a gate."""
         return self._width("ffn_in", "ffn_gate") > self.inner
 
     @cached_property
@@ -150,7 +151,7 @@ class Activations:
 
     def _additions(self) -> float:
         """What the methods' own products keep, in fp32 unless autocast rounds it."""
-        total = 0
+        total = 0.0
         for x in self.linears:
             for method, settings in self.layer.linears.get(x.path, ()):
                 total += method.work(settings, at_linear(self.found, method, x, self.tokens, self.step)).saved

@@ -66,7 +66,9 @@ def _passes(
         forward += ahead
         back = block.backward(flow)
         backward += back
-        again += ahead - block.in_loss() - block.last() if _recomputed(number, configuration, shapes) else 0
+        again += (
+            ahead - block.in_loss() - block.last() if flow.exit and _recomputed(number, configuration, shapes) else 0
+        )
     for method, settings in found.prompts:
         work = method.work(settings, at_prompt(found, method, shapes, step))
         forward, backward = forward + work.forward, backward + work.backward
@@ -85,7 +87,7 @@ def _recomputed(number: int, configuration: Configuration, shapes: BackboneShape
 class _Block:
     """The products of one layer."""
 
-    def __init__(self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, kept: float):
+    def __init__(self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, kept: float) -> None:
         self.found, self.shapes, self.step, self.number = found, shapes, step, number
         self.layer, self.linears = found.layers[number], shapes.blocks[number]
         writes = bool(shapes.decoder_path) and number >= shapes.encoder_layers
@@ -178,20 +180,22 @@ class _Block:
         return sum(self._at(part, x).in_loss for x in self.linears for part in self.layer.linears.get(x.path, ()))
 
     def last(self) -> float:
-        """The last product, which checkpointing does not repeat unless a norm behind it keeps its result."""
+        """The last product, which checkpointing does not repeat unless something behind it keeps its result."""
         works = list(self._wide())
         if self.layer.block:
-            return _second(works[-1])
-        if self.shapes.model_type in POST_NORM:
-            return 0.0
+            return _second(works[-1], 1.0)
         x = next(x for x in reversed(self.linears) if x.role == "ffn_out")
-        own = sum(_second(self._at(part, x)) for part in self.layer.linears.get(x.path, ())[-1:])
+        parts = self.layer.linears.get(x.path, [])
+        if self.shapes.model_type in POST_NORM or any(method.bypasses_linear for method, _ in parts):
+            return 0.0
+        own = sum(_second(self._at(part, x), x.out_features / x.in_features) for part in parts[-1:])
         return own or 2 * x.in_features * x.out_features * self.tokens(x)
 
 
-def _second(work: Work) -> float:
-    """The last product of a pair: all but the one whose gradient is its input's."""
-    return work.forward - work.input_gradient if work.input_gradient else work.forward / 2
+def _second(work: Work, ratio: float) -> float:
+    """The last product of a pair whose widths have that ratio."""
+    first = work.input_gradient
+    return min(work.forward - first, first * ratio) if first else work.forward / 2
 
 
 def _outer(

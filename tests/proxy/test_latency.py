@@ -1,20 +1,35 @@
 """The time of a forward pass with adapters: what is measured, and that the backbone comes back bit for bit."""
 
 import math
+from functools import cache
 
 import pytest
 import torch
-from contract_cases import default, home, statistics
-from tiny import tiny_backbone, tiny_batch, tiny_task
+from tiny import TINY, tiny_backbone, tiny_batch, tiny_statistics, tiny_task
 from torch.utils.flop_counter import FlopCounterMode
 
 from autopeft.configuration import Configuration
-from autopeft.methods import REGISTRY
+from autopeft.methods import REGISTRY, refusal
 from autopeft.procedures import get_procedure
 from autopeft.proxy.latency import deployed, latency_ratio
 
 LORA = Configuration.of("lora", {"rank": 8, "target_modules": "all-linear", "rslora": False}, (0, 1, 2), 1e-3)
 MERGED = sorted(name for name, method in REGISTRY.items() if method.mergeable)
+
+
+def default(method: str) -> Configuration:
+    layers = {"none": (), "one": (1,)}.get(REGISTRY[method].layers, (0, 1, 2))
+    return Configuration.of(method, REGISTRY[method].defaults, layers, 1e-3)
+
+
+@cache
+def backbone_of(model_type: str):
+    return tiny_backbone(model_type)
+
+
+def home(method: str):
+    """The first tiny backbone that the method fits."""
+    return next(found for found in map(backbone_of, TINY) if not refusal(method, found.shapes))
 
 
 def flops(model) -> int:
@@ -27,7 +42,7 @@ def flops(model) -> int:
 def test_the_backbone_is_the_same_afterwards(method):
     backbone = tiny_backbone("bert")
     before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
-    ratio = latency_ratio(backbone, tiny_task(), default(method, 3), seed=0, rows=4)
+    ratio = latency_ratio(backbone, tiny_task(), default(method), seed=0, rows=4)
     assert math.isfinite(ratio) and ratio > 0
     after = backbone.model.state_dict()
     assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
@@ -38,7 +53,7 @@ def test_a_merged_pass_has_no_products_of_the_adapter():
     bare = flops(backbone.model)
     with deployed(LORA, backbone, 0) as model:
         assert flops(model) == bare
-    with deployed(default("serial_adapter", 3), backbone, 0) as model:
+    with deployed(default("serial_adapter"), backbone, 0) as model:
         assert flops(model) > bare
     assert flops(backbone.model) == bare
 
@@ -47,8 +62,8 @@ def test_a_merged_pass_has_no_products_of_the_adapter():
 def test_whatever_merges_comes_off_again_bit_for_bit(method):
     backbone = home(method)
     before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
-    given = statistics(backbone.model, backbone.shapes) if REGISTRY[method].needs_statistics else None
-    with deployed(default(method, backbone.shapes.num_layers), backbone, 0, given):
+    given = tiny_statistics(backbone) if REGISTRY[method].needs_statistics else None
+    with deployed(default(method), backbone, 0, given):
         pass
     after = backbone.model.state_dict()
     assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)

@@ -74,8 +74,14 @@ def dense(place: Place) -> Work:
 
 def joined(*works: Work) -> Work:
     """Several works at the same place together."""
-    sums = [sum(values) for values in zip(*((w.forward, w.backward, w.input_gradient, w.saved) for w in works))]
-    return Work(*sums, any(w.keeps_input for w in works), sum(w.in_loss for w in works))
+    return Work(
+        sum(work.forward for work in works),
+        sum(work.backward for work in works),
+        sum(work.input_gradient for work in works),
+        sum(work.saved for work in works),
+        any(work.keeps_input for work in works),
+        sum(work.in_loss for work in works),
+    )
 
 
 def grams(rank: int, place: Place) -> Work:
