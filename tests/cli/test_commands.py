@@ -71,7 +71,24 @@ def test_count_from_a_config_alone(bert):
     assert counted["trainable"] == 12 * 2 * 8 * (768 + 768)
     assert counted["head"] == 768 * 768 + 768 + 2 * 768 + 2
     assert counted["percent"] == pytest.approx(100 * counted["trainable"] / counted["total"])
-    assert set(counted) == {"trainable", "total", "percent", "head"}
+    known = {"parameters", "adapter-bytes", "train-flops", "train-memory"}
+    assert set(counted) == {"trainable", "total", "percent", "head", "configuration", "objectives", "uniform_lora"}
+    assert set(counted["objectives"]) == set(counted["uniform_lora"]) == known
+    assert counted["objectives"]["parameters"] == counted["trainable"]
+
+
+def test_count_says_whether_a_training_fits_a_card(bert):
+    def memory(*arguments) -> float:
+        common = ("count", "--model", bert, "--method", "lora", "--set", "rank=8", "--json", *arguments)
+        return json.loads(run(*common))["objectives"]["train-memory"]
+
+    plain = memory("--batch-size", "32", "--max-length", "128")
+    assert memory("--batch-size", "64", "--max-length", "128") > plain
+    assert memory("--batch-size", "32", "--max-length", "128", "--precision", "bf16") < plain
+    assert memory("--batch-size", "32", "--max-length", "128", "--gradient-checkpointing") < plain
+    assert memory("--batch-size", "32", "--max-length", "128", "--set", "frozen_layers=9") < plain
+    text = run("count", "--model", bert, "--method", "lora")
+    assert "train-memory" in text and "uniform LoRA" in text
 
 
 def test_count_of_layers_and_modules(bert):
