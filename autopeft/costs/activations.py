@@ -3,12 +3,10 @@
 from functools import cached_property
 
 from autopeft.backbone.shapes import BackboneShapes, Linear
-from autopeft.configuration import Configuration
 from autopeft.costs.adapted import Adapted
 from autopeft.costs.gradients import POST_NORM, Flow, crosses
 from autopeft.costs.places import at_attention, at_block, at_linear
 from autopeft.costs.step import Step
-from autopeft.procedures import get_procedure
 
 FP32 = 4
 KEPT = {"gelu_new": 4, "gelu_fast": 5, "quick_gelu": 2}  # tensors that an activation function keeps, where not one
@@ -19,11 +17,10 @@ class Activations:
     """Bytes of one layer: `kept` by autograd, `held` until the backward pass reaches it, at its `peak` while it runs, `cache` of the keys and values that a decoder's forward pass gathers."""
 
     def __init__(
-        self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, flow: Flow, configuration: Configuration
+        self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, flow: Flow, share: float
     ) -> None:
         self.found, self.shapes, self.step, self.number, self.flow = found, shapes, step, number, flow
         self.layer, self.linears = found.layers[number], shapes.blocks[number]
-        share = get_procedure(configuration.procedure).kept(configuration, shapes).get(number, 1.0)
         writes = bool(shapes.decoder_path) and number >= shapes.encoder_layers
         self.length = (step.targets if writes else step.tokens + found.tokens) * share
         self.tokens = step.rows * self.length
@@ -60,14 +57,14 @@ class Activations:
         """What autograd keeps of the layer."""
         return self._attention() + self._norms() + self._feed_forward() + self._inputs() + self._additions()
 
-    @property
+    @cached_property
     def held(self) -> float:
         """Of that, what lives from the forward pass to the layer's turn in the backward pass."""
         if not self.step.gradient_checkpointing or not self.kept:
             return self.kept
         return self.tokens * self.shapes.hidden_size * self.size
 
-    @property
+    @cached_property
     def peak(self) -> float:
         """The most that lives of the layer while it runs, forward or backward: in its attention or behind it."""
         stream = 2 * self.tokens * self.shapes.hidden_size * self.size
@@ -81,7 +78,7 @@ class Activations:
         entrance = self.kept - self._feed_forward() - self._norms() / 2 - self._inputs(behind=True)
         return stream + max(entrance + attention, self.kept + behind) + FP32 * weights
 
-    @property
+    @cached_property
     def cache(self) -> float:
         """Keys and values of all layers."""
         kept = self.shapes.is_decoder and not self.step.gradient_checkpointing

@@ -1,10 +1,11 @@
 """Floating-point operations of a step, as torch.utils.flop_counter counts them: matrix products, a multiply-add is 2."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from autopeft.backbone.shapes import BackboneShapes, Linear
 from autopeft.configuration import Configuration
 from autopeft.costs.adapted import Adapted, Part, adapted
+from autopeft.costs.alike import kind_of_layer
 from autopeft.costs.gradients import POST_NORM, Flow, crosses, flows
 from autopeft.costs.places import at_attention, at_block, at_linear, at_prompt
 from autopeft.costs.step import Step
@@ -58,21 +59,22 @@ def _passes(
     stored = shapes.num_layers if configuration.frozen_layers is None else configuration.frozen_layers
     stored = stored if step.stored_prefix and not procedure.needs_whole_backbone else 0
     kept = procedure.kept(configuration, shapes)
-    for number, flow in enumerate(flows(found, shapes)):
-        if number < stored:
-            continue
-        block = _Block(found, shapes, step, number, kept.get(number, 1.0))
-        ahead = block.forward()
-        forward += ahead
-        back = block.backward(flow)
-        backward += back
-        again += (
-            ahead - block.in_loss() - block.last() if flow.exit and _recomputed(number, configuration, shapes) else 0
-        )
+    known: dict[Hashable, tuple[float, float, float]] = {}
+    flow_of = flows(found, shapes)
+    for number, flow in enumerate(flow_of[stored:], start=stored):
+        share = kept.get(number, 1.0)
+        kind = kind_of_layer(found, shapes, number, flow, share)
+        if kind not in known:
+            block = _Block(found, shapes, step, number, share)
+            ahead = block.forward()
+            known[kind] = ahead, block.backward(flow), ahead - block.in_loss() - block.last()
+        ahead, back, repeated = known[kind]
+        forward, backward = forward + ahead, backward + back
+        again += repeated if flow.exit and _recomputed(number, configuration, shapes) else 0
     for method, settings in found.prompts:
         work = method.work(settings, at_prompt(found, method, shapes, step))
         forward, backward = forward + work.forward, backward + work.backward
-    stream = flows(found, shapes)[-1].exit or any(get_method(name).beside_backbone for name in configuration.methods)
+    stream = flow_of[-1].exit or any(get_method(name).beside_backbone for name in configuration.methods)
     head_forward, head_backward = _outer(found, configuration, shapes, step, stream, bool(stored))
     return forward + head_forward, backward + head_backward, again
 

@@ -6,12 +6,14 @@ kept below the lowest adapted block. The peak is the largest of: the end of the 
 the backward pass, and the optimiser's step.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.costs.activations import Activations
-from autopeft.costs.adapted import adapted
+from autopeft.costs.adapted import Adapted, adapted
+from autopeft.costs.alike import kind_of_layer
 from autopeft.costs.gradients import flows
 from autopeft.costs.step import Step
 from autopeft.methods import count, get_method
@@ -54,10 +56,7 @@ def memory(configuration: Configuration, shapes: BackboneShapes, step: Step) -> 
     parameters = trained * FP32 + (trained * 2 if step.weight_bytes < FP32 else 0)  # autocast's copies
     found = adapted(configuration, shapes)
     backwards = get_procedure(configuration.procedure).passes(dict(configuration.procedure_settings))[1]
-    layers = [
-        Activations(found, shapes, step, number, flow, configuration)
-        for number, flow in enumerate(flows(found, shapes))
-    ]
+    layers = _layers(found, configuration, shapes, step)
     held = [layer.held if backwards else 0 for layer in layers]  # until the backward pass; less under checkpointing
     logits = _logits(shapes, step)
     fixed = weights + parameters + 2 * FP32 * trained
@@ -69,6 +68,19 @@ def memory(configuration: Configuration, shapes: BackboneShapes, step: Step) -> 
         cached = 0 if layer.kept else layer.cache * (number + 1) / len(layers)
         peaks.append(fixed + sum(held[:number]) + layer.peak + above + cached)
     return Memory(weights, parameters, gradients, 2 * FP32 * trained, round(sum(held)), logits, round(max(peaks)))
+
+
+def _layers(found: Adapted, configuration: Configuration, shapes: BackboneShapes, step: Step) -> list[Activations]:
+    """The activations of every layer; layers of one kind share theirs."""
+    kept = get_procedure(configuration.procedure).kept(configuration, shapes)
+    known: dict[Hashable, Activations] = {}
+    result = []
+    for number, flow in enumerate(flows(found, shapes)):
+        kind = kind_of_layer(found, shapes, number, flow, kept.get(number, 1.0))
+        if kind not in known:
+            known[kind] = Activations(found, shapes, step, number, flow, kept.get(number, 1.0))
+        result.append(known[kind])
+    return result
 
 
 def _frozen(configuration: Configuration, shapes: BackboneShapes) -> int:
