@@ -79,7 +79,7 @@ def load_task_and_objectives(spec: StudySpec, note: Note | None = None) -> tuple
 def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Limits:
     """The budget and the other limits, counted at the study's batch size and longest text. Raises AutopeftError."""
     weight_bytes = 2 if spec.precision == "bf16" else 4
-    step = Step(spec.batch_size, spec.max_length, weight_bytes=weight_bytes)
+    step = Step(spec.batch_size, spec.max_length, weight_bytes=weight_bytes, stored_prefix=spec.prefix_bytes > 0)
     setting = Setting(shapes, step, uniform_lora(shapes, budget))
     found = [Limit(PARAMETERS, budget)] if budget is not None else []
     found += [parse_limit(text, setting) for text in spec.limit]

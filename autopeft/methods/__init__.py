@@ -14,7 +14,12 @@ from autopeft.base.plugins import load_plugins
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.method import REGISTRY, Method, get_method
 
-__all__ = ["REGISTRY", "Method", "count", "count_per_module", "get_method", "peft_fields", "refusal"]
+__all__ = ["REGISTRY", "Method", "count", "count_per_module", "family", "get_method", "peft_fields", "refusal"]
+
+
+def family(configuration: Configuration) -> str:
+    """The family of a configuration's method; of a combination the families of its parts, joined by "+"."""
+    return "+".join(dict.fromkeys(get_method(name).family for name in configuration.methods))
 
 
 def count_per_module(configuration: Configuration, shapes: BackboneShapes) -> dict[str, int]:

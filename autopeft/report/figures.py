@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from autopeft.base.pareto import hypervolume
 from autopeft.configuration import called
 from autopeft.front import FrontPoint, front_of, point_of_trial
+from autopeft.methods import family
 from autopeft.objectives import Objective, Objectives
 from autopeft.report.style import LAYOUT, PALETTE, ROLES
 from autopeft.report.tables import all_points
@@ -135,16 +136,19 @@ def parallel(result: StudyResult) -> go.Figure:
         axes_.append({"label": label, "values": values})
     colours = [float(p.name in members) for p in points]
     line = {"color": colours, "colorscale": [[0, "#cbd5e1"], [1, "#c2410c"]], "cmin": 0, "cmax": 1}
-    return go.Figure(go.Parcoords(line=line, dimensions=axes_), LAYOUT)
+    return go.Figure(go.Parcoords(line=line, dimensions=axes_), LAYOUT).update_layout(margin={"r": 90, "t": 80})
 
 
 def by_method(result: StudyResult) -> go.Figure:
-    """The trials, coloured by method."""
+    """The trials, coloured by method; the legend groups the methods by family."""
     figure, objectives = go.Figure(layout=LAYOUT), result.objectives
+    figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1.0, "yanchor": "top"}, margin={"r": 180})
     points = [point_of_trial(t, result) for t in result.complete]
     for i, (method, own) in enumerate(sorted(grouped(points, lambda p: p.configuration.method).items())):
         style = (method, PALETTE[i % len(PALETTE)], "circle")
-        figure.add_trace(scatter(own, objectives.others[0], objectives, style, bars=False))
+        trace = scatter(own, objectives.others[0], objectives, style, bars=False)
+        kind = family(own[0].configuration)
+        figure.add_trace(trace.update(legendgroup=kind, legendgrouptitle={"text": kind}))
     return axes(figure, objectives.others[0], objectives)
 
 

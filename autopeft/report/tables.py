@@ -11,12 +11,23 @@ import pandas as pd
 
 from autopeft.front import FrontPoint, front_of, measured_in_full, point_of, point_of_trial, verdict
 from autopeft.front.intervals import sampling_error
+from autopeft.methods import family
 from autopeft.objectives import Counted, Objective, Objectives
 from autopeft.study.records import StudyResult
 from autopeft.tasks.kind import kind_of
 
-FACTS = ("name", "role", "on_front", "method", "configuration", "trainable", "percent", "head", "seeds")
-TRIAL_FACTS = ("number", "state", "method", "configuration", "trainable", "steps", "seconds", "peak_memory_bytes")
+FACTS = ("name", "role", "on_front", "family", "method", "configuration", "trainable", "percent", "head", "seeds")
+TRIAL_FACTS = (
+    "number",
+    "state",
+    "family",
+    "method",
+    "configuration",
+    "trainable",
+    "steps",
+    "seconds",
+    "peak_memory_bytes",
+)
 
 
 def front_columns(objectives: Objectives) -> tuple[str, ...]:
@@ -51,6 +62,7 @@ def front_rows(result: StudyResult) -> list[dict[str, Any]]:
             "name": p.name,
             "role": p.role,
             "on_front": p.name in members,
+            "family": family(p.configuration),
             "method": p.configuration.method,
             "configuration": str(p.configuration),
             "trainable": p.trainable,
@@ -78,6 +90,7 @@ def trial_rows(result: StudyResult) -> list[dict[str, Any]]:
         {
             "number": t.number,
             "state": t.state,
+            "family": family(t.configuration) if t.configuration else None,
             "method": t.configuration.method if t.configuration else None,
             "configuration": str(t.configuration) if t.configuration else None,
             "trainable": t.trainable,
