@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +71,7 @@ class Pace(Procedure):
         return losses
 
     @override
-    def passes(self, settings: Mapping) -> tuple[float, float]:
+    def passes(self, settings: Settings) -> tuple[float, float]:
         """Every batch twice; "lazy": its half twice, at one step of four."""
         number = 2.0 if settings["variant"] == "exact" else 1.0
         return number, number

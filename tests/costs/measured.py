@@ -14,6 +14,7 @@ from autopeft.backbone.loading import Backbone
 from autopeft.configuration import Configuration
 from autopeft.costs import Step
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
+from autopeft.proxy.generation import number_format
 from autopeft.tasks.kind import get_kind
 from autopeft.train.recompute import recomputed
 
@@ -102,7 +103,8 @@ def loss_of(model, found: Backbone, configuration: Configuration, step: Step):
     inputs = batch(found, step)
     labels = inputs["labels"] if found.shapes.decoder_path else inputs.pop("labels")
     no_cache = {"use_cache": False} if step.gradient_checkpointing and found.shapes.is_decoder else {}
-    logits = found.shapes.kind.logits(model(**inputs, **no_cache))
+    with number_format(model):
+        logits = found.shapes.kind.logits(model(**inputs, **no_cache))
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
     for name in configuration.methods:
         extra = REGISTRY[name].extra_loss(model, configuration.settings_of(name))
@@ -124,7 +126,7 @@ def measured_memory(found: Backbone, configuration: Configuration, step: Step) -
             stack.enter_context(recomputed(blocks[configuration.frozen_layers or 0 :]))
         model.resident.values.clear()  # the copy of a rewritten backbone is the search's, not the step's
         tracker = stack.enter_context(tracked(model))
-        optimiser = torch.optim.AdamW([p for _, p in trainable_parameters(model)], fused=True)
+        optimiser = torch.optim.AdamW([p for _, p in trainable_parameters(model)], foreach=False)
         for _ in range(2):
             tracker.peak = tracker.now
             loss = loss_of(model, found, configuration, step)

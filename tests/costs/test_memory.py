@@ -7,9 +7,11 @@ import torch
 from contract_cases import METHODS, layer_sets
 from measured import backbone, measured_memory
 from tiny import SEQ2SEQ, TOKENS
+from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from autopeft.backbone.blocks import describe
+from autopeft.backbone.loading import Backbone
 from autopeft.configuration import Configuration
 from autopeft.costs import Step, train_memory
 from autopeft.methods import REGISTRY, get_method, refusal
@@ -71,28 +73,41 @@ def test_deep_freezing_saves_memory():
     assert all(above < 0.85 * below for below, above in zip(peaks, peaks[1:]))
 
 
-@pytest.fixture(scope="module")
-def eight_billion():
-    """The sizes of Llama 3.1 8B, read off the meta device."""
-    config = AutoConfig.for_model(
+def llama(layers: int):
+    """Llama 3.1 8B's config, with so many of its 32 layers."""
+    return AutoConfig.for_model(
         "llama",
         vocab_size=128256,
         hidden_size=4096,
         intermediate_size=14336,
-        num_hidden_layers=32,
+        num_hidden_layers=layers,
         num_attention_heads=32,
         num_key_value_heads=8,
         tie_word_embeddings=False,
     )
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    return describe(model, "llama-3.1-8b", "causal-lm")
+
+
+def rank_eight(layers: int) -> Configuration:
+    return Configuration.of("lora", {"rank": 8, "target_modules": "all-linear", "rslora": False}, range(layers), 1e-4)
 
 
 @pytest.mark.parametrize("rows, checkpointing, gib", [(2, False, 44), (2, True, 20.5), (32, False, 478)])
-def test_eight_billion_parameters(eight_billion, rows, checkpointing, gib):
-    """LoRA of rank 8 on all linears of a bf16 backbone, 2,048 tokens: what was estimated for it by hand."""
-    settings = {"rank": 8, "target_modules": "all-linear", "rslora": False}
-    configuration = Configuration.of("lora", settings, range(32), 1e-4)
+def test_what_was_estimated_by_hand_for_eight_billion_parameters(rows, checkpointing, gib):
+    """LoRA of rank 8 on all linears of a bf16 backbone, 2,048 tokens."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(llama(32), dtype=torch.bfloat16)
     step = Step(rows, 2048, weight_bytes=2, gradient_checkpointing=checkpointing)
-    assert train_memory(configuration, eight_billion, step) / GIB == pytest.approx(gib, rel=WITHIN)
+    predicted = train_memory(rank_eight(32), describe(model, "llama", "causal-lm"), step)
+    assert predicted / GIB == pytest.approx(gib, rel=WITHIN)
+
+
+@pytest.mark.parametrize("rows, checkpointing", [(2, False), (2, True), (32, False)])
+def test_steps_of_a_large_model_without_its_weights(rows, checkpointing, monkeypatch):
+    """The same model with four layers, its steps taken on tensors that have sizes and no numbers."""
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)  # fake parameters cannot be swapped
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = AutoModelForCausalLM.from_config(llama(4), dtype=torch.bfloat16, attn_implementation="sdpa")
+        shapes = describe(model.eval().requires_grad_(False), "llama", "causal-lm")
+        step = Step(rows, 2048, weight_bytes=2, gradient_checkpointing=checkpointing)
+        measured = measured_memory(Backbone("llama", model, None, shapes, ()), rank_eight(4), step)
+    assert train_memory(rank_eight(4), shapes, step) == pytest.approx(measured, rel=WITHIN)

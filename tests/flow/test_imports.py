@@ -87,6 +87,7 @@ def loaded(code: str) -> set[str]:
         "import autopeft.front, autopeft.front.points",
         "import autopeft.export, autopeft.space, autopeft.methods",
         "import autopeft.report",
+        "import autopeft.costs, autopeft.objectives",
         "import autopeft.cli.train, autopeft.train.plan, autopeft.train.checks, autopeft.train.card",
         "import autopeft.cli.tabular, autopeft.tabular.fidelity, autopeft.tabular.comparison, autopeft.report.benchmark, autopeft.study.promotion",
         "from autopeft.space import load_space; [load_space(n) for n in ('default', 'lora', 'dcft', 'adapters', 'freeze', 'autopeft')]",
