@@ -44,7 +44,7 @@ def backbone(model_type: str, attention: str = "eager", task: str | None = None)
     torch.manual_seed(0)
     auto = getattr(transformers, get_kind(task).auto_model)
     model = auto.from_config(config, attn_implementation=attention).eval().requires_grad_(False)
-    return Backbone(model_type, model, None, describe(model, model_type, task), ())
+    return Backbone(model_type, model, None, describe(model, model_type, get_kind(task)), ())
 
 
 def batch(found: Backbone, step: Step) -> dict:

@@ -15,6 +15,7 @@ from autopeft.backbone.loading import Backbone
 from autopeft.configuration import Configuration
 from autopeft.costs import Step, train_memory
 from autopeft.methods import REGISTRY, get_method, refusal
+from autopeft.tasks.kind import get_kind
 
 WITHIN = 0.15
 STEP = Step(8, 64, attention="eager")
@@ -97,7 +98,7 @@ def test_what_was_estimated_by_hand_for_eight_billion_parameters(rows, checkpoin
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(llama(32), dtype=torch.bfloat16)
     step = Step(rows, 2048, weight_bytes=2, gradient_checkpointing=checkpointing)
-    predicted = train_memory(rank_eight(32), describe(model, "llama", "causal-lm"), step)
+    predicted = train_memory(rank_eight(32), describe(model, "llama", get_kind("causal-lm")), step)
     assert predicted / GIB == pytest.approx(gib, rel=WITHIN)
 
 
@@ -107,7 +108,7 @@ def test_steps_of_a_large_model_without_its_weights(rows, checkpointing, monkeyp
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)  # fake parameters cannot be swapped
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = AutoModelForCausalLM.from_config(llama(4), dtype=torch.bfloat16, attn_implementation="sdpa")
-        shapes = describe(model.eval().requires_grad_(False), "llama", "causal-lm")
+        shapes = describe(model.eval().requires_grad_(False), "llama", get_kind("causal-lm"))
         step = Step(rows, 2048, weight_bytes=2, gradient_checkpointing=checkpointing)
         measured = measured_memory(Backbone("llama", model, None, shapes, ()), rank_eight(4), step)
     assert train_memory(rank_eight(4), shapes, step) == pytest.approx(measured, rel=WITHIN)
