@@ -11,6 +11,7 @@ import torch
 from autopeft.configuration import Configuration
 from autopeft.methods import tuners  # noqa: F401  (registers our tuners)
 from autopeft.methods.mechanisms.attach import Resident, attached
+from autopeft.methods.mechanisms.merge import merged
 from autopeft.procedures import get_procedure
 from autopeft.proxy.precision import device
 
@@ -142,7 +143,7 @@ def merge(folder: Path, plan: "TrainingPlan", tokenised: "TokenisedTask") -> Non
     """Save the whole model with the adapter in its weights, and the tokenizer, in folder/merged."""
     backbone = fresh(plan, tokenised)
     with loaded(backbone, folder, plan.configuration, plan.seed) as model:
-        whole = model.merge_and_unload()
+        whole = merged(model)
         names = dict(enumerate(tokenised.task.label_names))
         if names:
             whole.config.id2label, whole.config.label2id = names, {name: label for label, name in names.items()}

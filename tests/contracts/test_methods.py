@@ -28,6 +28,7 @@ from tiny import tiny_batch, tiny_model
 
 from autopeft.methods import REGISTRY, count, refusal
 from autopeft.methods.mechanisms.attach import count_built, trainable_parameters
+from autopeft.methods.mechanisms.merge import merged
 
 LAYERS = 3
 on_every_backbone = pytest.mark.parametrize("method, model_type", CASES)
@@ -167,6 +168,20 @@ def test_merging_changes_nothing(method, model_type):
         model.merge_adapter()
         assert not torch.equal(logits(found.model), trained)
         torch.testing.assert_close(logits(model), trained, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model_type", SOME)
+@pytest.mark.parametrize("method", [name for name in METHODS if REGISTRY[name].mergeable])
+def test_merged_is_a_plain_model_that_says_the_same(method, model_type):
+    found = fitting(method, model_type)
+    own = SimpleNamespace(**{**vars(found), "model": tiny_model(model_type)})  # merging writes into the weights
+    configuration = default(method, LAYERS)
+    with attached(configuration, own, seed=0) as model:
+        steps(model, configuration, 2)
+        trained = logits(model)
+        plain = merged(model)
+        assert not any(type(m).__module__.startswith(("peft", "autopeft")) for m in plain.modules())
+        torch.testing.assert_close(logits(plain), trained, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("model_type", ("bert", "modernbert", "llama"))
