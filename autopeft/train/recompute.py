@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from transformers import Cache
 
 
 @contextmanager
@@ -37,6 +38,13 @@ def again(forward: Callable[..., Any]) -> Callable[..., Any]:
     def twice(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
-        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, **without_cache(kwargs))
 
     return twice
+
+
+def without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A decoder block's arguments without an empty cache, to which a second pass would add keys and values again."""
+    empty = {k: None for k, v in kwargs.items() if isinstance(v, Cache) and not v.get_seq_length()}
+    off = {"use_cache": False} if empty and "use_cache" in kwargs else {}
+    return {**kwargs, **empty, **off}
