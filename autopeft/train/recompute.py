@@ -38,13 +38,22 @@ def again(forward: Callable[..., Any]) -> Callable[..., Any]:
     def twice(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
-        return checkpoint(forward, *args, use_reentrant=False, **without_cache(kwargs))
+        given, named = without_cache(args, kwargs)
+        return checkpoint(forward, *given, use_reentrant=False, **named)
 
     return twice
 
 
-def without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """A decoder block's arguments without an empty cache, to which a second pass would add keys and values again."""
-    empty = {k: None for k, v in kwargs.items() if isinstance(v, Cache) and not v.get_seq_length()}
-    off = {"use_cache": False} if empty and "use_cache" in kwargs else {}
-    return {**kwargs, **empty, **off}
+def is_empty_cache(value: Any) -> bool:
+    """Whether a block's argument is a decoder's cache with nothing in it: a second pass would fill it again."""
+    return isinstance(value, Cache) and not value.get_seq_length()
+
+
+def without_cache(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """A block's arguments without an empty cache."""
+    if not any(map(is_empty_cache, (*args, *kwargs.values()))):
+        return list(args), kwargs
+    named = {k: None if is_empty_cache(v) else v for k, v in kwargs.items()}
+    return [None if is_empty_cache(v) else v for v in args], named | (
+        {"use_cache": False} if "use_cache" in kwargs else {}
+    )
