@@ -22,12 +22,12 @@ def front(points: str, minimize: tuple[str, ...], maximize: tuple[str, ...], out
     \b
     Example: autopeft front --points runs.csv --minimize trainable --maximize test_accuracy --out front.html
     """
-    from autopeft.front.points import points_front
-    from autopeft.report.points import draw, write_figure
+    from autopeft.front.table import front_of_table
+    from autopeft.report.scatter import draw, write_figure
 
     if out and Path(out).resolve() == Path(points).resolve():
         raise AutopeftError(f"--out {out} is the table itself: give the figure another name, such as front.html.")
-    table, members, dropped = points_front(points, minimize, maximize)
+    table, members, dropped = front_of_table(points, minimize, maximize)
     found = table[members].sort_values(minimize[0])
     if out:
         write_figure(table, members, minimize[0], maximize[0], Path(out))

@@ -6,11 +6,11 @@ from math import prod
 
 import pytest
 import torch
+from enumeration import every_configuration
 from procedure_cases import PROCEDURES, configuration, settings, trainer
 from sizes import bert_shapes
 from test_real_minilm import SUBJECTS, VERDICTS
 from tiny import LAYERS
-from walks import every_configuration
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.prefix import PrefixCache

@@ -84,10 +84,10 @@ def loaded(code: str) -> set[str]:
     [
         "import autopeft",
         "import autopeft.cli",
-        "import autopeft.front, autopeft.front.points",
+        "import autopeft.front, autopeft.front.table",
         "import autopeft.export, autopeft.space, autopeft.methods",
         "import autopeft.report",
-        "import autopeft.cli.train, autopeft.train.plan, autopeft.train.checks, autopeft.train.card",
+        "import autopeft.cli.train, autopeft.train.training, autopeft.train.checks, autopeft.train.card",
         "import autopeft.cli.tabular, autopeft.tabular.fidelity, autopeft.tabular.comparison, autopeft.report.benchmark, autopeft.study.promotion",
         "from autopeft.space import load_space; [load_space(n) for n in ('default', 'lora', 'dcft', 'adapters', 'freeze', 'autopeft')]",
     ],

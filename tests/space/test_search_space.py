@@ -3,8 +3,8 @@
 import random
 
 import pytest
+from enumeration import every_configuration
 from sizes import bert_shapes
-from walks import every_configuration
 
 from autopeft.base.errors import AutopeftError
 from autopeft.importance.scores import LayerScores

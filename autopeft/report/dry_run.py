@@ -5,7 +5,7 @@ from autopeft.study.planned import SearchPlan
 from autopeft.tasks.task import asked
 
 
-def plan_lines(plan: SearchPlan) -> list[str]:
+def dry_run_lines(plan: SearchPlan) -> list[str]:
     """The lines of a dry run."""
     task = plan.task
     head = f"; the head's {plan.head_parameters:,} are counted apart" if plan.head_parameters else ""

@@ -9,7 +9,7 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.pareto import non_dominated
 
 
-def read_points(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
+def read_table(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
     """The rows whose given columns are all finite numbers, and how many others there were. Raises AutopeftError."""
     if not Path(path).is_file():
         raise AutopeftError(f"There is no file {path}: give a CSV file with one row per result.")
@@ -29,11 +29,11 @@ def read_points(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
     return table, int((~usable).sum())
 
 
-def points_front(
+def front_of_table(
     path: str, minimize: tuple[str, ...], maximize: tuple[str, ...]
 ) -> tuple[pd.DataFrame, pd.Series, int]:
     """(all usable rows, mask of the front, rows left out). Raises AutopeftError for a missing file or column."""
-    table, dropped = read_points(path, [*minimize, *maximize])
+    table, dropped = read_table(path, [*minimize, *maximize])
     signed = np.column_stack(
         [table[c].to_numpy(float) for c in minimize] + [-table[c].to_numpy(float) for c in maximize]
     )
