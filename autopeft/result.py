@@ -102,7 +102,7 @@ class Result:
 
     def write_report(self) -> dict[str, Path]:
         """Write report.html, front.csv, front.json and trials.csv into the study folder."""
-        from autopeft.report import write_report
+        from autopeft.report.files import write_report
         from autopeft.study.optuna_study import open_study
 
         study = open_study(StudyFolder(self.data.folder), StudySpec(**self.data.spec), self.data.objectives)
