@@ -62,7 +62,7 @@ def prepare(spec: StudySpec, note: Note | None = None) -> Prepared:
 
 
 def load_task_and_objectives(spec: StudySpec, note: Note | None = None) -> tuple[Task, Objectives]:
-    """The data and what is weighed; a metric that the objectives name is the task's. Raises AutopeftError."""
+    """Load the data and read the objectives; a metric named there is the task's. Raises AutopeftError."""
     from autopeft.tasks import load_task
 
     task = load_task(**spec.task_arguments(), note=note)
@@ -90,7 +90,7 @@ def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Li
 
 
 def check_pattern(spec: StudySpec, task: Task, shapes: BackboneShapes) -> None:
-    """Raises AutopeftError where a pattern or verbalisers do not fit the task or the model."""
+    """Raise AutopeftError where a pattern or verbalisers do not fit the task or the model."""
     spec.words(task.label_names)
     if (spec.pattern or spec.verbalisers) and task.kind.name != DEFAULT:
         raise AutopeftError(
@@ -98,6 +98,6 @@ def check_pattern(spec: StudySpec, task: Task, shapes: BackboneShapes) -> None:
         )
     if (spec.pattern or spec.verbalisers) and not shapes.is_decoder:
         raise AutopeftError(
-            f"A pattern and verbalisers are for decoders, which go on from the text, and {spec.model} is a "
+            f"A pattern and verbalisers are for decoders, which continue a text, and {spec.model} is a "
             f"{shapes.model_type} encoder: leave them out."
         )

@@ -1,4 +1,4 @@
-"""A study folder -> its result: front, best, verdict, report, export. Imports no torch."""
+"""A study folder -> its result: front, best, verdict, report, export."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,7 +69,7 @@ class Result:
         if which in ("best", "knee"):
             if not self.front.points:
                 raise AutopeftError(
-                    f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to go on."
+                    f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to resume it."
                 )
             point = self.front.best() if which == "best" else self.front.knee
             assert point is not None

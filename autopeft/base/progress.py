@@ -46,7 +46,7 @@ class Progress:
             self._task = self._bar.add_task(title, total=total, completed=done, left="")
 
     def more(self, pieces: int) -> None:
-        """The stage has turned out longer."""
+        """Add work to the stage."""
         self._total += pieces
         if self._bar:
             self._bar.update(self._task, total=self._total)

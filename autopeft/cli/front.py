@@ -1,4 +1,4 @@
-"""The command that finds the Pareto front of anybody's table: front."""
+"""The command `front`: the Pareto front of any table of results."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from autopeft.cli.options import as_json
 @click.option("--out", type=click.Path(), help="Also write the figure as an HTML file.")
 @as_json
 def front(points: str, minimize: tuple[str, ...], maximize: tuple[str, ...], out: str | None, json_: bool) -> None:
-    r"""Draw and print the Pareto front of anybody's table of results.
+    r"""Draw and print the Pareto front of any table of results.
 
     \b
     Example: autopeft front --points runs.csv --minimize trainable --maximize test_accuracy --out front.html

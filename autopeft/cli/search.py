@@ -1,4 +1,4 @@
-"""The commands that search and show what was found: search, report."""
+"""The commands `search` and `report`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The command that trains a study's configuration in full."""
+"""The command `train`: a study's configuration, trained in full."""
 
 import json
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""A training script of one file, for whatever other toolkits have no key for."""
+"""A training script of one file, for what other toolkits have no key for."""
 
 import pprint
 
@@ -12,7 +12,7 @@ from autopeft.export.peft import adapter_config, in_peft
 
 
 class Script(Toolkit):
-    """A script that needs autopeft: it can train whatever there is."""
+    """A script that imports autopeft, so that it can train every method."""
 
     name = "script"
     title = "transformers' Trainer"

@@ -1,4 +1,4 @@
-"""Anybody's table of results -> its Pareto front."""
+"""Any CSV table of results -> its Pareto front."""
 
 from pathlib import Path
 
@@ -10,7 +10,18 @@ from autopeft.base.pareto import non_dominated
 
 
 def read_table(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
-    """The rows whose given columns are all finite numbers, and how many others there were. Raises AutopeftError."""
+    """Read the rows whose given columns are all finite numbers.
+
+    Args:
+        path: a CSV file with one row per result.
+        columns: the columns that must be numbers.
+
+    Returns:
+        The usable rows, and how many others there were.
+
+    Raises:
+        AutopeftError: there is no such file or column, or no usable row.
+    """
     if not Path(path).is_file():
         raise AutopeftError(f"There is no file {path}: give a CSV file with one row per result.")
     try:
@@ -32,7 +43,19 @@ def read_table(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
 def front_of_table(
     path: str, minimize: tuple[str, ...], maximize: tuple[str, ...]
 ) -> tuple[pd.DataFrame, pd.Series, int]:
-    """(all usable rows, mask of the front, rows left out). Raises AutopeftError for a missing file or column."""
+    """Find the Pareto front of a table.
+
+    Args:
+        path: a CSV file with one row per result.
+        minimize: columns where lower is better.
+        maximize: columns where higher is better.
+
+    Returns:
+        The usable rows, whether each is on the front, and how many rows were left out.
+
+    Raises:
+        AutopeftError: there is no such file or column, or no usable row.
+    """
     table, dropped = read_table(path, [*minimize, *maximize])
     signed = np.column_stack(
         [table[c].to_numpy(float) for c in minimize] + [-table[c].to_numpy(float) for c in maximize]

@@ -75,7 +75,7 @@ def swap(special: np.ndarray, rate: float, random: np.random.Generator) -> np.nd
 
 
 def delete(special: np.ndarray, rate: float, random: np.random.Generator) -> np.ndarray:
-    """The same for leaving tokens out."""
+    """Leave tokens out: special (S,), true at tokens that stay -> the places of those that are kept."""
     kept = special | (random.random(len(special)) >= rate)
     if not kept[~special].any() and not special.all():
         kept[random.choice(np.flatnonzero(~special))] = True
@@ -89,7 +89,7 @@ OPERATIONS: dict[str, Operation] = {"swap": swap, "delete": delete}
 def changed_tokens(
     session: TrainingSession, operation: Operation, rate: float, random: np.random.Generator
 ) -> Iterator[None]:
-    """For the length of a with block half of the rows that the model is given have other tokens."""
+    """Change the tokens of half of the rows that the model is given, for the length of a with block."""
     import torch
 
     model, pad = session.model, session.tokenised.pad_token_id

@@ -1,4 +1,4 @@
-"""Branch: one method of a space (or its combination) on one backbone: choices, layer sets, cost. Imports no torch."""
+"""Branch: one method of a space (or its combination) on one backbone: choices, layer sets, cost."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping

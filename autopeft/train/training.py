@@ -138,7 +138,7 @@ class FullTraining:
         }
 
     def facts(self) -> dict[str, Any]:
-        """The fields of `TrainingFacts`."""
+        """The values of `TrainingFacts`, by name."""
         options = self.options
         return {
             "name": self.name,

@@ -1,4 +1,4 @@
-"""The walk against brute force: every configuration, each once, none over budget."""
+"""Sampling against brute force: every configuration, each once, none over budget."""
 
 import random
 

@@ -114,7 +114,7 @@ class Method:
         raise NotImplementedError
 
     def part_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
-        """The same, when the method is one part of a combination."""
+        """The fields of the peft config when the method is one part of a combination."""
         return self.peft_fields(settings, layers, shapes)
 
     def before_attach(

@@ -63,7 +63,7 @@ def eliminated(model: PeftModel, shapes: BackboneShapes, layers: tuple[int, ...]
 
 
 class Tokens:
-    """Which tokens of the rows at hand are worth what."""
+    """Scores the tokens of the current rows and chooses those to keep."""
 
     def __init__(self, keep: float, last: bool) -> None:
         self.keep, self.last = keep, last
