@@ -77,7 +77,16 @@ def load_task_and_objectives(spec: StudySpec, note: Note | None = None) -> tuple
 
 
 def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Limits:
-    """The budget and the other limits, counted at the study's batch size and longest text. Raises AutopeftError."""
+    """Read the budget and the other limits, counted at the study's batch size and longest text.
+
+    Args:
+        spec: the study.
+        shapes: the backbone's sizes.
+        budget: trainable parameters, None for no limit.
+
+    Raises:
+        AutopeftError: a limit cannot be read.
+    """
     weight_bytes = 2 if spec.precision == "bf16" else 4
     step = Step(spec.batch_size, spec.max_length, weight_bytes=weight_bytes)
     setting = Setting(shapes, step, uniform_lora(shapes, budget))
@@ -90,7 +99,16 @@ def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Li
 
 
 def check_pattern(spec: StudySpec, task: Task, shapes: BackboneShapes) -> None:
-    """Raise AutopeftError where a pattern or verbalisers do not fit the task or the model."""
+    """Refuse a pattern or verbalisers that do not fit the task or the model.
+
+    Args:
+        spec: the study.
+        task: its data.
+        shapes: the backbone's sizes.
+
+    Raises:
+        AutopeftError: the task is not classification, or the model is no decoder.
+    """
     spec.words(task.label_names)
     if (spec.pattern or spec.verbalisers) and task.kind.name != DEFAULT:
         raise AutopeftError(

@@ -91,9 +91,21 @@ class Result:
     def export(
         self, to: str = "peft", which: str = "best", out: str | Path | None = None, dry_run: bool = False
     ) -> "Exported":
-        """Write a configuration as a toolkit's own files and say what they lose; dry_run: only say it.
+        """Write a configuration as a toolkit's own files and say what they lose.
 
         Where the toolkit cannot express it nothing is written, and the verdict says why and names those that can.
+
+        Args:
+            to: a toolkit's name, such as "peft".
+            which: "best", "knee" or a trial's number.
+            out: the folder; below the study folder by default.
+            dry_run: write nothing.
+
+        Returns:
+            What was written and what is lost.
+
+        Raises:
+            AutopeftError: there is no such toolkit or configuration.
         """
         from autopeft.export import export
 

@@ -60,13 +60,27 @@ def verdict(result: StudyResult) -> Verdict:
 
 
 def gap_of(one: Outcome, other: Outcome, result: StudyResult) -> Interval:
-    """The difference of two outcomes in the quality, on the test split."""
+    """The difference of two outcomes in the quality, on the test split.
+
+    Args:
+        one: an outcome.
+        other: what it is compared with.
+        result: the study, which says what the quality is.
+
+    Returns:
+        One minus other over seeds, with its 95 % interval.
+    """
     quality = result.objectives.quality
     return difference(one.over_seeds(quality), other.over_seeds(quality))
 
 
 def gap_text(gap: Interval, share: bool = True) -> str:
-    """A difference of scores with its interval if there is one; in points where the score is a share."""
+    """A difference of scores with its interval if there is one; in points where the score is a share.
+
+    Args:
+        gap: the difference.
+        share: whether the score is a share between 0 and 1, so that the difference is given in points.
+    """
     low, high = (f"{100 * x:+.1f}" if share else f"{x:+.4f}" for x in (gap.low, gap.high))
     interval = f"95 % interval {low} to {high}" if gap.half == gap.half else "one seed: no interval"
     return f"{difference_text(gap.mean, share)}, {interval}"

@@ -12,9 +12,18 @@ from autopeft.study.records import StudyResult
 
 
 def write_report(result: StudyResult, folder: Path, study: optuna.Study | None = None) -> dict[str, Path]:
-    """Write report.html, front.csv, front.json and trials.csv, each whole or not at all; return their paths.
+    """Write report.html, front.csv, front.json and trials.csv, each whole or not at all.
 
-    study: the Optuna study, for the importances of its parameters. Raises AutopeftError when the disk is full.
+    Args:
+        result: the study.
+        folder: where the files go.
+        study: the Optuna study, for the importances of its parameters.
+
+    Returns:
+        File name -> path.
+
+    Raises:
+        AutopeftError: the disk is full, or the folder cannot be written.
     """
     texts = {
         "report.html": page(result, study),

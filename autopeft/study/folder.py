@@ -116,7 +116,16 @@ class StudyFolder:
         counted: Mapping[str, float],
         curve: Curve,
     ) -> None:
-        """Add one full-length run to the file."""
+        """Add one full-length run to the file.
+
+        Args:
+            name: whose run it is.
+            role: "finalist", "baseline", "ceiling" or "tuning".
+            configuration: what was trained.
+            trainable: its parameters, the head left out.
+            counted: values known before training, by the objective's name.
+            curve: what the run measured.
+        """
         path = self.path / "outcomes.jsonl"
         lines = [json.dumps(x) for x in self.runs()]
         lines.append(

@@ -44,9 +44,14 @@ class Candidate:
 
 
 def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Candidate]:
-    """Linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, and full fine-tuning.
+    """List the baselines: linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, full fine-tuning.
 
     Where there is no head to train, the backbone as it is takes the place of the linear probe.
+
+    Args:
+        shapes: the backbone's sizes.
+        budget: trainable parameters, None for no limit.
+        ceiling: whether full fine-tuning is among them.
     """
     every = tuple(range(shapes.num_layers))
     lora = get_method("lora").defaults

@@ -228,7 +228,16 @@ def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySp
 
 
 def check_same(spec: StudySpec, stored: Mapping[str, Any], folder: str) -> None:
-    """Refuse to resume a study folder that was made for something else; it may lack what came later, at its default."""
+    """Refuse to resume a study folder that was made for something else.
+
+    Args:
+        spec: the study that is asked for.
+        stored: the options of the study in the folder; those that came with a later release may be missing.
+        folder: for the message.
+
+    Raises:
+        AutopeftError: an option differs that makes it another study.
+    """
     for key, value in spec.fixed().items():
         had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))
         had = tuple(had) if isinstance(had, list) else had

@@ -32,7 +32,13 @@ class Case:
 
     @classmethod
     def of(cls, result: StudyResult, name: str, configuration: Configuration) -> "Case":
-        """The case of a configuration of a study; `name` says which: "trial 7"."""
+        """Describe a configuration of a study.
+
+        Args:
+            result: the study.
+            name: what it is called: "trial 7".
+            configuration: the configuration.
+        """
         return cls(name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder)
 
     @property
