@@ -241,7 +241,7 @@ def build_space(
     Raises:
         AutopeftError: a method or setting is unknown, or no method is left.
     """
-    asked = {method: (method,) for method in file.methods}
+    asked: dict[str, tuple[str, ...]] = {method: (method,) for method in file.methods}
     if file.combination:
         asked["combination"] = tuple(file.combination)
     refused = {branch: why for branch, parts in asked.items() if (why := refusal("+".join(parts), shapes))}
