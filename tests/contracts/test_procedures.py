@@ -129,7 +129,7 @@ def test_is_not_plain_training_under_another_name(name):
 
 
 @every_procedure
-def test_a_space_with_it_is_walked_and_counted_exactly(name):
+def test_a_space_with_it_is_sampled_and_counted_exactly(name):
     narrow = {"rank": [1, 2], "target_modules": ["ffn"], "rslora": [False]}
     file = SpaceFile(methods={"lora": narrow, "full": {}, "head_only": {}}, procedures={name: {}})
     space = build_space("mine", file, bert_shapes())
