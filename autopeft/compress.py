@@ -134,7 +134,17 @@ def compress(
 
 
 def check(folder: Path, out: Path, density: float | None, alpha: float | None) -> None:
-    """Raise AutopeftError unless the folder holds an adapter and the numbers make sense."""
+    """Check the adapter, the numbers and the folder to be written.
+
+    Args:
+        folder: the saved adapter's folder.
+        out: the folder to be written.
+        density: the share of the update to keep, None if it is to be tuned.
+        alpha: the scale in standard deviations of the update, None if it is to be tuned.
+
+    Raises:
+        AutopeftError: there is no adapter, it is damaged, a number makes no sense, or `out` holds something else.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not (folder / "adapter_config.json").is_file() or not (folder / "adapter_model.safetensors").is_file():

@@ -1,4 +1,4 @@
-"""Configuration: what is searched. Immutable, hashable, canonical, and it round-trips through JSON. Imports no torch."""
+"""Configuration: what is searched. It is immutable, hashable and canonical."""
 
 import hashlib
 import json

@@ -98,7 +98,19 @@ def count(
 
 
 def configuration_of(method: str, given: dict[str, Any], num_layers: int) -> Configuration:
-    """Fill in the method's defaults. Raises AutopeftError for unknown settings and values of the wrong kind."""
+    """Fill in the method's defaults.
+
+    Args:
+        method: a method's name, or "a+b".
+        given: settings by name as text or values, with "layers" and "frozen_layers"; these two are taken out of it.
+        num_layers: the backbone's blocks, L.
+
+    Returns:
+        The configuration, at the lower end of the first method's learning rates.
+
+    Raises:
+        AutopeftError: a setting is unknown, or a value is of the wrong kind.
+    """
     asked = given.pop("layers", "all")
     layers = parse_layers(asked, int_of("frozen_layers", given.pop("frozen_layers", 0)), num_layers)
     methods = method.split("+")
@@ -124,7 +136,16 @@ def key(methods: list[str], method: str, setting: str) -> str:
 
 
 def like(default: Scalar, name: str, value: Any) -> Scalar:
-    """Read a value in the type of the setting's default."""
+    """Read a value in the type of the setting's default.
+
+    Args:
+        default: the setting's default.
+        name: the setting's name, for the message.
+        value: what was given, text or a value.
+
+    Raises:
+        AutopeftError: it does not read as one, or is below zero.
+    """
     if isinstance(default, bool):
         if str(value).lower() not in ("true", "false"):
             raise AutopeftError(f"'{name}' is true or false, not '{value}'.")
@@ -155,7 +176,19 @@ def int_of(name: str, value: Any) -> int:
 
 
 def parse_layers(text: str | None, frozen: int, num_layers: int) -> tuple[int, ...]:
-    """Read "all" or "0,2-4" as block indices, those below the frozen prefix left out."""
+    """Read "all" or "0,2-4" as block indices, those below the frozen prefix left out.
+
+    Args:
+        text: "all" (or None) or a list of block indices and ranges.
+        frozen: blocks below which nothing is adapted.
+        num_layers: the backbone's blocks, L.
+
+    Returns:
+        The block indices from `frozen` on, ascending.
+
+    Raises:
+        AutopeftError: a block that the backbone lacks.
+    """
     if not 0 <= frozen < num_layers:
         raise AutopeftError(
             f"frozen_layers is 0 to {num_layers - 1} on this backbone of {num_layers} layers, not {frozen}."

@@ -62,7 +62,7 @@ def prepare(spec: StudySpec, note: Note | None = None) -> Prepared:
 
 
 def load_task_and_objectives(spec: StudySpec, note: Note | None = None) -> tuple[Task, Objectives]:
-    """The data and what is weighed; a metric that the objectives name is the task's. Raises AutopeftError."""
+    """Load the data and read the objectives; a metric named there is the task's. Raises AutopeftError."""
     from autopeft.tasks import load_task
 
     task = load_task(**spec.task_arguments(), note=note)
@@ -77,7 +77,16 @@ def load_task_and_objectives(spec: StudySpec, note: Note | None = None) -> tuple
 
 
 def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Limits:
-    """The budget and the other limits, counted at the study's batch size and longest text. Raises AutopeftError."""
+    """Read the budget and the other limits, counted at the study's batch size and longest text.
+
+    Args:
+        spec: the study.
+        shapes: the backbone's sizes.
+        budget: trainable parameters, None for no limit.
+
+    Raises:
+        AutopeftError: a limit cannot be read.
+    """
     weight_bytes = 2 if spec.precision == "bf16" else 4
     step = Step(spec.batch_size, spec.max_length, weight_bytes=weight_bytes, stored_prefix=spec.prefix_bytes > 0)
     setting = Setting(shapes, step, uniform_lora(shapes, budget))
@@ -90,7 +99,16 @@ def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Li
 
 
 def check_pattern(spec: StudySpec, task: Task, shapes: BackboneShapes) -> None:
-    """Raises AutopeftError where a pattern or verbalisers do not fit the task or the model."""
+    """Refuse a pattern or verbalisers that do not fit the task or the model.
+
+    Args:
+        spec: the study.
+        task: its data.
+        shapes: the backbone's sizes.
+
+    Raises:
+        AutopeftError: the task is not classification, or the model is no decoder.
+    """
     spec.words(task.label_names)
     if (spec.pattern or spec.verbalisers) and task.kind.name != DEFAULT:
         raise AutopeftError(
@@ -98,6 +116,6 @@ def check_pattern(spec: StudySpec, task: Task, shapes: BackboneShapes) -> None:
         )
     if (spec.pattern or spec.verbalisers) and not shapes.is_decoder:
         raise AutopeftError(
-            f"A pattern and verbalisers are for decoders, which go on from the text, and {spec.model} is a "
+            f"A pattern and verbalisers are for decoders, which continue a text, and {spec.model} is a "
             f"{shapes.model_type} encoder: leave them out."
         )

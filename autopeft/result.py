@@ -1,4 +1,4 @@
-"""A study folder -> its result: front, best, verdict, report, export. Imports no torch."""
+"""A study folder -> its result: front, best, verdict, report, export."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,7 +69,7 @@ class Result:
         if which in ("best", "knee"):
             if not self.front.points:
                 raise AutopeftError(
-                    f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to go on."
+                    f"The study in {self.data.folder} has no finished trial yet: run 'autopeft search' again to resume it."
                 )
             point = self.front.best() if which == "best" else self.front.knee
             assert point is not None
@@ -91,9 +91,21 @@ class Result:
     def export(
         self, to: str = "peft", which: str = "best", out: str | Path | None = None, dry_run: bool = False
     ) -> "Exported":
-        """Write a configuration as a toolkit's own files and say what they lose; dry_run: only say it.
+        """Write a configuration as a toolkit's own files and say what they lose.
 
         Where the toolkit cannot express it nothing is written, and the verdict says why and names those that can.
+
+        Args:
+            to: a toolkit's name, such as "peft".
+            which: "best", "knee" or a trial's number.
+            out: the folder; below the study folder by default.
+            dry_run: write nothing.
+
+        Returns:
+            What was written and what is lost.
+
+        Raises:
+            AutopeftError: there is no such toolkit or configuration.
         """
         from autopeft.export import export
 
@@ -102,7 +114,7 @@ class Result:
 
     def write_report(self) -> dict[str, Path]:
         """Write report.html, front.csv, front.json and trials.csv into the study folder."""
-        from autopeft.report import write_report
+        from autopeft.report.files import write_report
         from autopeft.study.optuna_study import open_study
 
         study = open_study(StudyFolder(self.data.folder), StudySpec(**self.data.spec), self.data.objectives)

@@ -1,4 +1,4 @@
-"""Uniform LoRA: what everything is compared with and timed against. Imports no torch."""
+"""Uniform LoRA: what everything is compared with and timed against."""
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration

@@ -1,4 +1,4 @@
-"""What a running study holds: its folder, its trials and full-length runs, who trains. Opened anew or resumed."""
+"""What a running study holds: its folder, its trials, its full-length runs and its workers. Opened anew or resumed."""
 
 import platform
 import time
@@ -160,7 +160,7 @@ def load_workers(
     progress: Progress,
     rows: np.ndarray | None = None,
 ) -> Workers:
-    """Who trains: with stored hidden states of frozen layers, in as many processes as finish the most steps."""
+    """Open the workers: with stored hidden states of frozen layers, in as many processes as finish the most steps."""
     spec = prepared.spec
     prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes) if spec.prefix_bytes else None
     uniform = prepared.limits.setting.uniform_lora

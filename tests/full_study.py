@@ -16,8 +16,8 @@ from autopeft.study.spec import StudySpec
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 from autopeft.train.full import FullTrainer
-from autopeft.train.plan import TrainingPlan
 from autopeft.train.processes import Processes
+from autopeft.train.training import FullTraining
 from autopeft.train.work import WorkFolder
 
 SPEC = StudySpec(
@@ -77,11 +77,13 @@ def resident():
     return backbone, tokenise(task, backbone.tokenizer, SPEC.max_length)
 
 
-def complete(plan: TrainingPlan, progress=None):
-    """(record, adapter's folder) of a plan that is trained up to where its adapter lies in the work folder."""
+def complete(training: FullTraining, progress=None):
+    """(record, adapter's folder) of a training that is trained up to where its adapter lies in the work folder."""
     from autopeft.base.progress import Progress
 
-    trainer = FullTrainer(*resident(), plan.batch_size, plan.spec.head_learning_rate, packing=False)
-    work = WorkFolder(plan.work)
-    record = trainer.complete(plan, work, work.begin(plan, Processes()), Processes(), progress or Progress(quiet=True))
+    trainer = FullTrainer(*resident(), training.batch_size, training.spec.head_learning_rate, packing=False)
+    work = WorkFolder(training.work)
+    record = trainer.complete(
+        training, work, work.begin(training, Processes()), Processes(), progress or Progress(quiet=True)
+    )
     return record, work.kept(record)

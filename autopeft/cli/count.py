@@ -1,4 +1,4 @@
-"""The command that says what a configuration costs before anything is trained: count."""
+"""The command `count`: what a configuration costs, before anything is trained."""
 
 import json
 from typing import Any
@@ -92,7 +92,7 @@ def objective_rows(counted: Any) -> list[dict[str, str]]:
 
 
 def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """("rank=8",) -> {"rank": "8"}. Raises AutopeftError."""
+    """Read ("rank=8",) as {"rank": "8"}. Raises AutopeftError."""
     given = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -1,4 +1,4 @@
-"""The commands that look at data: what is built in, and the kinds of tasks."""
+"""The commands below `data`: the built-in data sets and the kinds of tasks."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The commands that take a configuration or an adapter away: export, compress."""
+"""The commands `export` and `compress`: a configuration or an adapter for use elsewhere."""
 
 import json
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The command that finds the Pareto front of anybody's table: front."""
+"""The command `front`: the Pareto front of any table of results."""
 
 import json
 from pathlib import Path
@@ -17,17 +17,17 @@ from autopeft.cli.options import as_json
 @click.option("--out", type=click.Path(), help="Also write the figure as an HTML file.")
 @as_json
 def front(points: str, minimize: tuple[str, ...], maximize: tuple[str, ...], out: str | None, json_: bool) -> None:
-    r"""Draw and print the Pareto front of anybody's table of results.
+    r"""Draw and print the Pareto front of any table of results.
 
     \b
     Example: autopeft front --points runs.csv --minimize trainable --maximize test_accuracy --out front.html
     """
-    from autopeft.front.points import points_front
-    from autopeft.report.points import draw, write_figure
+    from autopeft.front.table import front_of_table
+    from autopeft.report.scatter import draw, write_figure
 
     if out and Path(out).resolve() == Path(points).resolve():
         raise AutopeftError(f"--out {out} is the table itself: give the figure another name, such as front.html.")
-    table, members, dropped = points_front(points, minimize, maximize)
+    table, members, dropped = front_of_table(points, minimize, maximize)
     found = table[members].sort_values(minimize[0])
     if out:
         write_figure(table, members, minimize[0], maximize[0], Path(out))

@@ -1,4 +1,4 @@
-"""The commands that look before a search: trace, space, methods, procedures."""
+"""The commands `trace`, `space`, `methods` and `procedures`: what a search would work with."""
 
 import json
 from typing import Any

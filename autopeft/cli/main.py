@@ -44,7 +44,7 @@ def stop(sentence: str, code: int = EXIT_BAD_INPUT) -> None:
 
 
 class Commands(click.Group):
-    """Each file of this folder adds its commands to the group; they are loaded with the first look at it."""
+    """A group of commands; each file of this folder adds its own when the group is first read."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""

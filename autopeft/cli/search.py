@@ -1,4 +1,4 @@
-"""The commands that search and show what was found: search, report."""
+"""The commands `search` and `report`."""
 
 import json
 import sys
@@ -41,10 +41,10 @@ def search(study: str | None, out: str | None, dry_run: bool, json_: bool, quiet
 
     spec = StudySpec.read(study, **overrides)
     if dry_run:
-        from autopeft.report.plan import plan_lines
+        from autopeft.report.dry_run import dry_run_lines
 
         planned = autopeft.plan(spec, out)
-        return click.echo(json.dumps(planned.to_json(), indent=1) if json_ else "\n".join(plan_lines(planned)))
+        return click.echo(json.dumps(planned.to_json(), indent=1) if json_ else "\n".join(dry_run_lines(planned)))
     result = autopeft.search(spec, out, Progress(quiet=quiet))
     print_result(result, json_)
     if result.interrupted:
@@ -65,7 +65,8 @@ def report(study: str, json_: bool) -> None:
 
 def print_result(result: "Result", json_: bool) -> None:
     """Print a study's front, and what to do with it next."""
-    from autopeft.report import print_front, result_json
+    from autopeft.report.tables import result_json
+    from autopeft.report.terminal import print_front
 
     if json_:
         return click.echo(json.dumps(result_json(result.data), indent=1))

@@ -1,4 +1,4 @@
-"""The commands of tabular benchmarks: `benchmark` builds one, `fidelity` and `replay` look into it."""
+"""The commands of tabular benchmarks: `benchmark` builds one, `fidelity` and `replay` analyse it."""
 
 import json
 from pathlib import Path

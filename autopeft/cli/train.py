@@ -1,4 +1,4 @@
-"""The command that trains a study's configuration in full."""
+"""The command `train`: a study's configuration, trained in full."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,8 @@ def train(
     import autopeft
 
     if dry_run:
-        plan = autopeft.train(study, trial, out, dry_run=True, overwrite=overwrite, **options)
-        return click.echo(json.dumps(plan.to_json(), indent=1)) if json_ else print_plan(plan)
+        planned = autopeft.train(study, trial, out, dry_run=True, overwrite=overwrite, **options)
+        return click.echo(json.dumps(planned.to_json(), indent=1)) if json_ else print_planned(planned)
     trained = autopeft.train(study, trial, out, progress=Progress(quiet=quiet), overwrite=overwrite, **options)
     if trained is None:  # the first process prints
         return None
@@ -61,19 +61,19 @@ def train(
     )
 
 
-def print_plan(plan: "PlannedTraining") -> None:
+def print_planned(planned: "PlannedTraining") -> None:
     """Print what would be trained."""
-    time = "" if plan.seconds is None else f", about {minutes(plan.seconds)} here as the search ran"
-    configuration = plan.configuration
+    time = "" if planned.seconds is None else f", about {minutes(planned.seconds)} here as the search ran"
+    configuration = planned.configuration
     click.echo(
-        f"Would train {plan.name} ({configuration.method}, learning rate {configuration.learning_rate:.2g}) for "
-        f"{plan.steps:,} steps of {plan.batch_size} rows ({plan.epochs:g} epochs) with seed {plan.seed}{time}."
+        f"Would train {planned.name} ({configuration.method}, learning rate {configuration.learning_rate:.2g}) for "
+        f"{planned.steps:,} steps of {planned.batch_size} rows ({planned.epochs:g} epochs) with seed {planned.seed}{time}."
     )
     click.echo(
-        f"{plan.schedule.capitalize()} schedule, {plan.evaluations} evaluations, {plan.checkpoints} checkpoints"
-        + (", resuming an unfinished training." if plan.resumes else ".")
+        f"{planned.schedule.capitalize()} schedule, {planned.evaluations} evaluations, {planned.checkpoints} checkpoints"
+        + (", resuming an unfinished training." if planned.resumes else ".")
     )
-    click.echo(f"Into {plan.folder}: {', '.join(plan.files)}. Nothing was trained.")
+    click.echo(f"Into {planned.folder}: {', '.join(planned.files)}. Nothing was trained.")
 
 
 def minutes(seconds: float) -> str:

@@ -14,7 +14,11 @@ SAME_INPUT = {"query": "block", "key": "block", "value": "block", "query_key_val
 
 
 class Activations:
-    """Bytes of one layer: `kept` by autograd, `held` until the backward pass reaches it, at its `peak` while it runs, `cache` of the keys and values that a decoder's forward pass gathers."""
+    """The bytes of one layer during a training step.
+
+    `kept` is what autograd keeps, `held` what of it lives until the backward pass reaches the layer, `peak` the most
+    that lives while the layer runs, and `cache` the keys and values that a decoder's forward pass gathers.
+    """
 
     def __init__(
         self, found: Adapted, shapes: BackboneShapes, step: Step, number: int, flow: Flow, share: float

@@ -108,7 +108,7 @@ class _Block:
 
     @property
     def width(self) -> int:
-        """Of all query heads together."""
+        """Width of all query heads together."""
         return next(x.in_features for x in self.linears if x.role == "attention_output")
 
     @property

@@ -50,7 +50,7 @@ def train_memory(configuration: Configuration, shapes: BackboneShapes, step: Ste
 
 
 def memory(configuration: Configuration, shapes: BackboneShapes, step: Step) -> Memory:
-    """The same, with its parts."""
+    """Peak bytes of one training step, with their parts."""
     trained = count(configuration, shapes) + shapes.head_parameters
     weights = (shapes.backbone_parameters + shapes.head_parameters) * step.weight_bytes + _frozen(configuration, shapes)
     parameters = trained * FP32 + (trained * 2 if step.weight_bytes < FP32 else 0)  # autocast's copies

@@ -67,7 +67,14 @@ def verdicts(case: Case) -> list[Exported]:
 
 
 def exported(to: str, written: Written, folder: str = "", alternatives: tuple[str, ...] = ()) -> Exported:
-    """A toolkit's answer with its name, folder and the toolkits that can do what it cannot."""
+    """Put a toolkit's answer into the form that users see.
+
+    Args:
+        to: the toolkit's name.
+        written: its answer.
+        folder: where the files were written, empty if they were not.
+        alternatives: the toolkits that can express what this one cannot.
+    """
     return Exported(
         to,
         written.verdict,

@@ -44,7 +44,7 @@ PLACES = {  # our placement -> theirs, as the keys of a bottleneck config
 
 
 class Adapters(Toolkit):
-    """It trains classifiers only, whose modules were compared with autopeft's own."""
+    """AdapterHub's adapters, for classifiers only: their modules were compared with autopeft's own."""
 
     name = "adapters"
     title = "AdapterHub's adapters"
@@ -72,7 +72,7 @@ class Adapters(Toolkit):
 
 
 def unfit(case: Case) -> str:
-    """Why the model or the task is none for adapters, or nothing."""
+    """Why adapters cannot train this model or task; empty if it can."""
     family = case.shapes.model_type
     if not case.classifies:
         return "adapters is pinned to transformers 4.57, and autopeft exports classifiers to it only."

@@ -15,7 +15,7 @@ INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it
 
 
 class Axolotl(YamlToolkit):
-    """Every key is held against its schema by a test: Axolotl drops those that it does not know without a word."""
+    """Axolotl silently drops keys that it does not know, so a test holds every key against its schema."""
 
     name = "axolotl"
     title = "Axolotl"
@@ -95,7 +95,7 @@ def patterns(paths: Iterable[str], shapes: BackboneShapes, end: str) -> list[str
 
 
 def alternatives(values: Iterable[object]) -> str:
-    """A regular expression for any of them."""
+    """Join regular expressions into one that matches any of them."""
     return "|".join(map(str, values))
 
 

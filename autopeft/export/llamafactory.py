@@ -16,7 +16,7 @@ ENCLOSED = '{"prompt": begin + prompt, "completion": completion + end}'  # the e
 
 
 class LlamaFactory(YamlToolkit):
-    """It trains language models only; modules are named in full."""
+    """LLaMA-Factory, for language models only; modules are named in full."""
 
     name = "llamafactory"
     title = "LLaMA-Factory"

@@ -54,7 +54,16 @@ def trained_by(case: Case) -> str:
 
 
 def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
-    """The training hyperparameters of a configuration of a study, and the lines that train it."""
+    """The training hyperparameters of a configuration of a study, and the lines that train it.
+
+    Args:
+        result: the study.
+        name: what it is called: "trial 7".
+        configuration: the configuration.
+
+    Returns:
+        A page in Markdown.
+    """
     return card(Case.of(result, name, configuration))
 
 

@@ -1,4 +1,4 @@
-"""A training script of one file, for whatever other toolkits have no key for."""
+"""A training script of one file, for what other toolkits have no key for."""
 
 import pprint
 
@@ -12,7 +12,7 @@ from autopeft.export.peft import adapter_config, in_peft
 
 
 class Script(Toolkit):
-    """A script that needs autopeft: it can train whatever there is."""
+    """A script that imports autopeft, so that it can train every method."""
 
     name = "script"
     title = "transformers' Trainer"
@@ -41,7 +41,16 @@ def on_the_task(case: Case) -> Written:
 
 
 def task_script(case: Case, statistics: bool, regularised: bool) -> str:
-    """train.py with the batches and the loss of the study's kind of task."""
+    """train.py with the batches and the loss of the study's kind of task.
+
+    Args:
+        case: what is trained.
+        statistics: whether the method reads the task's data before it trains.
+        regularised: whether the methods add losses of their own.
+
+    Returns:
+        The text of the script.
+    """
     spec = case.spec
     start = f", words={words_of_classes(case)!r}" if spec.get("verbalisers") else ""
     code = ", trust_remote_code=True" if spec.get("trust_remote_code") else ""

@@ -17,7 +17,7 @@ ANSWERED = '{"messages": [{"role": "user", "content": prompt}, {"role": "assista
 
 
 class Swift(YamlToolkit):
-    """It trains classifiers too, heads included."""
+    """ms-swift, for language models and classifiers, heads included."""
 
     name = "swift"
     title = "ms-swift"

@@ -12,7 +12,7 @@ from autopeft.export.script import sft_files
 
 
 class Trl(Toolkit):
-    """It trains language models only, every peft config."""
+    """TRL, for language models only; it takes every peft config."""
 
     name = "trl"
     title = "TRL"

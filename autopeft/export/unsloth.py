@@ -12,7 +12,7 @@ TEXT = '{"text": prompt + completion}'
 
 
 class Unsloth(YamlToolkit):
-    """It trains language models only, and needs a GPU."""
+    """Unsloth, for language models only; it needs a GPU."""
 
     name = "unsloth"
     title = "Unsloth"

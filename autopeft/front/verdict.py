@@ -48,11 +48,11 @@ def verdict(result: StudyResult) -> Verdict:
     gap = gap_of(outcomes[best.name], uniform, result)
     word = judgement(gap, quality.direction)
     share = 0 <= best.score.mean <= 1 and quality.direction == "maximize"
-    sentence += f": it {SAID[word]} uniform LoRA with {uniform.trainable:,} ({points(gap, share)})"
+    sentence += f": it {SAID[word]} uniform LoRA with {uniform.trainable:,} ({gap_text(gap, share)})"
     for other in (o for o in result.outcomes if o.role == "ceiling" or o.name == DOING_NOTHING):
         apart = gap_of(outcomes[best.name], other, result)
         mean = over_seeds(other.over_seeds(quality)).mean
-        sentence += f", and {in_points(apart.mean, share)} from {other.name} ({mean:.4f})"
+        sentence += f", and {difference_text(apart.mean, share)} from {other.name} ({mean:.4f})"
     if (chosen := front_of(result).best()) and chosen.name != best.name:
         kind = "a baseline, " if chosen.role == "baseline" else ""
         sentence += f". The front's own best is {kind}{chosen.name} ({chosen.score.mean:.4f})"
@@ -60,18 +60,32 @@ def verdict(result: StudyResult) -> Verdict:
 
 
 def gap_of(one: Outcome, other: Outcome, result: StudyResult) -> Interval:
-    """The difference of two outcomes in the quality, on the test split."""
+    """The difference of two outcomes in the quality, on the test split.
+
+    Args:
+        one: an outcome.
+        other: what it is compared with.
+        result: the study, which says what the quality is.
+
+    Returns:
+        One minus other over seeds, with its 95 % interval.
+    """
     quality = result.objectives.quality
     return difference(one.over_seeds(quality), other.over_seeds(quality))
 
 
-def points(gap: Interval, share: bool = True) -> str:
-    """A difference of scores with its interval if there is one; in points where the score is a share."""
+def gap_text(gap: Interval, share: bool = True) -> str:
+    """A difference of scores with its interval if there is one; in points where the score is a share.
+
+    Args:
+        gap: the difference.
+        share: whether the score is a share between 0 and 1, so that the difference is given in points.
+    """
     low, high = (f"{100 * x:+.1f}" if share else f"{x:+.4f}" for x in (gap.low, gap.high))
     interval = f"95 % interval {low} to {high}" if gap.half == gap.half else "one seed: no interval"
-    return f"{in_points(gap.mean, share)}, {interval}"
+    return f"{difference_text(gap.mean, share)}, {interval}"
 
 
-def in_points(difference: float, share: bool) -> str:
+def difference_text(difference: float, share: bool) -> str:
     """+0.012 -> "+1.2 points" of a share, "+0.0120" of a log-likelihood."""
     return f"{100 * difference:+.1f} points" if share else f"{difference:+.4f}"

@@ -7,7 +7,19 @@ from autopeft.tasks.tokens import TokenisedTask
 
 
 def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
-    """Labels (N,) -> about `rows` row numbers without repeats, each class by its share, two at least."""
+    """Draw a stratified sample of rows.
+
+    Args:
+        labels: a class for each row, (N,).
+        rows: about how many.
+        seed: of the draw.
+
+    Returns:
+        Row numbers, ascending, each class by its share and at least two of each class that has two.
+
+    Raises:
+        AutopeftError: fewer than two rows are asked for.
+    """
     if rows < 2:
         raise AutopeftError(f"Layer scores need at least 2 calibration rows, not {rows}.")
     generator = np.random.default_rng(seed)
@@ -20,7 +32,13 @@ def calibration_rows(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
 
 
 def calibration_units(tokenised: TokenisedTask, rows: int, seed: int) -> np.ndarray:
-    """About `rows` training rows with every row of their units: a sample of each class where a row is a unit."""
+    """About `rows` training rows with every row of their units: a sample of each class where a row is a unit.
+
+    Args:
+        tokenised: the task.
+        rows: about how many training rows.
+        seed: of the draw.
+    """
     split = tokenised.train
     if split.groups is None:
         return calibration_rows(tokenised.kind.strata(split), rows, seed)
@@ -29,7 +47,16 @@ def calibration_units(tokenised: TokenisedTask, rows: int, seed: int) -> np.ndar
 
 
 def refuse_without_classes(labels: np.ndarray, what: str, instead: str) -> None:
-    """Raise AutopeftError where all rows are of one class, as those of a language model are."""
+    """Refuse rows of one class only, as those of a language model are.
+
+    Args:
+        labels: a class for each row, (N,).
+        what: what needs classes, for the message.
+        instead: what to do, for the message.
+
+    Raises:
+        AutopeftError: all rows are of one class.
+    """
     if len(np.unique(labels)) < 2:
         raise AutopeftError(f"{what} needs classes, and this task has none: {instead}.")
 

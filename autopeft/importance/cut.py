@@ -25,10 +25,16 @@ def is_flat(deviation: np.ndarray) -> bool:
 
 
 def cut_at(gain: np.ndarray, min_trained: int = 1, max_trained: int | None = None, fill: bool = False) -> int:
-    """Gain (L,) -> how many blocks to freeze: through the block of the largest gain, none if no gain is positive.
+    """Choose how many blocks to freeze: through that of the largest gain, none if no gain is positive.
 
-    min_trained blocks at the top are always left; with max_trained = B at least L - B are frozen, and exactly L - B
-    when `fill` spends the spare depth.
+    Args:
+        gain: of each block, (L,).
+        min_trained: blocks at the top that are always trained.
+        max_trained: B, None for no limit: at least L - B are frozen.
+        fill: freeze exactly L - B, as far as min_trained allows.
+
+    Returns:
+        The number of frozen blocks, 0 to L - min_trained.
     """
     layers = len(gain)
     deepest = max(0, layers - min_trained)
@@ -61,7 +67,17 @@ def budget_curve(deviation: np.ndarray, gain: np.ndarray) -> list[dict]:
 
 
 def bootstrap(per_position: np.ndarray, weights: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Deviations (N, L + 1) and weights (N,) -> weighted means of resampled positions, (resamples, L + 1)."""
+    """Resample positions with replacement and average them.
+
+    Args:
+        per_position: deviations, (N, L + 1).
+        weights: of the positions in the mean, (N,).
+        resamples: how many.
+        seed: of the draws.
+
+    Returns:
+        Weighted means of resampled positions, (resamples, L + 1).
+    """
     count = len(weights)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples) * weights
     return drawn @ per_position / drawn.sum(axis=1, keepdims=True)

@@ -14,13 +14,27 @@ if TYPE_CHECKING:
 
 @register("uniform")
 def uniform(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
-    """Every block equal, nothing frozen."""
+    """Score every block alike and freeze nothing.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: the task; not read.
+        rows: not used.
+        seed: not used.
+    """
     return LayerScores("uniform", (1.0,) * backbone.shapes.num_layers, 0, None, {"saving": 0.0})
 
 
 @register("random")
 def random(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
-    """Scores and cut drawn by the seed."""
+    """Draw the scores and the cut by the seed.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: not read.
+        rows: not used.
+        seed: of the draws.
+    """
     generator, layers = np.random.default_rng(seed), backbone.shapes.num_layers
     cut = int(generator.integers(layers))
     return LayerScores("random", tuple(generator.random(layers).tolist()), cut, None, {"saving": 2 / 3 * cut / layers})

@@ -21,6 +21,12 @@ def gradient(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512,
     """Score each block by its share of the squared gradients over rows / 32 batches; no weight is changed.
 
     The cut is ours: the blocks below the first one with at least the mean share.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: the task; rows of its training split are read.
+        rows: about how many of them.
+        seed: of their choice.
     """
     chosen = calibration_units(tokenised, rows, seed)
     sums = squared_gradients(backbone, tokenised, chosen)
@@ -37,7 +43,16 @@ def gradient(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512,
 
 
 def squared_gradients(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray) -> dict[str, float]:
-    """Rows (N,) -> {module path: sum over batches and weights of g^2} for the modules of the blocks."""
+    """Sum the squared gradients of the pre-trained weights by module.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: the task.
+        rows: numbers of training rows, (N,).
+
+    Returns:
+        Module path -> the sum over batches and weights of g^2, for the modules of the blocks.
+    """
     import torch
 
     model, shapes = backbone.model, backbone.shapes

@@ -23,7 +23,16 @@ FINAL_NORMS = ("norm", "final_norm", "ln_f", "final_layer_norm", "layernorm")
 def classed_positions(
     tokenised: TokenisedTask, rows: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Training rows (N,) -> what has classes: rows (P,), places in them (P,) or None for whole rows, classes (P,)."""
+    """Find what has classes in training rows: the rows themselves, or some of their tokens.
+
+    Args:
+        tokenised: the task.
+        rows: numbers of training rows, (N,).
+        seed: of the drawn tokens.
+
+    Returns:
+        Rows (P,), places in them (P,) or None for whole rows, and classes (P,).
+    """
     kind, split = tokenised.kind, tokenised.train
     if kind.token_classes(split, int(rows[0])) is None:
         return rows, None, kind.strata(split)[rows]
@@ -42,7 +51,19 @@ def states_at(
     pool: str = "model",
     final_norm: bool = True,
 ) -> np.ndarray:
-    """What classed_positions found -> states (L + 1, P, H) in fp32."""
+    """Read the states of rows or tokens, as `classed_positions` found them.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: the task.
+        rows: of each position, (P,).
+        places: of each position in its row, (P,), None for whole rows.
+        pool: "model" reads a row where the model's head does, "mean" averages its tokens.
+        final_norm: read the states below the last norm through it.
+
+    Returns:
+        States (L + 1, P, H) in fp32.
+    """
     if places is None:
         return pooled_states(backbone, tokenised, rows, pool, final_norm)
     return token_states(backbone, tokenised, rows, places, final_norm)
@@ -51,7 +72,18 @@ def states_at(
 def token_states(
     backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, places: np.ndarray, final_norm: bool = True
 ) -> np.ndarray:
-    """Tokens, each by its training row and its place there (P,) -> states (L + 1, P, H) in fp32."""
+    """Read the states of single tokens.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: the task.
+        rows: the training row of each token, (P,).
+        places: its place there, (P,).
+        final_norm: read the states below the last norm through it.
+
+    Returns:
+        States (L + 1, P, H) in fp32.
+    """
     import torch
 
     base, device = backbone.model.base_model, backbone.model.device

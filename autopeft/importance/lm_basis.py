@@ -32,10 +32,22 @@ def semantic_bases(weight: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Ten
 
 
 def lm_deviation(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, seed: int) -> np.ndarray:
-    """Training rows (N,) -> 1 - cos(state, basis of the token to predict), (P, L + 1) over P drawn positions.
+    """Measure how far each layer is from the token to predict, at drawn positions.
 
     A decoder predicts the next token, of the response where the task says what that is; an encoder the token under a
-    mask. Raises AutopeftError where the checkpoint holds no LM head.
+    mask.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: the task.
+        rows: numbers of training rows, (N,).
+        seed: of the drawn positions.
+
+    Returns:
+        1 - cos(state, basis of the token to predict), (P, L + 1).
+
+    Raises:
+        AutopeftError: the checkpoint holds no LM head.
     """
     import torch
 

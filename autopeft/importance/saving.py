@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 @register("saving")
 def saving(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512, seed: int = 0) -> LayerScores:
-    """Every block equal; depths weighted by how many of their steps fit into one step that trains every block."""
+    """Score every block alike; weight each depth by how many of its steps fit into one that trains every block.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: not read.
+        rows: not used.
+        seed: not used.
+    """
     return saving_of(backbone.shapes.num_layers)
 
 

@@ -76,11 +76,7 @@ def semantic_trace(
         per_position = lm_deviation(backbone, tokenised, chosen, seed)
         weights = np.full(len(per_position), 1 / len(per_position))
     else:
-        at, places, labels = classed_positions(tokenised, chosen, seed)
-        refuse_without_classes(labels, f"The basis {basis}", "choose --basis lm-head")
-        per_position = BASES[basis](states_at(backbone, tokenised, at, places, pool, final_norm), labels, seed)
-        scored = ~np.isnan(per_position).any(axis=1)  # a class with one row has nothing to be scored with
-        per_position, weights = per_position[scored], class_weights(labels[scored])
+        per_position, weights = _class_deviation(backbone, tokenised, chosen, seed, basis, pool, final_norm)
     measured = {"basis": basis, "rows": len(chosen), "positions": len(weights)}
     return from_deviation(
         "trace",
@@ -94,6 +90,17 @@ def semantic_trace(
         max_trained=max_trained,
         fill=fill,
     )
+
+
+def _class_deviation(
+    backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, seed: int, basis: str, pool: str, final_norm: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows (N,) -> deviation (P, L + 1) from the bases of their classes, and the positions' weights (P,)."""
+    at, places, labels = classed_positions(tokenised, rows, seed)
+    refuse_without_classes(labels, f"The basis {basis}", "choose --basis lm-head")
+    deviation = BASES[basis](states_at(backbone, tokenised, at, places, pool, final_norm), labels, seed)
+    scored = ~np.isnan(deviation).any(axis=1)  # a class with one row has nothing to be scored with
+    return deviation[scored], class_weights(labels[scored])
 
 
 def from_deviation(

@@ -21,6 +21,12 @@ def variance(backbone: "Backbone", tokenised: TokenisedTask, *, rows: int = 512,
 
     The within-class share of the variance, 1 / (1 + ratio), takes the place of the trace's deviation; the cut and the
     scores then follow the trace's rules, which is our choice.
+
+    Args:
+        backbone: the frozen model.
+        tokenised: the task; rows of its training split are read.
+        rows: about how many of them.
+        seed: of their choice.
     """
     chosen = calibration_rows(tokenised.kind.strata(tokenised.train), rows, seed)
     chosen, places, classes = classed_positions(tokenised, chosen, seed)

@@ -13,7 +13,7 @@ from autopeft.methods.mechanisms.work import Place, Work
 
 
 class Beft(LinearsOnly):
-    """Not called mergeable: a projection without a bias cannot take it up."""
+    """Not called mergeable: a projection without a bias has nothing to merge it into."""
 
     name = "beft"
     title = "BEFT"

@@ -40,7 +40,7 @@ class FreezeOut(Procedure):
 
 
 class BottomUp(Selection):
-    """Gives each adapted block its own end and its own course of the learning rate."""
+    """Gives each adapted block its own last step and its own learning-rate schedule."""
 
     def __init__(self, session: TrainingSession, settings: Settings) -> None:
         from autopeft.methods.mechanisms.attach import is_head

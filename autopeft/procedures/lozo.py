@@ -48,7 +48,17 @@ class Lozo(Procedure):
 
 
 def low_rank_noise(session: TrainingSession, parameters: dict, rank: int, interval: int) -> dict:
-    """Directions z by name, of at most this rank in every matrix."""
+    """Draw directions of at most that rank for every matrix.
+
+    Args:
+        session: the run.
+        parameters: what is trained, by name.
+        rank: r, the rank of the directions.
+        interval: steps between two draws of V.
+
+    Returns:
+        Name -> z, of the parameter's shape.
+    """
     import torch
 
     device, step = next(iter(parameters.values())).device, session.step

@@ -81,7 +81,14 @@ def entrance(session: TrainingSession) -> nn.Module:
 
 @contextmanager
 def mixed(block: nn.Module, share: float, partners: torch.Tensor, common: torch.Tensor) -> Iterator[None]:
-    """Rows of what enters a block are mixed with their partners' (B,) at their `common` (B,) first tokens."""
+    """Mix the rows that enter a block with their partners, for the length of a with block.
+
+    Args:
+        block: the block.
+        share: s, the weight of the row itself.
+        partners: the number of each row's partner, (B,).
+        common: how many tokens of each row are mixed, the first ones, (B,).
+    """
     import torch
 
     def mix(_: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""PACE: noise multiplies what the adapters add, and outputs under two draws of it shall agree."""
+"""PACE: noise multiplies what the adapters add, and the outputs under two draws of it are pulled together."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ class Pace(Procedure):
 
     @override
     def passes(self, settings: Settings) -> tuple[float, float]:
-        """Every batch twice; "lazy": its half twice, at one step of four."""
+        """Two passes over every batch; "lazy": two over its half, at one step of four."""
         number = 2.0 if settings["variant"] == "exact" else 1.0
         return number, number
 
 
 class LastLogits(Callback):
-    """The logits (N, C) of every training row when it was last seen, NaN before."""
+    """Keeps the logits (N, C) of every training row from when it was last seen, NaN before."""
 
     def __init__(self, session: TrainingSession, settings: Settings) -> None:
         super().__init__(session, settings)

@@ -47,7 +47,17 @@ class SparseMezo(Procedure):
 
 
 def sparse_noise(session: TrainingSession, parameters: dict, sparsity: float, head_modules: Iterable[str]) -> dict:
-    """Directions z by name, drawn from the job's seed and step."""
+    """Draw directions that move the smallest weights only.
+
+    Args:
+        session: the run, whose seed and step decide the draw.
+        parameters: what is trained, by name.
+        sparsity: the share of each tensor that does not move.
+        head_modules: paths of the task head, which moves as a whole.
+
+    Returns:
+        Name -> z, of the parameter's shape.
+    """
     import torch
 
     from autopeft.methods.mechanisms.attach import is_head

@@ -64,7 +64,16 @@ class TokenAugmentation(Procedure):
 
 
 def swap(special: np.ndarray, rate: float, random: np.random.Generator) -> np.ndarray:
-    """Swap tokens: special (S,), true at tokens that stay -> the order of the tokens with some exchanged."""
+    """Exchange tokens of a text.
+
+    Args:
+        special: true at tokens that stay, (S,).
+        rate: exchanges per token that may move.
+        random: the generator.
+
+    Returns:
+        The order of the tokens, (S,).
+    """
     order = np.arange(len(special))
     parts = [p for p in np.split(order, np.flatnonzero(special)) for p in [p[~special[p]]] if len(p) > 1]
     for _ in range(max(1, round(rate * (~special).sum())) if parts else 0):
@@ -75,7 +84,16 @@ def swap(special: np.ndarray, rate: float, random: np.random.Generator) -> np.nd
 
 
 def delete(special: np.ndarray, rate: float, random: np.random.Generator) -> np.ndarray:
-    """The same for leaving tokens out."""
+    """Leave tokens of a text out.
+
+    Args:
+        special: true at tokens that stay, (S,).
+        rate: the probability that a token is left out.
+        random: the generator.
+
+    Returns:
+        The places of the tokens that are kept.
+    """
     kept = special | (random.random(len(special)) >= rate)
     if not kept[~special].any() and not special.all():
         kept[random.choice(np.flatnonzero(~special))] = True
@@ -89,7 +107,14 @@ OPERATIONS: dict[str, Operation] = {"swap": swap, "delete": delete}
 def changed_tokens(
     session: TrainingSession, operation: Operation, rate: float, random: np.random.Generator
 ) -> Iterator[None]:
-    """For the length of a with block half of the rows that the model is given have other tokens."""
+    """Change the tokens of half of the rows that the model is given, for the length of a with block.
+
+    Args:
+        session: the run.
+        operation: `swap` or `delete`.
+        rate: as in `swap` and `delete`.
+        random: the generator.
+    """
     import torch
 
     model, pad = session.model, session.tokenised.pad_token_id

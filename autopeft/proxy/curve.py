@@ -46,7 +46,7 @@ class Curve:
         )
 
     def at(self, step: int) -> int | None:
-        """Where in the points a step stands, None if it was not reached."""
+        """The index of the evaluation after a step, None if there is none."""
         return self.steps.index(step) if step in self.steps else None
 
     def to_json(self) -> dict:

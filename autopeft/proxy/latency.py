@@ -99,7 +99,7 @@ def _first(tokenised: TokenisedTask, rows: int) -> np.ndarray:
 
 
 def _seconds(model: nn.Module, inputs: dict[str, torch.Tensor], kind: Any) -> float:
-    """Of one pass, until its result is there."""
+    """Seconds of one pass, until its result is there."""
     device = device_of(model)
     started = time.perf_counter()
     forward(model, dict(inputs), kind)

@@ -47,12 +47,12 @@ def proxy_rows(choice: str, backbone: Backbone, tokenised: TokenisedTask, number
 
 
 def random_units(backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
-    """Drawn without regard to anything."""
+    """Draw units uniformly."""
     return np.random.default_rng(seed).permutation(tokenised.train.number_of_units)[:number]
 
 
 def stratified_units(backbone: Backbone, tokenised: TokenisedTask, number: int, seed: int) -> np.ndarray:
-    """Every class by its share."""
+    """Draw units so that every class has its share."""
     return stratified_order(pd.Series(strata_of_units(tokenised)), seed)[:number]
 
 

@@ -119,7 +119,13 @@ def front_line(result: StudyResult, across: Objective) -> go.Scatter:
 
 
 def add_limit(figure: go.Figure, across: Objective, most: float) -> None:
-    """A line where a limit is."""
+    """Draw a line where a limit is.
+
+    Args:
+        figure: the figure.
+        across: the objective on its x axis.
+        most: the limit, in the objective's unit.
+    """
     figure.add_vline(x=most, line={"dash": "dot", "color": "#64748b"})
     at = float(np.log10(most)) if across.scale == "log" else most  # on a log axis a label stands at the exponent
     figure.add_annotation(x=at, y=1, yref="paper", text="limit", showarrow=False, xanchor="left", yanchor="top")
@@ -153,7 +159,16 @@ def by_method(result: StudyResult) -> go.Figure:
 
 
 def axes(figure: go.Figure, across: Objective, objectives: Objectives) -> go.Figure:
-    """Name and scale the axes."""
+    """Name and scale the axes.
+
+    Args:
+        figure: the figure.
+        across: the objective on the x axis.
+        objectives: the study's; their quality is on the y axis.
+
+    Returns:
+        The figure.
+    """
     scale = " (log scale)" if across.scale == "log" else ""
     figure.update_xaxes(type=across.scale, title=across.title + scale)
     return figure.update_yaxes(title=objectives.quality.title)

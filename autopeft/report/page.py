@@ -1,4 +1,4 @@
-"""StudyResult -> one self-contained HTML page: summary first, then figures, table and how it was made. Imports no torch."""
+"""StudyResult -> one self-contained HTML page: summary first, then figures, table and how it was made."""
 
 import json
 from html import escape
@@ -59,7 +59,7 @@ def limits_text(result: StudyResult) -> str:
 def sections(result: StudyResult, study: optuna.Study | None) -> list[str]:
     """Every figure that the study has data for."""
     if not result.complete:
-        return ["<p class=note>No trial has finished yet: run the search again to go on.</p>"]
+        return ["<p class=note>No trial has finished yet: run the search again to resume it.</p>"]
     front = front_of(result)
     parts = [
         f"<h2>Pareto front <span class=note>({escape(front.measured)}; bars: 95 % over seeds)</span></h2><div class=pair><div>"

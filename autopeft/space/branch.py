@@ -1,4 +1,4 @@
-"""Branch: one method of a space (or its combination) on one backbone: choices, layer sets, cost. Imports no torch."""
+"""Branch: one method of a space (or its combination) on one backbone: choices, layer sets, cost."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,13 @@ class Branch:
     def configuration(
         self, settings: Mapping[str, Scalar], layers: Iterable[int], learning_rate: float
     ) -> Configuration:
-        """Leave out the parts whose size is 0; what adapts nothing is the linear probe."""
+        """Make a configuration, without the parts whose size is 0; what adapts nothing is the linear probe.
+
+        Args:
+            settings: a value for each of the branch's settings.
+            layers: the adapted blocks.
+            learning_rate: of the parameters, the head aside.
+        """
         if len(self.parts) == 1:
             return Configuration.of(self.name, settings, layers, learning_rate)
         layers = tuple(layers)
@@ -124,7 +130,21 @@ def is_on(part: str, settings: Mapping[str, Scalar]) -> bool:
 def method_choices(
     name: str, narrowed: Mapping[str, list], shapes: BackboneShapes, reference: int | None, where: str
 ) -> dict[str, tuple]:
-    """A method's settings with the values that differ on this backbone. Raises AutopeftError on an unknown setting."""
+    """Collect a method's settings with the values that differ on this backbone.
+
+    Args:
+        name: the method.
+        narrowed: the choices that the space's file gives, by setting.
+        shapes: the backbone's sizes.
+        reference: the hidden size for which sizes in the file are meant, None to take them as they are.
+        where: what holds the file's choices, for messages.
+
+    Returns:
+        Setting -> its choices.
+
+    Raises:
+        AutopeftError: a setting is unknown.
+    """
     choices = {}
     for key, values in setting_choices(get_method(name), narrowed, where).items():
         if reference and key in SIZES:
@@ -134,7 +154,19 @@ def method_choices(
 
 
 def setting_choices(what: Method | Procedure, narrowed: Mapping[str, list], where: str) -> dict[str, tuple]:
-    """The choices of a method's or a procedure's settings, narrowed. Raises AutopeftError on an unknown setting."""
+    """Collect the choices of a method's or a procedure's settings.
+
+    Args:
+        what: the method or procedure.
+        narrowed: the choices that replace its own, by setting.
+        where: what holds them, for messages.
+
+    Returns:
+        Setting -> its choices.
+
+    Raises:
+        AutopeftError: a setting is unknown.
+    """
     for key in narrowed:
         if key not in what.hyperparameters:
             raise AutopeftError(

@@ -22,7 +22,14 @@ class DefaultSuggester:
     def suggest_categorical(
         self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
     ) -> Any:
-        """The default where it is allowed, else the nearest smaller value."""
+        """The default where it is allowed, else the nearest smaller value.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            choices: every value that the parameter can have, the same in all trials.
+            allowed: those that keep to the limits after what was chosen before.
+            weights: the prior over the values; uniform if None.
+        """
         self.parameters[name] = self._wanted(name, allowed)
         return self.parameters[name]
 
@@ -44,7 +51,13 @@ class DefaultSuggester:
         return max(smaller, default=allowed[0])
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
-        """A learning rate somewhat above the middle of its range."""
+        """A learning rate somewhat above the middle of its range.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            low: the lower end of the range.
+            high: the upper end.
+        """
         rate = low * (high / low) ** RATE
         self.parameters[name] = rate
         return rate

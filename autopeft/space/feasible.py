@@ -39,6 +39,11 @@ class Feasible:
         """Whether the settings chosen so far can be completed to a configuration that keeps to the limits.
 
         Of a combination something has to be left on, limits or not.
+
+        Args:
+            branch: a method of the space.
+            chosen: the settings chosen so far.
+            layers: the adapted blocks.
         """
         completed = (branch.configuration(s, layers, RATE) for s in branch.completions(chosen))
         return any(self._limits is None or self._limits.meet(c) for c in completed)

@@ -25,7 +25,17 @@ class InverseSuggester:
     def suggest_categorical(
         self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
     ) -> Any:
-        """The configuration's own value. Raises AutopeftError where the space does not allow it."""
+        """Return the configuration's own value.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            choices: every value that the parameter can have, the same in all trials.
+            allowed: those that keep to the limits after what was chosen before.
+            weights: the prior over the values; uniform if None.
+
+        Raises:
+            AutopeftError: the space does not allow the configuration's value.
+        """
         value = self._wanted(name, allowed)
         if value is None or value not in allowed:
             raise AutopeftError(f"{self._configuration} is not in this space: {name} is not one of {allowed}.")
@@ -53,7 +63,13 @@ class InverseSuggester:
         return 0 if setting in SIZES and 0 in allowed else allowed[0]  # a combination's part that is off
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
-        """The configuration's learning rate, before what its procedure makes of it."""
+        """The configuration's learning rate, before what its procedure makes of it.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            low: the lower end of the range.
+            high: the upper end.
+        """
         self.distributions[name] = FloatDistribution(low, high, log=True)
         factor = get_procedure(self._configuration.procedure).learning_rate_factor
         rate = float(np.clip(self._configuration.learning_rate / factor, low, high))

@@ -27,10 +27,29 @@ class Suggester(Protocol):
     def suggest_categorical(
         self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
     ) -> Any:
-        """One of `allowed`, which is a part of the fixed `choices`; weights are the prior over the choices."""
+        """Choose a value.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            choices: every value that the parameter can have, the same in all trials.
+            allowed: those that keep to the limits after what was chosen before.
+            weights: the prior over the values; uniform if None.
+
+        Returns:
+            One of `allowed`.
+        """
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
-        """A value between low and high, on a log scale."""
+        """Choose a number, on a log scale.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            low: the lower end of the range.
+            high: the upper end.
+
+        Returns:
+            A number in the range.
+        """
 
 
 @dataclass(frozen=True)
@@ -222,29 +241,11 @@ def build_space(
     Raises:
         AutopeftError: a method or setting is unknown, or no method is left.
     """
-    branches, refused = [], {}
-    depths = tuple(f for f in (file.frozen_layers or range(shapes.num_layers)) if 0 <= f < shapes.num_layers)
-    for method, narrowed in file.methods.items():
-        own = get_method(method).layers
-        kind = file.layers if own == "any" else own
-        if why := refusal(method, shapes):
-            refused[method] = why
-            continue
-        choices = method_choices(method, narrowed, shapes, file.reference_hidden_size, f"space '{name}'")
-        branches.append(Branch(method, (method,), tuple(choices.items()), kind, depths, shapes))
+    asked: dict[str, tuple[str, ...]] = {method: (method,) for method in file.methods}
     if file.combination:
-        parts = tuple(file.combination)
-        if why := refusal("+".join(parts), shapes):
-            refused["combination"] = why
-        else:
-            choices = {
-                f"{p}.{k}": v
-                for p in parts
-                for k, v in method_choices(
-                    p, file.combination[p], shapes, file.reference_hidden_size, f"space '{name}'"
-                ).items()
-            }
-            branches.append(Branch("combination", parts, tuple(choices.items()), file.layers, depths, shapes))
+        asked["combination"] = tuple(file.combination)
+    refused = {branch: why for branch, parts in asked.items() if (why := refusal("+".join(parts), shapes))}
+    branches = [_branch(b, parts, file, shapes, f"space '{name}'") for b, parts in asked.items() if b not in refused]
     if not branches:
         raise AutopeftError(
             f"No method of space '{name}' fits {shapes.name}: "
@@ -257,3 +258,17 @@ def build_space(
         if p != "plain"
     }
     return SearchSpace(name, tuple(branches), refused, shapes, limits, scores, procedures)
+
+
+def _branch(name: str, parts: tuple[str, ...], file: SpaceFile, shapes: BackboneShapes, where: str) -> Branch:
+    """One method of the file, or its combination, whose settings carry the name of their part."""
+    combined = name == "combination"
+    own = file.layers if combined else get_method(name).layers
+    narrowed = file.combination if combined else file.methods
+    choices = {
+        f"{part}.{setting}" if combined else setting: values
+        for part in parts
+        for setting, values in method_choices(part, narrowed[part], shapes, file.reference_hidden_size, where).items()
+    }
+    depths = tuple(f for f in (file.frozen_layers or range(shapes.num_layers)) if 0 <= f < shapes.num_layers)
+    return Branch(name, parts, tuple(choices.items()), file.layers if own == "any" else own, depths, shapes)

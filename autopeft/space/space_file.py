@@ -1,4 +1,4 @@
-"""search_spaces/*.yaml -> SpaceFile: what a space may contain, unknown keys refused. Imports no torch."""
+"""search_spaces/*.yaml -> SpaceFile: what a space may contain, unknown keys refused."""
 
 from typing import Any, Literal
 

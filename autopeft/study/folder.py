@@ -1,4 +1,4 @@
-"""A study's folder: what is written, when, and how it is read back. Every write is whole or not at all. No torch.
+"""A study's folder: what is written, when, and how it is read back. Every write is whole or not at all.
 
 study.json        the spec, data, sizes, budget, environment: written once the backbone and the data are known
 importance.json   LayerScores
@@ -87,7 +87,7 @@ class StudyFolder:
         return LayerScores.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
     def write_state(self, trial: int, state: bytes) -> None:
-        """Keep what a trial needs to go on from its rung."""
+        """Keep what a trial needs to be resumed from its rung."""
         (self.path / "states").mkdir(exist_ok=True)
         write_whole(self._state(trial), state)
 
@@ -116,7 +116,16 @@ class StudyFolder:
         counted: Mapping[str, float],
         curve: Curve,
     ) -> None:
-        """Add one full-length run to the file."""
+        """Add one full-length run to the file.
+
+        Args:
+            name: whose run it is.
+            role: "finalist", "baseline", "ceiling" or "tuning".
+            configuration: what was trained.
+            trainable: its parameters, the head left out.
+            counted: values known before training, by the objective's name.
+            curve: what the run measured.
+        """
         path = self.path / "outcomes.jsonl"
         lines = [json.dumps(x) for x in self.runs()]
         lines.append(

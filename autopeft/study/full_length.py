@@ -44,9 +44,14 @@ class Candidate:
 
 
 def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Candidate]:
-    """Linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, and full fine-tuning.
+    """List the baselines: linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, full fine-tuning.
 
     Where there is no head to train, the backbone as it is takes the place of the linear probe.
+
+    Args:
+        shapes: the backbone's sizes.
+        budget: trainable parameters, None for no limit.
+        ceiling: whether full fine-tuning is among them.
     """
     every = tuple(range(shapes.num_layers))
     lora = get_method("lora").defaults
@@ -193,7 +198,7 @@ class FullLength:
 
 
 def was_luck(losses: list[float], next_best: float) -> bool:
-    """Whether no seed at a tuned rate got as far as the next best rate did when it was tuned."""
+    """Whether a tuned rate won by luck: with no seed does it reach the loss that the next best rate had when tuned."""
     return min(losses) > next_best
 
 

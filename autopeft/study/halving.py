@@ -105,7 +105,7 @@ class Halving:
         )
 
     def _promoted(self, rung: Rung, cohort: list[RunningTrial]) -> set[int]:
-        """Who goes on from a rung: decided once, so that a resumed study does not decide again."""
+        """The trials that are promoted at a rung: decided once, so that a resumed study does not decide again."""
         kept = {t.number for t in cohort if t.trial.user_attrs.get("promoted", 0) >= rung.steps}
         if not kept:
             kept = self._compared(rung, [t.number for t in cohort])

@@ -1,4 +1,4 @@
-"""Optuna's journal file, kept whole: a line that a full disk or a kill cut short is taken back. Imports no torch."""
+"""Optuna's journal file, kept whole: a line that a full disk or a kill cut short is taken back."""
 
 from typing import Any
 

@@ -31,7 +31,7 @@ def promoted(points: ArrayLike, cohort: Sequence[int], eta: int) -> list[int]:
         AutopeftError: eta is below 2.
     """
     if eta < 2:
-        raise AutopeftError(f"eta is {eta}: give 2 or more, the share 1 / eta of a cohort that goes on at least.")
+        raise AutopeftError(f"eta is {eta}: give 2 or more, at least the share 1 / eta of a cohort is promoted.")
     points = np.asarray(points, dtype=float)
     finite = np.flatnonzero(np.isfinite(points).all(axis=1)) if len(points) else np.array([], dtype=int)
     rank = dict(zip(finite.tolist(), ranks(points[finite]).tolist()))

@@ -39,7 +39,7 @@ SAMPLERS = {
 
 
 def check_sampler(name: str) -> None:
-    """Raises AutopeftError with the nearest name if there is no such sampler."""
+    """Raise AutopeftError with the nearest name if there is no such sampler."""
     if name not in SAMPLERS:
         raise AutopeftError(f"Unknown sampler '{name}'." + did_you_mean(name, SAMPLERS))
 
@@ -60,7 +60,13 @@ class LimitedSampler(BaseSampler):
         self.replaced = 0  # proposals that had to be replaced
 
     def restrict(self, name: str, allowed: tuple, weights: Mapping[Any, float] | None) -> None:
-        """Say which values the next suggestion of this parameter may take, and its prior."""
+        """Say which values the next suggestion of this parameter may take, and its prior.
+
+        Args:
+            name: the parameter's name.
+            allowed: the values that keep to the limits.
+            weights: the prior over its values; uniform if None.
+        """
         self._allowed[name] = allowed
         if weights:
             self._weights[name] = weights
@@ -143,14 +149,27 @@ class TrialSuggester:
     def suggest_categorical(
         self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
     ) -> Any:
-        """What the sampler proposes of the allowed values."""
+        """Suggest one of the allowed values.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            choices: every value that the parameter can have, the same in all trials.
+            allowed: those that keep to the limits after what was chosen before.
+            weights: the prior over the values; uniform if None.
+        """
         self._sampler.restrict(name, allowed, weights)
         if name == "frozen_layers":  # ordered: neighbours are alike
             return self._trial.suggest_int(name, choices[0], choices[-1])
         return self._trial.suggest_categorical(name, choices)
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
-        """What the sampler proposes, on a log scale."""
+        """Suggest a number, on a log scale.
+
+        Args:
+            name: the parameter's name, as Optuna stores it.
+            low: the lower end of the range.
+            high: the upper end.
+        """
         return self._trial.suggest_float(name, low, high, log=True)
 
 

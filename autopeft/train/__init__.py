@@ -8,8 +8,8 @@ from autopeft.base.progress import Progress
 from autopeft.train.trained import PlannedTraining, Trained
 
 if TYPE_CHECKING:
-    from autopeft.train.plan import TrainingPlan
     from autopeft.train.processes import Processes
+    from autopeft.train.training import FullTraining
 
 Study = str | Path
 
@@ -90,24 +90,24 @@ def train(
         >>> trained.steps, 0 <= trained.test_score <= 1
         (2, True)
     """
-    from autopeft.train.plan import TrainingPlan
+    from autopeft.train.training import FullTraining
 
     progress = progress or Progress(quiet=True)
-    plan = TrainingPlan.of(study, which, out, overwrite, steps=steps, seed=seed, **options)
+    training = FullTraining.of(study, which, out, overwrite, steps=steps, seed=seed, **options)
     if dry_run:
-        return plan.summary()
+        return training.summary()
 
     from autopeft.train.processes import together  # loads torch: only now that nothing is wrong with the input
 
     with together() as processes:
-        return carry_out(plan, processes, progress if processes.first else Progress(quiet=True))
+        return carry_out(training, processes, progress if processes.first else Progress(quiet=True))
 
 
-def carry_out(plan: "TrainingPlan", processes: "Processes", progress: Progress) -> Trained | None:
+def carry_out(training: "FullTraining", processes: "Processes", progress: Progress) -> Trained | None:
     """Train, score what was saved and write the card; the work folder goes when the adapter's folder is whole.
 
     Args:
-        plan: What is trained.
+        training: What is trained.
         processes: Those that train together.
         progress: Where notes and evaluations are printed.
 
@@ -120,21 +120,23 @@ def carry_out(plan: "TrainingPlan", processes: "Processes", progress: Progress) 
     from autopeft.train.saved import merge, score_saved
     from autopeft.train.work import WorkFolder
 
-    work = WorkFolder(plan.work)
-    begun = work.begin(plan, processes)
-    trainer = open_trainer(plan, processes, progress)
-    progress.note(f"Training {plan.name}: {plan.configuration} for {plan.steps:,} steps of {plan.batch_size} rows.")
-    record = trainer.complete(plan, work, begun, processes, progress)
+    work = WorkFolder(training.work)
+    begun = work.begin(training, processes)
+    trainer = open_trainer(training, processes, progress)
+    progress.note(
+        f"Training {training.name}: {training.configuration} for {training.steps:,} steps of {training.batch_size} rows."
+    )
+    record = trainer.complete(training, work, begun, processes, progress)
     if not processes.first:
         return None
-    loss, score = score_saved(work.kept(record), plan, trainer.tokenised)
-    trained = Trained(**plan.facts(), **record.facts(), test_loss=loss, test_score=score)
-    with whole_folder(plan.folder) as beside:
+    loss, score = score_saved(work.kept(record), training, trainer.tokenised)
+    trained = Trained(**training.facts(), **record.facts(), test_loss=loss, test_score=score)
+    with whole_folder(training.folder) as beside:
         work.copy_kept(record, beside)
-        if plan.options.merge:
-            merge(beside, plan, trainer.tokenised)
+        if training.options.merge:
+            merge(beside, training, trainer.tokenised)
         (beside / "curve.csv").write_text(record.csv(), encoding="utf-8")
-        (beside / "README.md").write_text(card(plan, trained), encoding="utf-8")
+        (beside / "README.md").write_text(card(training, trained), encoding="utf-8")
         (beside / "scores.json").write_text(json.dumps(trained.to_json(), indent=1) + "\n", encoding="utf-8")
     work.remove()
     return trained

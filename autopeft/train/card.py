@@ -6,88 +6,88 @@ from autopeft.methods import count, get_method
 from autopeft.procedures import get_procedure
 from autopeft.tasks.kind import TaskKind, kind_of
 from autopeft.tasks.task import asked
-from autopeft.train.plan import TrainingPlan
 from autopeft.train.trained import Trained
+from autopeft.train.training import FullTraining
 
 METRICS = {"accuracy": "accuracy", "macro-f1": "f1", "matthews": "matthews_correlation"}  # the Hub's names
 
 
-def card(plan: TrainingPlan, trained: Trained) -> str:
+def card(training: FullTraining, trained: Trained) -> str:
     """Write README.md.
 
     Args:
-        plan: What was trained.
+        training: What was trained.
         trained: What it came to.
     """
-    return f"---\n{metadata(plan, trained)}\n---\n\n{text(plan, trained)}"
+    return f"---\n{metadata(training, trained)}\n---\n\n{text(training, trained)}"
 
 
-def metadata(plan: TrainingPlan, trained: Trained) -> str:
+def metadata(training: FullTraining, trained: Trained) -> str:
     """The YAML block between the dashes."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    spec, data = plan.spec, plan.result.data.task["name"]
-    tags = ["autopeft", "peft", *plan.configuration.methods]
-    if plan.configuration.procedure != "plain":
-        tags.append(plan.configuration.procedure)
+    spec, data = training.spec, training.result.data.task["name"]
+    tags = ["autopeft", "peft", *training.configuration.methods]
+    if training.configuration.procedure != "plain":
+        tags.append(training.configuration.procedure)
     result = EvalResult(
-        task_type=trained_kind(plan).pipeline_tag,
+        task_type=trained_kind(training).pipeline_tag,
         dataset_type=data,
         dataset_name=data,
         dataset_split="test",
-        metric_type=METRICS.get(plan.metric, plan.metric),
-        metric_name=plan.metric,
+        metric_type=METRICS.get(training.metric, training.metric),
+        metric_name=training.metric,
         metric_value=round(trained.test_score, 4),
     )
     return ModelCardData(
         base_model=spec.model,
         library_name="peft",
-        pipeline_tag=trained_kind(plan).pipeline_tag,
+        pipeline_tag=trained_kind(training).pipeline_tag,
         tags=tags,
         datasets=[data],
-        metrics=[METRICS.get(plan.metric, plan.metric)],
-        model_name=f"{plan.configuration.method} for {spec.model} on {data}",
+        metrics=[METRICS.get(training.metric, training.metric)],
+        model_name=f"{training.configuration.method} for {spec.model} on {data}",
         eval_results=[result],
     ).to_yaml()
 
 
-def text(plan: TrainingPlan, trained: Trained) -> str:
+def text(training: FullTraining, trained: Trained) -> str:
     """The page itself."""
-    result, spec, configuration = plan.result.data, plan.spec, plan.configuration
-    task, trainable = result.task, count(plan.configuration, result.shapes)
+    result, spec, configuration = training.result.data, training.spec, training.configuration
+    task, trainable = result.task, count(training.configuration, result.shapes)
     methods = [get_method(m) for m in configuration.methods]
-    case = Case.of(result, plan.name, configuration)
+    case = Case.of(result, training.name, configuration)
     rows = {
         "method": f"{', '.join(m.title for m in methods)} ({'; '.join(m.paper for m in methods)})",
         "configuration": f"`{configuration}`",
         "trainable parameters": f"{trainable:,} ({result.percent(trainable):.3f} % of the backbone), and "
         f"{result.shapes.head_parameters:,} of the task head ({', '.join(result.shapes.head_modules)})",
         "learning rate": f"{configuration.learning_rate:g}, and {case.head_learning_rate:g} for the task "
-        f"head; {100 * plan.options.warmup:g} % linear warm-up, then {ENDS[plan.options.schedule]}",
+        f"head; {100 * training.options.warmup:g} % linear warm-up, then {ENDS[training.options.schedule]}",
         "procedure": trained_by(case),
         "optimiser": "AdamW, weight decay 0, gradient norm clipped at 1",
-        "batch size": f"{plan.batch_size}{in_parts(trained)}",
-        "steps": f"{trained.stopped_at:,} of {plan.steps:,} ({trained.epochs:g} epochs); the weights are those "
+        "batch size": f"{training.batch_size}{in_parts(trained)}",
+        "steps": f"{trained.stopped_at:,} of {training.steps:,} ({trained.epochs:g} epochs); the weights are those "
         f"of step {trained.kept_step:,}",
-        "seed": plan.seed,
+        "seed": training.seed,
         "longest text": f"{spec.max_length} tokens" + (f", ended by `{spec.pattern}`" if spec.pattern else ""),
         **{name: f"{value:.6g}" for name, value in task.get("facts", {}).items()},
         "frozen backbone": "evaluation mode: its dropout is off"
-        + (f"; its linears are rounded to {plan.options.quantize}" if plan.options.quantize else ""),
+        + (f"; its linears are rounded to {training.options.quantize}" if training.options.quantize else ""),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    return f"""# {plan.name}: {configuration.method} for {spec.model}
+    return f"""# {training.name}: {configuration.method} for {spec.model}
 
 Found by autopeft on {task["name"]} ({task["train"]:,} training rows, {asked(task)}) and trained in full.
 
-Test {plan.metric} **{trained.test_score:.4f}** on {task["test"]:,} rows, validation {trained.validation_score:.4f}; the curve is in curve.csv.
+Test {training.metric} **{trained.test_score:.4f}** on {task["test"]:,} rows, validation {trained.validation_score:.4f}; the curve is in curve.csv.
 
 ## Use
 
 ```python
-{usage(plan)}
+{usage(training)}
 ```
-{note(plan)}
+{note(training)}
 ## Training
 
 | | |
@@ -106,16 +106,16 @@ def in_parts(trained: Trained) -> str:
     return said + (f" on {processes} processes" if processes > 1 else "")
 
 
-def usage(plan: TrainingPlan) -> str:
+def usage(training: FullTraining) -> str:
     """The lines that load the adapter."""
     from autopeft.backbone.resolve import BUILTIN
 
-    result, name, kind = plan.result.data, plan.spec.model, trained_kind(plan)
+    result, name, kind = training.result.data, training.spec.model, trained_kind(training)
     labels = f", num_labels={result.task.get('outputs', len(result.task['classes']))}" if kind.new_head else ""
     reader = "tokenizer" if kind.modality == "text" else "processor"
     padded = result.shapes.is_decoder and kind.modality == "text"
     model = f"resolve({name!r})" if name in BUILTIN else repr(name)
-    bits = plan.options.quantize
+    bits = training.options.quantize
     imports = [
         "import autopeft  # registers the methods that peft does not have",
         "from autopeft.backbone.resolve import resolve  # a built-in model's folder" if name in BUILTIN else None,
@@ -139,16 +139,16 @@ def usage(plan: TrainingPlan) -> str:
 QUANTISED = {"4bit": 'load_in_4bit=True, bnb_4bit_quant_type="nf4"', "8bit": "load_in_8bit=True"}
 
 
-def trained_kind(plan: TrainingPlan) -> TaskKind:
+def trained_kind(training: FullTraining) -> TaskKind:
     """The kind of the study's task."""
-    return kind_of(plan.result.data.task)
+    return kind_of(training.result.data.task)
 
 
-def note(plan: TrainingPlan) -> str:
-    """What the lines above do not give."""
-    if plan.options.merge:
-        return f'\n`merged/` is the whole model: `{trained_kind(plan).auto_model}.from_pretrained("merged")`.\n'
-    procedure = get_procedure(plan.configuration.procedure)
+def note(training: FullTraining) -> str:
+    """What these lines leave out."""
+    if training.options.merge:
+        return f'\n`merged/` is the whole model: `{trained_kind(training).auto_model}.from_pretrained("merged")`.\n'
+    procedure = get_procedure(training.configuration.procedure)
     if procedure.changes_model:
         return (
             f"\nThe score is of the model as {procedure.title} changes it; the lines above load the adapter on the "

@@ -8,25 +8,25 @@ from autopeft.procedures import get_procedure
 from autopeft.train.options import process_count
 
 if TYPE_CHECKING:
-    from autopeft.train.plan import TrainingPlan
+    from autopeft.train.training import FullTraining
 
 
-def refusal(plan: "TrainingPlan") -> str | None:
+def refusal(training: "FullTraining") -> str | None:
     """The first reason not to train, in one sentence; None if there is none."""
     reasons = (contradiction, needs_whole_steps, needs_own_weights, folder_taken)
-    return next((why for reason in reasons if (why := reason(plan))), None)
+    return next((why for reason in reasons if (why := reason(training))), None)
 
 
-def contradiction(plan: "TrainingPlan") -> str | None:
+def contradiction(training: "FullTraining") -> str | None:
     """Why the options do not go together."""
-    options, parts = plan.options, plan.options.accumulate * process_count()
+    options, parts = training.options, training.options.accumulate * process_count()
     if options.steps and options.epochs:
         return "Both --steps and --epochs say how long to train: give one of them."
     if options.patience and not options.eval_every:
         return "--patience counts evaluations: say with --eval-every how often to evaluate."
-    if parts > plan.batch_size:
+    if parts > training.batch_size:
         return (
-            f"A step of {plan.batch_size} rows cannot be taken in {parts} parts: lower --accumulate or raise "
+            f"A step of {training.batch_size} rows cannot be taken in {parts} parts: lower --accumulate or raise "
             "--batch-size."
         )
     if options.merge and options.quantize:
@@ -36,10 +36,10 @@ def contradiction(plan: "TrainingPlan") -> str | None:
     return None
 
 
-def needs_whole_steps(plan: "TrainingPlan") -> str | None:
+def needs_whole_steps(training: "FullTraining") -> str | None:
     """Why the steps of this configuration cannot be split, or its blocks computed again."""
-    options, procedure = plan.options, get_procedure(plan.configuration.procedure)
-    stated = [(m.name, m.in_parts, m.repeatable) for m in map(get_method, plan.configuration.methods)]
+    options, procedure = training.options, get_procedure(training.configuration.procedure)
+    stated = [(m.name, m.in_parts, m.repeatable) for m in map(get_method, training.configuration.methods)]
     for name, in_parts, repeatable in [*stated, (procedure.name, procedure.in_parts, procedure.repeatable)]:
         if options.accumulate > 1 and not in_parts:
             return f"{name} needs a step's rows together, so it cannot be accumulated: leave --accumulate out."
@@ -53,10 +53,10 @@ def needs_whole_steps(plan: "TrainingPlan") -> str | None:
     return None
 
 
-def needs_own_weights(plan: "TrainingPlan") -> str | None:
+def needs_own_weights(training: "FullTraining") -> str | None:
     """Why the adapter of this configuration cannot be merged, or its backbone rounded."""
-    options, procedure = plan.options, get_procedure(plan.configuration.procedure)
-    for method in map(get_method, plan.configuration.methods):
+    options, procedure = training.options, get_procedure(training.configuration.procedure)
+    for method in map(get_method, training.configuration.methods):
         if options.merge and not method.mergeable:
             return f"{method.name} cannot be merged into the weights of its backbone: leave --merge out."
         if options.quantize and not method.quantised_base:
@@ -67,10 +67,10 @@ def needs_own_weights(plan: "TrainingPlan") -> str | None:
     return None
 
 
-def folder_taken(plan: "TrainingPlan") -> str | None:
+def folder_taken(training: "FullTraining") -> str | None:
     """Why nothing may be written there."""
-    if plan.overwrite or not plan.folder.exists():
+    if training.overwrite or not training.folder.exists():
         return None
-    if plan.folder.is_dir() and not any(plan.folder.iterdir()):
+    if training.folder.is_dir() and not any(training.folder.iterdir()):
         return None
-    return f"{plan.folder} exists already: choose another folder with --out, or replace it with --overwrite."
+    return f"{training.folder} exists already: choose another folder with --out, or replace it with --overwrite."

@@ -15,13 +15,13 @@ from autopeft.proxy.timing import peak_memory, reset_peak_memory
 from autopeft.proxy.trainer import Trainer
 from autopeft.study.folder import StudyFolder
 from autopeft.train.accumulation import AccumulatedSession
-from autopeft.train.plan import TrainingPlan
 from autopeft.train.processes import Processes
 from autopeft.train.quantised import load_quantised, pass_gradients
 from autopeft.train.recompute import recomputed
 from autopeft.train.record import Record
 from autopeft.train.run import FullRun
 from autopeft.train.schedules import schedule
+from autopeft.train.training import FullTraining
 from autopeft.train.work import Checkpoint, WorkFolder
 from autopeft.workbench import load_resident, stored_study
 
@@ -31,7 +31,7 @@ class FullTrainer(Trainer):
 
     def complete(
         self,
-        plan: TrainingPlan,
+        training: FullTraining,
         work: WorkFolder,
         begun: Checkpoint | None,
         processes: Processes,
@@ -40,7 +40,7 @@ class FullTrainer(Trainer):
         """Train up to the last step, or until the patience is spent.
 
         Args:
-            plan: What is trained.
+            training: What is trained.
             work: Where checkpoints are written; at the end the adapter to keep is there.
             begun: The checkpoint to resume from, None to begin.
             processes: Those that train together.
@@ -49,44 +49,44 @@ class FullTrainer(Trainer):
         Raises:
             AutopeftError: The loss is no longer finite.
         """
-        evaluated = tuple(sorted({*plan.evaluations, *plan.checkpoints}))
+        evaluated = tuple(sorted({*training.evaluations, *training.checkpoints}))
         state = begun.state if begun else None
-        job = Job(plan.configuration, plan.seed, plan.steps, plan.steps, evaluated, state=state)
-        record = begun.record if begun else Record(plan.options.watch, plan.options.patience)
+        job = Job(training.configuration, training.seed, training.steps, training.steps, evaluated, state=state)
+        record = begun.record if begun else Record(training.options.watch, training.options.patience)
         reset_peak_memory(self.backbone.model)
-        with self.attached(job) as (model, place), self._recomputed(model, plan):
-            if plan.options.quantize:
+        with self.attached(job) as (model, place), self._recomputed(model, training):
+            if training.options.quantize:
                 pass_gradients(model)
-            session = self._session(model, place, job, plan, processes)
+            session = self._session(model, place, job, training, processes)
             if begun:
                 record.resumed.append(begun.step)
-                progress.note(f"Resuming from step {begun.step} of {plan.steps}.")
+                progress.note(f"Resuming from step {begun.step} of {training.steps}.")
                 session.run.losses = [torch.tensor(x, device=model.device) for x in begun.losses]
-            FullRun(plan, session, record, work, processes, progress).finish()
+            FullRun(training, session, record, work, processes, progress).finish()
         record.peak_memory_bytes = peak_memory(self.backbone.model)
         return record
 
-    def _recomputed(self, model: Any, plan: TrainingPlan) -> AbstractContextManager[None]:
+    def _recomputed(self, model: Any, training: FullTraining) -> AbstractContextManager[None]:
         """Gradient checkpointing of the blocks that are trained, where the user chose it."""
-        if not plan.options.gradient_checkpointing:
+        if not training.options.gradient_checkpointing:
             return nullcontext()
         blocks = model.get_base_model().get_submodule(self.backbone.shapes.blocks_path)
-        return recomputed(blocks[plan.configuration.frozen_layers or 0 :])
+        return recomputed(blocks[training.configuration.frozen_layers or 0 :])
 
     def _session(
-        self, model: Any, place: Place | None, job: Job, plan: TrainingPlan, processes: Processes
+        self, model: Any, place: Place | None, job: Job, training: FullTraining, processes: Processes
     ) -> AccumulatedSession:
         session = AccumulatedSession(self, model, place, [self.run_of(model, job, own=True)])
-        session.processes, session.passes = processes, plan.options.accumulate
-        session.run.schedule = schedule(plan.options.schedule, plan.options.warmup)
+        session.processes, session.passes = processes, training.options.accumulate
+        session.run.schedule = schedule(training.options.schedule, training.options.warmup)
         return session
 
 
-def open_trainer(plan: TrainingPlan, processes: Processes, progress: Progress) -> FullTrainer:
+def open_trainer(training: FullTraining, processes: Processes, progress: Progress) -> FullTrainer:
     """Load the study's data and backbone.
 
     Args:
-        plan: Whose study.
+        training: Whose study.
         processes: The first of them loads before the others, which find what it stored.
         progress: Where it prints.
 
@@ -95,13 +95,17 @@ def open_trainer(plan: TrainingPlan, processes: Processes, progress: Progress) -
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    prepared = prepare(plan.spec)
-    stored = stored_study(prepared, StudyFolder(plan.result.data.folder))
+    prepared = prepare(training.spec)
+    stored = stored_study(prepared, StudyFolder(training.result.data.folder))
     prefix = None
     with processes.first_goes_first():
-        if plan.options.quantize:
-            backbone, tokenised = load_quantised(plan, plan.options.quantize, prepared.task)
+        if training.options.quantize:
+            backbone, tokenised = load_quantised(training, training.options.quantize, prepared.task)
         else:
             backbone, tokenised, _ = load_resident(prepared, stored, progress)
-            prefix = PrefixCache(backbone, tokenised, plan.spec.prefix_bytes) if plan.spec.prefix_bytes else None
-    return FullTrainer(backbone, tokenised, plan.batch_size, plan.spec.head_learning_rate, prefix, packing=False)
+            prefix = (
+                PrefixCache(backbone, tokenised, training.spec.prefix_bytes) if training.spec.prefix_bytes else None
+            )
+    return FullTrainer(
+        backbone, tokenised, training.batch_size, training.spec.head_learning_rate, prefix, packing=False
+    )

@@ -13,14 +13,14 @@ from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
 if TYPE_CHECKING:
-    from autopeft.train.plan import TrainingPlan
+    from autopeft.train.training import FullTraining
 
 
-def load_quantised(plan: "TrainingPlan", bits: str, task: Task) -> tuple[Backbone, TokenisedTask]:
+def load_quantised(training: "FullTraining", bits: str, task: Task) -> tuple[Backbone, TokenisedTask]:
     """Load the rounded backbone and the data.
 
     Args:
-        plan: Whose study.
+        training: Whose study.
         bits: "4bit" or "8bit".
         task: The study's.
 
@@ -33,7 +33,7 @@ def load_quantised(plan: "TrainingPlan", bits: str, task: Task) -> tuple[Backbon
     if not validate_bnb_backend_availability():
         raise AutopeftError("--quantize needs a GPU, or a bitsandbytes that runs on this machine: leave it out.")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of a cast at every product
-    spec, shapes = plan.spec, plan.result.data.shapes
+    spec, shapes = training.spec, training.result.data.shapes
     ways: dict[str, dict[str, Any]] = {
         "4bit": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16},
         "8bit": {"load_in_8bit": True},

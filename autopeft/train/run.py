@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.train.accumulation import AccumulatedSession
-from autopeft.train.plan import TrainingPlan
 from autopeft.train.processes import Processes
 from autopeft.train.record import Evaluation, Record
 from autopeft.train.saved import save
+from autopeft.train.training import FullTraining
 from autopeft.train.work import Checkpoint, WorkFolder
 
 
@@ -19,7 +19,7 @@ class FullRun:
     """A training between its attachment and its detachment.
 
     Attributes:
-        plan: What is trained.
+        training: What is trained.
         session: Its model and parameters.
         record: What was measured so far.
         work: Where checkpoints and the weights to keep are written.
@@ -27,7 +27,7 @@ class FullRun:
         progress: Where it prints.
     """
 
-    plan: TrainingPlan
+    training: FullTraining
     session: AccumulatedSession
     record: Record
     work: WorkFolder
@@ -40,7 +40,7 @@ class FullRun:
         Raises:
             AutopeftError: The loss is no longer finite.
         """
-        evaluations, checkpoints = set(self.plan.evaluations), set(self.plan.checkpoints)
+        evaluations, checkpoints = set(self.training.evaluations), set(self.training.checkpoints)
         started, before = time.monotonic(), self.record.seconds
         self.progress.stage("evaluations", len(evaluations), len(self.record.evaluations))
         with closing(self.session.advance()) as advanced:
@@ -60,7 +60,7 @@ class FullRun:
 
     def _check(self) -> None:
         if self.session.run.failure:
-            raise AutopeftError(f"The training of {self.plan.name} failed: {self.session.run.failure}.")
+            raise AutopeftError(f"The training of {self.training.name} failed: {self.session.run.failure}.")
 
     def _evaluate(self, step: int, clock: float) -> None:
         """Score the validation split; with patience, keep the weights of the best evaluation."""
@@ -71,11 +71,11 @@ class FullRun:
         self.work.curve(self.record)
         if better and self.record.patience:
             self._keep(step)
-            if not self.plan.options.checkpoint_every:
+            if not self.training.options.checkpoint_every:
                 self.work.tidy(step)
         self.progress.step(
-            f"step {step:,} of {self.plan.steps:,}: loss {evaluation.train_loss:.4f}, validation loss "
-            f"{evaluation.validation_loss:.4f}, {self.plan.metric} {evaluation.validation_score:.4f}"
+            f"step {step:,} of {self.training.steps:,}: loss {evaluation.train_loss:.4f}, validation loss "
+            f"{evaluation.validation_loss:.4f}, {self.training.metric} {evaluation.validation_score:.4f}"
         )
 
     def _evaluation(self, step: int, clock: float) -> Evaluation:
@@ -84,7 +84,7 @@ class FullRun:
         loss, score = self.processes.agreed(list(self.session.evaluate("validation", None)[0]))
         return Evaluation(
             step=step,
-            epoch=round(step / self.plan.steps_per_epoch, 3),
+            epoch=round(step / self.training.steps_per_epoch, 3),
             learning_rate=self.session.run.optimiser.param_groups[0]["lr"],
             train_loss=train_loss,
             validation_loss=loss,
@@ -98,5 +98,5 @@ class FullRun:
     def _checkpoint(self, step: int) -> None:
         run, best = self.session.run, self.record.best
         losses = [loss.item() for loss in run.losses]
-        self.work.write(Checkpoint(step, run.state(), losses, self.record), self.plan)
+        self.work.write(Checkpoint(step, run.state(), losses, self.record), self.training)
         self.work.tidy(best.step if self.record.patience and best else None)

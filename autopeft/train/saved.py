@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autopeft.backbone.shapes import BackboneShapes
     from autopeft.methods.mechanisms.statistics import Statistics
     from autopeft.tasks.tokens import TokenisedTask
-    from autopeft.train.plan import TrainingPlan
+    from autopeft.train.training import FullTraining
 
 
 def save(model: Any, folder: Path) -> None:
@@ -108,25 +108,25 @@ def fill(parameters: dict[str, torch.nn.Parameter], values: dict[str, torch.Tens
         parameter.copy_(values[name] if same else torch.zeros_like(parameter))
 
 
-def score_saved(folder: Path, plan: "TrainingPlan", tokenised: "TokenisedTask") -> tuple[float, float]:
+def score_saved(folder: Path, training: "FullTraining", tokenised: "TokenisedTask") -> tuple[float, float]:
     """The (loss, score) of the saved adapter on the test split, on an fp32 (or the quantised) backbone."""
     from autopeft.methods.mechanisms.statistics import Statistics
     from autopeft.proxy.scoring import evaluate
 
-    backbone = fresh(plan, tokenised)
+    backbone = fresh(training, tokenised)
     statistics = Statistics(backbone, tokenised)
-    with loaded(backbone, folder, plan.configuration, plan.seed, statistics) as model:
+    with loaded(backbone, folder, training.configuration, training.seed, statistics) as model:
         return evaluate(model, tokenised.test, tokenised)
 
 
-def fresh(plan: "TrainingPlan", tokenised: "TokenisedTask") -> "Backbone":
+def fresh(training: "FullTraining", tokenised: "TokenisedTask") -> "Backbone":
     """The backbone as its checkpoint has it."""
     from autopeft.backbone.loading import load_backbone
     from autopeft.train.quantised import load_quantised
 
-    if plan.options.quantize:
-        return load_quantised(plan, plan.options.quantize, tokenised.task)[0]
-    spec = plan.spec
+    if training.options.quantize:
+        return load_quantised(training, training.options.quantize, tokenised.task)[0]
+    spec = training.spec
     task = tokenised.task
     backbone = load_backbone(
         spec.model,
@@ -139,10 +139,10 @@ def fresh(plan: "TrainingPlan", tokenised: "TokenisedTask") -> "Backbone":
     return backbone
 
 
-def merge(folder: Path, plan: "TrainingPlan", tokenised: "TokenisedTask") -> None:
+def merge(folder: Path, training: "FullTraining", tokenised: "TokenisedTask") -> None:
     """Save the whole model with the adapter in its weights, and the tokenizer, in folder/merged."""
-    backbone = fresh(plan, tokenised)
-    with loaded(backbone, folder, plan.configuration, plan.seed) as model:
+    backbone = fresh(training, tokenised)
+    with loaded(backbone, folder, training.configuration, training.seed) as model:
         whole = merged(model)
         names = dict(enumerate(tokenised.task.label_names))
         if names:

@@ -18,8 +18,8 @@ from autopeft.base.files import whole_folder, write_whole
 from autopeft.train.record import Record
 
 if TYPE_CHECKING:
-    from autopeft.train.plan import TrainingPlan
     from autopeft.train.processes import Processes
+    from autopeft.train.training import FullTraining
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class WorkFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self, plan: "TrainingPlan", processes: "Processes") -> Checkpoint | None:
+    def begin(self, training: "FullTraining", processes: "Processes") -> Checkpoint | None:
         """Read the newest checkpoint; without one make the folder anew.
 
         Args:
-            plan: What is trained.
+            training: What is trained.
             processes: The first of them makes the folder.
 
         Returns:
@@ -62,8 +62,8 @@ class WorkFolder:
         Raises:
             AutopeftError: The checkpoint is damaged or another training's, or the folder cannot be made.
         """
-        found = [] if plan.overwrite else self._numbered("checkpoint")
-        checkpoint = self._read(found[-1], plan) if found else None
+        found = [] if training.overwrite else self._numbered("checkpoint")
+        checkpoint = self._read(found[-1], training) if found else None
         if processes.first:
             if checkpoint is None:
                 shutil.rmtree(self.path, ignore_errors=True)
@@ -75,14 +75,14 @@ class WorkFolder:
                 ) from None
         return checkpoint
 
-    def _read(self, folder: Path, plan: "TrainingPlan") -> Checkpoint:
+    def _read(self, folder: Path, training: "FullTraining") -> Checkpoint:
         try:
             data = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
             identity, record = data["identity"], Record.from_json(data["record"])
             state = (folder / "run.safetensors").read_bytes()
         except (OSError, ValueError, KeyError, TypeError):
             raise AutopeftError(f"The checkpoint {folder} is damaged: begin anew with --overwrite.") from None
-        for key, value in plan.identity().items():
+        for key, value in training.identity().items():
             if identity.get(key) != value:
                 had = identity.get(key)
                 raise AutopeftError(
@@ -91,10 +91,10 @@ class WorkFolder:
                 )
         return Checkpoint(data["step"], state, data["losses"], record)
 
-    def write(self, checkpoint: Checkpoint, plan: "TrainingPlan") -> None:
+    def write(self, checkpoint: Checkpoint, training: "FullTraining") -> None:
         """Keep a checkpoint and remove the older ones."""
         data = {
-            "identity": plan.identity(),
+            "identity": training.identity(),
             "step": checkpoint.step,
             "losses": checkpoint.losses,
             "record": checkpoint.record.to_json(),

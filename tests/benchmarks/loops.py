@@ -150,7 +150,7 @@ def one(file: Path) -> None:
 
 
 def sample(prepared: Prepared, n: int, seed: int = 0) -> list[Configuration]:
-    """The first n different configurations that a study asks for: each method's anchor, then the prior, no feedback.
+    """The first n different configurations that a study asks for: the methods' defaults, then draws from the prior.
 
     The prior is that of a study without layer scores.
     """
@@ -159,9 +159,9 @@ def sample(prepared: Prepared, n: int, seed: int = 0) -> list[Configuration]:
     space, spec = prepared.space(), prepared.spec.model_copy(update={"sampler": "random", "seed": seed})
     found: dict[Configuration, None] = {}
     while len(found) < n:
-        if entrant := ask(study, space, spec, len(study.trials)):
-            study.tell(entrant.trial, [0.0, 0.0])
-            found.setdefault(entrant.configuration)
+        if asked := ask(study, space, spec, len(study.trials)):
+            study.tell(asked.trial, [0.0, 0.0])
+            found.setdefault(asked.configuration)
     return list(found)
 
 

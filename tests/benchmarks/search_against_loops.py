@@ -1,14 +1,14 @@
-"""How much faster is the engine than the loop a user would write, at the same front?
+"""How much faster is autopeft than the loop a user would write, at the same front?
 
     python tests/benchmarks/search_against_loops.py [--data NAME] [--trials 27] [--fair-trials 27] [--slow-trials 3] [--levers 7] [--equation]
 
 Every system is given the same configurations, in the same order, one system after the other in this one call:
-engine (as `autopeft search` runs its trials), full length (the engine with --rungs none), fair (one process, dynamic
+autopeft (as `autopeft search` runs its trials), full length (autopeft with --rungs none), fair (one process, dynamic
 padding, fp32, full length), naive (Optuna + Trainer, padded to 128) and published (a process per trial). Fewer
 --fair-trials and --slow-trials than --trials are spread over the configurations and scaled by what these took in the
-full-length search; 0 leaves a loop out. --levers N adds the engine's levers one by one on N configurations.
+full-length search; 0 leaves a loop out. --levers N adds autopeft's levers one by one on N configurations.
 
-Quality: the hypervolume of (log10 parameters, test score) of the front that the engine picks by validation loss, over
+Quality: the hypervolume of (log10 parameters, test score) of the front that autopeft picks by validation loss, over
 that of the front that the full-length search picks; the members of both are re-trained at full length with seeds that
 neither search has seen, and the reference is the budget and the linear probe.
 """
@@ -54,7 +54,7 @@ SEEDS = 3  # with which the members of a front are re-trained
 
 
 @dataclass
-class Raced:
+class Searched:
     """Seconds of a search, of which set-up; per configuration its validation loss at full length, None if stopped."""
 
     seconds: float
@@ -66,7 +66,7 @@ class Raced:
 
 @dataclass(frozen=True)
 class Levers:
-    """What of the engine is switched on."""
+    """What of autopeft's speed-ups is switched on."""
 
     precision: bool = True
     buckets: bool = True
@@ -87,8 +87,8 @@ LADDER = {
 }
 
 
-def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: Levers = Levers()) -> Raced:
-    """The engine's own cohorts on given configurations, its start-up timings and an empty prefix store included."""
+def search_trials(prepared: Prepared, configurations: Sequence[Configuration], levers: Levers = Levers()) -> Searched:
+    """Train given configurations in autopeft's own cohorts, its start-up timings and an empty prefix store included."""
     began = time.monotonic()
     spec = prepared.spec
     with tempfile.TemporaryDirectory() as temporary, unbucketed(not levers.buckets):
@@ -115,7 +115,7 @@ def engine(prepared: Prepared, configurations: Sequence[Configuration], levers: 
     curves = [t.user_attrs.get("curve") for t in study.trials]
     steps = sum(c["steps"][-1] for c in curves if c)
     losses = [c["validation_loss"][-1] if c and c["steps"][-1] == spec.full_steps else None for c in curves]
-    return Raced(time.monotonic() - began, setup, losses, steps, [c["seconds"] if c else 0.0 for c in curves])
+    return Searched(time.monotonic() - began, setup, losses, steps, [c["seconds"] if c else 0.0 for c in curves])
 
 
 def asked(study: optuna.Study, configuration: Configuration, prepared: Prepared) -> RunningTrial:
@@ -176,14 +176,17 @@ def quality(prepared: Prepared, configurations: list[Configuration], mine: list[
     reference = np.array([np.log10(prepared.budget) + 1e-9, -base])
     volumes = [hypervolume(np.array([(size[i], -score[i]) for i in front]), reference) for front in (mine, theirs)]
     best = [max(score[i] for i in front) for front in (mine, theirs)]
-    return {"engine": volumes[0], "full": volumes[1], "kept": volumes[0] / volumes[1], "best": best}
+    return {"autopeft": volumes[0], "full": volumes[1], "kept": volumes[0] / volumes[1], "best": best}
 
 
 def compare(prepared: Prepared, configurations: list[Configuration], fair_trials: int, slow_trials: int) -> dict:
     """Run all systems, print the table of ratios, and return the figures."""
-    raced = engine(prepared, configurations)
-    print(f"engine: {raced.seconds:.1f} s, {raced.setup_seconds:.1f} s of it set-up, {raced.steps} steps", flush=True)
-    full = engine(prepared, configurations, Levers(rungs=False))
+    searched = search_trials(prepared, configurations)
+    print(
+        f"autopeft: {searched.seconds:.1f} s, {searched.setup_seconds:.1f} s of it set-up, {searched.steps} steps",
+        flush=True,
+    )
+    full = search_trials(prepared, configurations, Levers(rungs=False))
     print(f"full length: {full.seconds:.1f} s, {full.steps} steps", flush=True)
     loops = {}
     for name, number in {"fair": fair_trials, "naive": slow_trials, "published": slow_trials}.items():
@@ -192,18 +195,25 @@ def compare(prepared: Prepared, configurations: list[Configuration], fair_trials
             looped = LOOPS[name](prepared, [configurations[i] for i in chosen], quiet)
             loops[name] = looped.seconds * sum(full.each) / sum(full.each[i] for i in chosen)
             print(f"{name}: {looped.seconds:.1f} s on {number} configurations, {loops[name]:.0f} s for all", flush=True)
-    mine, theirs = (front_of(prepared, configurations, x.losses) for x in (raced, full))
+    mine, theirs = (front_of(prepared, configurations, x.losses) for x in (searched, full))
     kept = quality(prepared, configurations, mine, theirs)
     spec = prepared.spec
     print(f"{prepared.task.name}, {len(configurations)} trials of {spec.full_steps} steps of {spec.batch_size}:")
     for name, seconds in {"full length": full.seconds, **loops}.items():
-        print(f"  {name:12s} {seconds:7.0f} s   {seconds / raced.seconds:6.1f} x engine")
+        print(f"  {name:12s} {seconds:7.0f} s   {seconds / searched.seconds:6.1f} x autopeft")
     print(
-        f"  hypervolume of the engine's front ({len(mine)} members), re-trained with {SEEDS} seeds, of the full-length "
+        f"  hypervolume of autopeft's front ({len(mine)} members), re-trained with {SEEDS} seeds, of the full-length "
         f"search's ({len(theirs)}): {kept['kept']:.3f}; best score {kept['best'][0]:.4f} and {kept['best'][1]:.4f}",
         flush=True,
     )
-    return {"engine": asdict(raced), "full": asdict(full), **loops, "quality": kept, "mine": mine, "theirs": theirs}
+    return {
+        "autopeft": asdict(searched),
+        "full": asdict(full),
+        **loops,
+        "quality": kept,
+        "mine": mine,
+        "theirs": theirs,
+    }
 
 
 def spaced(total: int, number: int) -> list[int]:
@@ -215,10 +225,10 @@ def quiet(_: str) -> None:
 
 
 def each_lever(prepared: Prepared, configurations: list[Configuration]) -> dict:
-    """The fair loop, then the engine with one more lever each time, on the same configurations."""
+    """The fair loop, then autopeft with one more speed-up each time, on the same configurations."""
     seconds = {"fair": LOOPS["fair"](prepared, configurations, quiet).seconds}
     for name, levers in LADDER.items():
-        seconds[name] = engine(prepared, configurations, levers).seconds
+        seconds[name] = search_trials(prepared, configurations, levers).seconds
         before = list(seconds.values())[-2]
         print(
             f"  {name:45s} {seconds[name]:6.1f} s   {before / seconds[name]:5.2f} x the line above, "

@@ -6,11 +6,11 @@ from math import prod
 
 import pytest
 import torch
+from enumeration import every_configuration
 from procedure_cases import PROCEDURES, configuration, settings, trainer
 from sizes import bert_shapes
 from test_real_minilm import SUBJECTS, VERDICTS
 from tiny import LAYERS
-from walks import every_configuration
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.backbone.prefix import PrefixCache
@@ -129,7 +129,7 @@ def test_is_not_plain_training_under_another_name(name):
 
 
 @every_procedure
-def test_a_space_with_it_is_walked_and_counted_exactly(name):
+def test_a_space_with_it_is_sampled_and_counted_exactly(name):
     narrow = {"rank": [1, 2], "target_modules": ["ffn"], "rslora": [False]}
     file = SpaceFile(methods={"lora": narrow, "full": {}, "head_only": {}}, procedures={name: {}})
     space = build_space("mine", file, bert_shapes())

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,15 +38,32 @@ ABOVE = {
 SHARED = {"configuration", "uniform_lora"}
 
 
-def imported(path: Path) -> set[str]:
-    """The autopeft modules that a file imports, by their first name below autopeft."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("autopeft."):
-            found.add(node.module.split(".")[1])
-        if isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("autopeft.")}
-    return found
+def modules(node: ast.AST) -> list[str]:
+    """The modules that an import statement names, and for `from autopeft import x` autopeft.x."""
+    if isinstance(node, ast.Import):
+        return [a.name for a in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module == "autopeft":
+        return [f"autopeft.{a.name}" for a in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def imported(path: Path, typing: bool = True) -> set[str]:
+    """The autopeft modules that a file imports, by their first name below autopeft; typing: also for annotations."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    blocks = [n for n in nodes if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    left_out = set() if typing else {id(n) for block in blocks for n in ast.walk(block)}
+    names = [name for node in nodes if id(node) not in left_out for name in modules(node)]
+    return {name.split(".")[1] for name in names if name.startswith("autopeft.")}
+
+
+def rooms() -> dict[str, set[str]]:
+    """Each folder, and each module at the top -> the others that it imports, inside functions too."""
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if not room.startswith("__"):
+            found.setdefault(room, set()).update(imported(path, typing=False) - {room})
+    return {room: others & set(found) for room, others in found.items()}
 
 
 def test_every_folder_is_a_station():
@@ -60,6 +78,10 @@ def test_imports_go_to_earlier_stations_only(station):
         assert imported(path) <= allowed, f"{path.relative_to(PACKAGE)} imports {imported(path) - allowed}"
 
 
+def test_no_rooms_import_each_other_in_a_circle():
+    tuple(TopologicalSorter(rooms()).static_order())  # raises CycleError, which names the circle
+
+
 def test_folders_are_at_most_two_deep():
     assert all(len(p.relative_to(PACKAGE).parts) <= 3 for p in PACKAGE.rglob("*.py"))
 
@@ -69,9 +91,9 @@ def test_the_public_names_are_few():
 
 
 def loaded(code: str) -> set[str]:
-    """The top-level modules in memory after running code in a new process."""
+    """The modules in memory after running code in a new process."""
     out = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join({{m.split('.')[0] for m in sys.modules}}))"],
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
@@ -84,14 +106,29 @@ def loaded(code: str) -> set[str]:
     [
         "import autopeft",
         "import autopeft.cli",
-        "import autopeft.front, autopeft.front.points",
+        "import autopeft.front, autopeft.front.table",
         "import autopeft.export, autopeft.space, autopeft.methods",
-        "import autopeft.report",
         "import autopeft.costs, autopeft.objectives",
-        "import autopeft.cli.train, autopeft.train.plan, autopeft.train.checks, autopeft.train.card",
+        "import autopeft.report.files, autopeft.report.terminal, autopeft.report.dry_run, autopeft.report.scatter",
+        "import autopeft.cli.train, autopeft.train.training, autopeft.train.checks, autopeft.train.card",
         "import autopeft.cli.tabular, autopeft.tabular.fidelity, autopeft.tabular.comparison, autopeft.report.benchmark, autopeft.study.promotion",
+        "import autopeft.base.files, autopeft.base.packages, autopeft.base.plugins, autopeft.base.recipe",
+        "import autopeft.result, autopeft.search, autopeft.prepare, autopeft.configuration, autopeft.uniform_lora",
+        "import autopeft.space.branch, autopeft.space.space_file, autopeft.methods.tuners",
+        "import autopeft.study.spec, autopeft.study.folder, autopeft.study.journal, autopeft.study.records",
         "from autopeft.space import load_space; [load_space(n) for n in ('default', 'lora', 'dcft', 'adapters', 'freeze', 'autopeft')]",
     ],
 )
 def test_no_torch(code):
     assert not loaded(code) & {"torch", "transformers", "peft"}
+
+
+def test_help_loads_no_heavy_library():
+    heavy = {"torch", "transformers", "peft", "optuna", "pandas", "plotly", "sklearn", "scipy", "datasets"}
+    assert not loaded("from autopeft.cli.main import commands; commands.list_commands(None)") & heavy
+    assert not loaded("import autopeft.cli.options, autopeft.study.spec, autopeft.base.progress") & heavy
+
+
+def test_an_open_study_loads_nothing_that_only_a_finished_one_needs():
+    opened = {name.split(".")[1] for name in loaded("import autopeft.workbench") if name.startswith("autopeft.")}
+    assert "study" in opened and not opened & {"result", "report", "export", "tabular", "cli"}

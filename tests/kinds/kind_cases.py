@@ -36,8 +36,8 @@ def configuration(method: str = "lora", layers=(1, 2), rate: float = 1e-2) -> Co
     return Configuration.of(method, get_method(method).defaults, layers, rate)
 
 
-def check_engine(trainer: Trainer, folder, monkeypatch) -> None:
-    """Bit for bit: in stretches as in one piece, with stored hidden states as without; packed within rounding."""
+def check_training(trainer: Trainer, folder, monkeypatch) -> None:
+    """Resumed as in one piece and with stored hidden states as without, bit for bit; packed within rounding."""
     for method in ("lora", "head_only"):
         job = Job(configuration(method), 3, 6, 6, (2,), rows=6, test=True, keep_state=True)
         (whole,) = trainer.run([job])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from kind_cases import check_engine, check_learning, check_search, falls, trainer_of
+from kind_cases import check_learning, check_search, check_training, falls, trainer_of
 
 from autopeft.importance import score_layers
 from autopeft.tasks import load_task
@@ -76,8 +76,8 @@ def test_a_rung_scores_whole_questions(science, checkpoint):
     assert len(rows) == 20 and len(trainer.tokenised.validation.units(rows)) == 5
 
 
-def test_the_engine_holds(science, checkpoint, tmp_path, monkeypatch):
-    check_engine(trainer_of(checkpoint, science), tmp_path, monkeypatch)
+def test_training_resumes_and_packs(science, checkpoint, tmp_path, monkeypatch):
+    check_training(trainer_of(checkpoint, science), tmp_path, monkeypatch)
 
 
 def test_a_search_ends_in_an_adapter(questions, checkpoint, tmp_path):

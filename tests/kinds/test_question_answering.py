@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kind_cases import check_engine, check_learning, check_search, falls, trainer_of
+from kind_cases import check_learning, check_search, check_training, falls, trainer_of
 
 from autopeft.base.errors import AutopeftError
 from autopeft.importance import score_layers
@@ -127,8 +127,8 @@ def test_answers_in_every_form(tmp_path):
     assert {label[1] for label in task.train.labels} == {("180 kg", "180"), ("180 kg",), ("180 KG",)}
 
 
-def test_the_engine_holds(science, checkpoint, tmp_path, monkeypatch):
-    check_engine(trainer_of(checkpoint, science), tmp_path, monkeypatch)
+def test_training_resumes_and_packs(science, checkpoint, tmp_path, monkeypatch):
+    check_training(trainer_of(checkpoint, science), tmp_path, monkeypatch)
 
 
 def test_a_search_ends_in_an_adapter(checkpoint, tmp_path):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from kind_cases import check_engine, check_learning, check_search, falls, trainer_of
+from kind_cases import check_learning, check_search, check_training, falls, trainer_of
 
 from autopeft.base.errors import AutopeftError
 from autopeft.importance import score_layers
@@ -51,8 +51,8 @@ def test_subsets_keep_the_shares_of_high_and_low(ratings):
     )
 
 
-def test_the_engine_holds(ratings, checkpoint, tmp_path, monkeypatch):
-    check_engine(trainer_of(checkpoint, ratings), tmp_path, monkeypatch)
+def test_training_resumes_and_packs(ratings, checkpoint, tmp_path, monkeypatch):
+    check_training(trainer_of(checkpoint, ratings), tmp_path, monkeypatch)
 
 
 def test_a_search_ends_in_an_adapter_whose_card_names_the_scale(ratings, checkpoint, tmp_path):

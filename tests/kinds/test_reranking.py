@@ -5,7 +5,7 @@ from math import log2
 import numpy as np
 import pandas as pd
 import pytest
-from kind_cases import check_engine, check_learning, check_search, falls, trainer_of
+from kind_cases import check_learning, check_search, check_training, falls, trainer_of
 
 from autopeft.base.errors import AutopeftError
 from autopeft.importance import score_layers
@@ -81,8 +81,8 @@ def test_a_query_of_a_split_of_ones_own_is_in_no_other(tmp_path):
     assert set(task.train.labels) == {0.0, 1.0}  # 2 is the most relevant
 
 
-def test_the_engine_holds(science, checkpoint, tmp_path, monkeypatch):
-    check_engine(trainer_of(checkpoint, science), tmp_path, monkeypatch)
+def test_training_resumes_and_packs(science, checkpoint, tmp_path, monkeypatch):
+    check_training(trainer_of(checkpoint, science), tmp_path, monkeypatch)
 
 
 def test_a_search_ends_in_an_adapter(checkpoint, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from kind_cases import check_engine, check_learning, check_search, falls, trainer_of
+from kind_cases import check_learning, check_search, check_training, falls, trainer_of
 
 from autopeft.base.errors import AutopeftError
 from autopeft.importance import score_layers
@@ -99,8 +99,8 @@ def test_parts_of_speech_have_plain_tags():
     assert not any(tag[2:].strip("-") != tag[2:] or "+" in tag or tag.startswith("fw-") for tag in tags)
 
 
-def test_the_engine_holds(tweets, checkpoint, tmp_path, monkeypatch):
-    check_engine(trainer_of(checkpoint, tweets), tmp_path, monkeypatch)
+def test_training_resumes_and_packs(tweets, checkpoint, tmp_path, monkeypatch):
+    check_training(trainer_of(checkpoint, tweets), tmp_path, monkeypatch)
 
 
 def test_a_search_ends_in_an_adapter(checkpoint, tmp_path):

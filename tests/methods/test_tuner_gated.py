@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from enumeration import every_configuration
 from sizes import bert_shapes
 from tiny import tiny_batch, tiny_model
 from torch import nn
 from tuner_checks import attach, check_tuner, fields_and_count, logits, two_steps
-from walks import every_configuration
 
 from autopeft.backbone.blocks import describe
 from autopeft.configuration import Configuration

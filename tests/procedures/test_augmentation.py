@@ -113,8 +113,8 @@ def guarded(name: str, session) -> Guard:
 @pytest.mark.parametrize("name", GUARDED)
 def test_a_guard_ends_augmentation_when_validation_gets_worse(name, monkeypatch):
     """Losses that fall, then rise within chance, then clearly: augmented until then, plain to the end."""
-    course = iter([torch.ones(4), torch.full((4,), 0.5), torch.tensor([0.4, 0.7, 0.3, 0.7]), torch.ones(4)])
-    monkeypatch.setattr(Guard, "losses", lambda self: next(course))
+    measured = iter([torch.ones(4), torch.full((4,), 0.5), torch.tensor([0.4, 0.7, 0.3, 0.7]), torch.ones(4)])
+    monkeypatch.setattr(Guard, "losses", lambda self: next(measured))
     wanted = configuration(name, trainer().backbone.shapes, "lora", (1, 2))
     with opened(wanted, steps=16) as session:
         plainly, on = [], []

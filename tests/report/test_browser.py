@@ -6,7 +6,7 @@ import shutil
 import pytest
 from made_up import WHOLE
 
-from autopeft.report import write_report
+from autopeft.report.files import write_report
 
 pytestmark = pytest.mark.slow
 

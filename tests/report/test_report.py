@@ -9,10 +9,11 @@ from made_up import STATES, WHOLE
 from rich.console import Console
 
 from autopeft.base.errors import AutopeftError
-from autopeft.report import print_front, result_json, write_report
 from autopeft.report.figures import pareto
+from autopeft.report.files import write_report
 from autopeft.report.page import page
-from autopeft.report.tables import front_columns, trial_columns
+from autopeft.report.tables import front_columns, result_json, trial_columns
+from autopeft.report.terminal import print_front
 
 
 @pytest.mark.parametrize("state", STATES)

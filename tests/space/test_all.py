@@ -37,7 +37,7 @@ class Dice:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_is_walked_on_a_backbone(seed):
+def test_is_sampled_on_a_backbone(seed):
     space = build_space("all", load_space("all"), bert_shapes())
     for _ in range(20):
         assert space.sample(Dice(seed)).method in METHODS

@@ -1,4 +1,4 @@
-"""The sampling's inverse: every configuration that the walk makes is followed back to the parameters that make it."""
+"""The inverse of sampling: from every configuration back to the parameters that sample it."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ WITHIN = Limits.of_budget(SHAPES, 3000)
 
 
 class Dice:
-    """A Chooser that draws."""
+    """A Suggester that draws."""
 
     def __init__(self, seed: int):
         self.generator = np.random.default_rng(seed)
@@ -28,7 +28,7 @@ class Dice:
 
 
 class Fixed:
-    """A Chooser that takes what it was given."""
+    """A Suggester that takes the values it was given."""
 
     def __init__(self, parameters):
         self.parameters = parameters
@@ -42,7 +42,7 @@ class Fixed:
 
 
 @pytest.mark.parametrize("name", ["default", "lora", "freeze", "autopeft"])
-def test_what_the_walk_makes_is_followed_back(name):
+def test_every_sampled_configuration_gives_its_parameters_back(name):
     space = build_space(name, load_space(name), SHAPES, WITHIN)
     for seed in range(60):
         made = space.sample(Dice(seed))

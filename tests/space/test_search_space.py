@@ -1,10 +1,10 @@
-"""The walk against brute force: every configuration, each once, none over budget."""
+"""Sampling against brute force: every configuration, each once, none over budget."""
 
 import random
 
 import pytest
+from enumeration import every_configuration
 from sizes import bert_shapes
-from walks import every_configuration
 
 from autopeft.base.errors import AutopeftError
 from autopeft.importance.scores import LayerScores
@@ -157,7 +157,7 @@ def test_an_unknown_space_suggests_the_nearest():
         load_space("defalt")
 
 
-def test_anchors_are_the_defaults_on_every_layer_shrunk_to_the_budget():
+def test_default_configurations_are_the_defaults_on_every_layer_shrunk_to_the_budget():
     shapes = bert_shapes(layers=4)
     free = {a["method"]: a for a in default_parameters(build_space("default", load_space("default"), shapes))}
     assert (

@@ -1,4 +1,4 @@
-"""Which trials of a cohort go on."""
+"""Which trials of a cohort are promoted."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_ranks_fill_up_to_the_share_and_the_lower_loss_goes_first():
 def test_a_cohort_is_measured_against_all_that_came_before():
     points = np.array(FRONT + [[15, 0.7], [25, 0.45], [35, 0.9], [5, 0.69]])
     assert promoted(points, [3, 4, 5, 6], 4) == [4, 6], "15 and 35 are dominated by the first three"
-    assert promoted(points, [3, 5], 2) == [3], "one goes on even when all are dominated"
+    assert promoted(points, [3, 5], 2) == [3], "one is promoted even when all are dominated"
 
 
 def test_a_later_better_trial_takes_an_earlier_one_off_the_front():

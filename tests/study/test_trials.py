@@ -133,7 +133,7 @@ def test_rungs_stop_most_trials_and_the_front_goes_on(tmp_path):
     assert all((t.state == "complete") == (s == 300) for t, s in zip(found, steps)) and 38 in steps
     mask = non_dominated(np.array([(t.trainable, t.loss) for t in found]))
     assert all(t.state == "complete" for t, on_front in zip(found, mask) if on_front)
-    assert all(t.curve.seconds == s for t, s in zip(found, steps))  # each stretch once: promoted trials went on
+    assert all(t.curve.seconds == s for t, s in zip(found, steps))  # no step twice: promoted trials were resumed
 
 
 def test_a_lost_state_is_trained_again_from_the_beginning(tmp_path):

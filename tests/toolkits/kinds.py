@@ -6,7 +6,7 @@ from export_cases import case
 from tiny import tiny_config
 
 from autopeft.export import Case, export
-from autopeft.export.mechanisms.plan import canonical, plan
+from autopeft.export.mechanisms.trained_shapes import canonical, trained_shapes
 
 KINDS = {  # what it is called in the table -> method and settings
     "LoRA": ("lora", {"rank": 4}),
@@ -69,9 +69,9 @@ def number(kind: str) -> str:
     return str(list(KINDS).index(kind))
 
 
-def planned(one: Case) -> dict:
+def trained_by_autopeft(one: Case) -> dict:
     """Name -> shape of what autopeft trains."""
-    return plan(one.configuration, tiny_config(one.shapes.model_type), one.kind)
+    return trained_shapes(one.configuration, tiny_config(one.shapes.model_type), one.kind)
 
 
 def shapes_of(found: dict) -> dict:

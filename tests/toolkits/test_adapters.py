@@ -1,4 +1,4 @@
-"""adapters on what is exported: what it trains is the plan, and with the same values it computes the same logits."""
+"""adapters on what is exported: what it trains is what autopeft trains, and with the same values it computes the same logits."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from export_cases import case, save_toy
-from kinds import planned
+from kinds import trained_by_autopeft
 from safetensors.torch import save_file
 from tiny import tiny_batch
 from transformers import AutoModelForSequenceClassification
@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification
 from autopeft.export import export
 from autopeft.export.adapters import FAMILIES
 from autopeft.export.mechanisms.adapters_scripts import ADAPTER
-from autopeft.export.mechanisms.plan import canonical
+from autopeft.export.mechanisms.trained_shapes import canonical
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 
 pytestmark = pytest.mark.toolkits
@@ -45,7 +45,7 @@ BOTTLENECK = {
 
 
 def theirs(name: str, one) -> str:
-    """A name of the plan -> adapters' own, whose bottlenecks lie beside the linears and not in them."""
+    """autopeft's name of a parameter -> adapters' own, whose bottlenecks lie beside the linears and not in them."""
     for ours, held in IN_LINEARS.items():
         if name.endswith(f".{ours}"):
             return f"{name.removesuffix(ours)}loras.{ADAPTER}.{held}"
@@ -100,10 +100,10 @@ def found(inside, tmp_path_factory):
 def test_adapters_trains_and_computes_the_same_where_nothing_is_lost(found, family, index):
     one, verdict, logits, said = found[family, index]
     trained = {name: tuple(shape) for name, shape in said["trained"].items()}
-    plan = {theirs(name, one): shape for name, shape in planned(one).items()}
+    expected = {theirs(name, one): shape for name, shape in trained_by_autopeft(one).items()}
     same = torch.allclose(torch.tensor(said["logits"]), logits, atol=1e-5)
-    assert set(trained) == set(plan)
-    assert (verdict == "lossless") == (same and trained == plan)
+    assert set(trained) == set(expected)
+    assert (verdict == "lossless") == (same and trained == expected)
 
 
 def test_the_script_trains_and_saves(inside, tmp_path):

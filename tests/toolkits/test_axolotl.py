@@ -1,8 +1,8 @@
-"""Axolotl's own parser and loaders on what is exported: what they train is the plan, and every key is in its schema."""
+"""Axolotl's own parser and loaders on what is exported: what they train is what autopeft trains, and every key is in its schema."""
 
 import pytest
 from export_cases import save_toy
-from kinds import KINDS, THROUGH_PEFT, asked, number, planned, shapes_of, written
+from kinds import KINDS, THROUGH_PEFT, asked, number, shapes_of, trained_by_autopeft, written
 
 pytestmark = pytest.mark.toolkits
 EXPRESSED = [*THROUGH_PEFT, "LoRA, a rank per module"]  # of the kinds; the others it has to refuse
@@ -22,9 +22,9 @@ def found(inside, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", EXPRESSED)
-def test_axolotl_trains_the_plan(found, kind):
+def test_axolotl_trains_the_same_parameters(found, kind):
     one, trained = found[kind]
-    assert shapes_of(trained) == planned(one)
+    assert shapes_of(trained) == trained_by_autopeft(one)
 
 
 def test_axolotl_refuses_the_rest(tmp_path):

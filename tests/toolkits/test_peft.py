@@ -1,11 +1,11 @@
-"""peft's own loader on what is exported: get_peft_model trains the plan, and a saved adapter loads again."""
+"""peft's own loader on what is exported: get_peft_model trains the same parameters, and a saved adapter loads again."""
 
 import pytest
 from export_cases import case, tiny_shapes
 from tiny import tiny_config, tiny_model
 
 from autopeft.export import export
-from autopeft.export.mechanisms.plan import canonical, plan
+from autopeft.export.mechanisms.trained_shapes import canonical, trained_shapes
 from autopeft.methods import REGISTRY, refusal
 
 METHODS = [m for m in sorted(REGISTRY) if not REGISTRY[m].needs_statistics]
@@ -16,7 +16,7 @@ def trained(model) -> dict:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_peft_trains_the_plan(method, tmp_path):
+def test_peft_trains_the_same_parameters(method, tmp_path):
     from peft import PeftConfig, get_peft_model
 
     if refusal(method, tiny_shapes("bert")):
@@ -24,7 +24,7 @@ def test_peft_trains_the_plan(method, tmp_path):
     one = case(method, model_type="bert")
     export("peft", one, tmp_path)
     found = trained(get_peft_model(tiny_model("bert"), PeftConfig.from_pretrained(str(tmp_path))))
-    expected = plan(one.configuration, tiny_config("bert"))
+    expected = trained_shapes(one.configuration, tiny_config("bert"))
     if method == "adamss":  # how many rows each of its parts has is a clustering of the weights
         found, expected = found.keys(), expected.keys()
     assert found == expected
@@ -39,4 +39,4 @@ def test_ranks_of_a_pattern_survive_saving_and_loading(tmp_path):
     model = get_peft_model(tiny_model("bert"), PeftConfig.from_pretrained(str(tmp_path)))
     model.save_pretrained(tmp_path / "saved")
     again = PeftModel.from_pretrained(tiny_model("bert"), str(tmp_path / "saved"), is_trainable=True)
-    assert trained(again) == trained(model) == plan(one.configuration, tiny_config("bert"))
+    assert trained(again) == trained(model) == trained_shapes(one.configuration, tiny_config("bert"))

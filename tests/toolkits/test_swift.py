@@ -1,11 +1,11 @@
-"""ms-swift's own command line, loader and tuners on what is exported: what they train is the plan, the task head included."""
+"""ms-swift's own command line, loader and tuners on what is exported: what they train is what autopeft trains, the task head included."""
 
 import subprocess
 import sys
 
 import pytest
 from export_cases import save_toy
-from kinds import KINDS, THROUGH_PEFT, asked, number, planned, shapes_of, written
+from kinds import KINDS, THROUGH_PEFT, asked, number, shapes_of, trained_by_autopeft, written
 
 from autopeft.export import get_toolkit
 
@@ -34,9 +34,9 @@ def found(inside, toys, tmp_path_factory):
 
 
 @pytest.mark.parametrize("family, kind", BOTH)
-def test_swift_trains_the_plan(found, family, kind):
+def test_swift_trains_the_same_parameters(found, family, kind):
     one, trained = found[family, kind]
-    assert shapes_of(trained) == planned(one)
+    assert shapes_of(trained) == trained_by_autopeft(one)
 
 
 @pytest.mark.parametrize("family, kind", [("bert", "norms"), ("llama", "LoRA, some layers")])
@@ -44,7 +44,7 @@ def test_swift_trains_two_steps_on_the_rows(inside, toys, tmp_path, family, kind
     one = asked(kind, family, toys[family])
     (done,) = written("swift", {kind: one}, tmp_path).values()
     subprocess.run([sys.executable, "data.py"], cwd=done.folder, check=True)
-    assert shapes_of(inside("swift", "run", done.folder)[number(kind)]) == planned(one)
+    assert shapes_of(inside("swift", "run", done.folder)[number(kind)]) == trained_by_autopeft(one)
 
 
 def test_swift_refuses_the_rest_and_names_a_rank_that_is_lost():

@@ -1,4 +1,4 @@
-"""TRL's own parser, command and trainer on what is exported: the parameters they train are those of the plan."""
+"""TRL's own parser, command and trainer on what is exported: the parameters they train are those that autopeft trains."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from export_cases import case, save_toy
 from tiny import tiny_config
 
 from autopeft.export import export
-from autopeft.export.mechanisms.plan import canonical, plan
+from autopeft.export.mechanisms.trained_shapes import canonical, trained_shapes
 from autopeft.tasks.kind import get_kind
 
 pytestmark = pytest.mark.toolkits
@@ -31,8 +31,8 @@ def shapes_of(found: dict) -> dict:
     return {canonical(name): tuple(shape) for name, shape in found.items()}
 
 
-def planned(one) -> dict:
-    return plan(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm"))
+def trained_by_autopeft(one) -> dict:
+    return trained_shapes(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm"))
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,20 @@ def planned(one) -> dict:
         ("dora", {"layers": "1-2"}),
     ],
 )
-def test_trl_trains_the_plan(inside, toy, tmp_path, method, settings):
+def test_trl_trains_the_same_parameters(inside, toy, tmp_path, method, settings):
     one = exported(tmp_path, toy, method, settings)
-    assert shapes_of(inside("trl", "parse", tmp_path)) == planned(one)
+    assert shapes_of(inside("trl", "parse", tmp_path)) == trained_by_autopeft(one)
 
 
 def test_trl_sft_trains_two_steps(inside, toy, tmp_path):
     one = exported(tmp_path, toy, "lora", {"layers": "1", "target_modules": "query"})
-    assert shapes_of(inside("trl", "run", tmp_path)) == planned(one)
+    assert shapes_of(inside("trl", "run", tmp_path)) == trained_by_autopeft(one)
 
 
 @pytest.mark.parametrize("method", ["lora_ranks", "ia3"])
 def test_the_script_trains_what_the_command_has_no_key_for(inside, toy, tmp_path, method):
     one = exported(tmp_path, toy, method, {"layers": "1-2"})
-    assert shapes_of(inside("trl", "script", tmp_path)) == planned(one)
+    assert shapes_of(inside("trl", "script", tmp_path)) == trained_by_autopeft(one)
 
 
 @pytest.mark.parametrize("method", ["dcft", "full_layers"])
@@ -71,4 +71,4 @@ def test_the_script_trains_methods_of_autopeft(inside, toy, tmp_path, method):
     from safetensors.torch import load_file
 
     saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
-    assert shapes_of({name: tensor.shape for name, tensor in saved.items()}) == planned(one)
+    assert shapes_of({name: tensor.shape for name, tensor in saved.items()}) == trained_by_autopeft(one)

@@ -1,7 +1,7 @@
 """Prints what each toolkit can express of each kind of configuration: python tests/toolkits/verdicts.py [TOOLKIT ...]
 
 lossless, lossy or unsupported is what `autopeft export` says. Then what the toolkit's own code trained on a tiny model:
-= the parameters of autopeft's plan by name and shape, ≠ others, ? was not asked (no environment, a GPU is needed, or
+= the parameters that autopeft trains, by name and shape, ≠ others, ? was not asked (no environment, a GPU is needed, or
 TRL's script instead of its YAML). That swift is lossy on a classifier is the head's learning rate, of which it has none.
 """
 
@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).parents[1])]
 
 import environments  # noqa: E402  (the line above lets it be found)
 from export_cases import save_toy  # noqa: E402
-from kinds import KINDS, asked, number, planned, shapes_of, written  # noqa: E402
+from kinds import KINDS, asked, number, shapes_of, trained_by_autopeft, written  # noqa: E402
 
 from autopeft.methods import refusal  # noqa: E402
 
@@ -67,9 +67,9 @@ def sign(toolkit: str, one, found: dict | None) -> str:
     if toolkit == "adapters":
         from test_adapters import theirs
 
-        plan = {theirs(name, one): shape for name, shape in planned(one).items()}
-        return "=" if {n: tuple(s) for n, s in found["trained"].items()} == plan else "≠"
-    return "=" if shapes_of(found) == planned(one) else "≠"
+        expected = {theirs(name, one): shape for name, shape in trained_by_autopeft(one).items()}
+        return "=" if {n: tuple(s) for n, s in found["trained"].items()} == expected else "≠"
+    return "=" if shapes_of(found) == trained_by_autopeft(one) else "≠"
 
 
 def fits(kind: str, family: str) -> bool:

@@ -21,10 +21,10 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.scoring import forward
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.batches import collate
-from autopeft.train.plan import TrainingPlan
 from autopeft.train.record import Record
 from autopeft.train.saved import loaded
 from autopeft.train.schedules import schedule
+from autopeft.train.training import FullTraining
 
 LORA, ROSTE, FULL_ROSTE, PACE, SERIAL, ADALORA = range(6)
 
@@ -58,7 +58,7 @@ def distance(one: dict, other: dict) -> float:
 @pytest.fixture(scope="module")
 def plain(study, tmp_path_factory):
     """The plain run of 12 steps: its record and its adapter."""
-    return complete(TrainingPlan.of(study, LORA, tmp_path_factory.mktemp("plain") / "adapter"))
+    return complete(FullTraining.of(study, LORA, tmp_path_factory.mktemp("plain") / "adapter"))
 
 
 def test_without_options_it_is_the_searchs_own_run(plain):
@@ -71,7 +71,7 @@ def test_without_options_it_is_the_searchs_own_run(plain):
 
 @pytest.mark.parametrize("options", [{"accumulate": 2}, {"accumulate": 3}, {"gradient_checkpointing": True}])
 def test_less_memory_gives_the_same_weights(study, plain, tmp_path, options):
-    record, adapter = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", **options))
+    record, adapter = complete(FullTraining.of(study, LORA, tmp_path / "adapter", **options))
     if "accumulate" in options:
         assert 0 < distance(weights(adapter), weights(plain[1])) < 1e-4
     else:
@@ -80,11 +80,11 @@ def test_less_memory_gives_the_same_weights(study, plain, tmp_path, options):
 
 
 def test_two_passes_of_eight_are_one_of_sixteen_and_not_of_eight(study, plain, tmp_path):
-    _, adapter = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", batch_size=8))
+    _, adapter = complete(FullTraining.of(study, LORA, tmp_path / "adapter", batch_size=8))
     assert distance(weights(adapter), weights(plain[1])) > 1e-3
 
 
-def killed_at(step: int, plan: TrainingPlan) -> None:
+def killed_at(step: int, training: FullTraining) -> None:
     """Train in a process that is killed once that step is evaluated."""
     child = os.fork()
     if child == 0:
@@ -98,7 +98,7 @@ def killed_at(step: int, plan: TrainingPlan) -> None:
 
         try:
             sys.modules["autopeft.train.full"].Record = Deadly
-            complete(plan)
+            complete(training)
         finally:
             os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
@@ -107,12 +107,12 @@ def killed_at(step: int, plan: TrainingPlan) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_killed_training_resumes_bit_for_bit(study, tmp_path):
     options = {"eval_every": 4, "patience": 5, "watch": "loss"}
-    whole, reference = complete(TrainingPlan.of(study, LORA, tmp_path / "whole", **options))
-    plan = TrainingPlan.of(study, LORA, tmp_path / "killed", **options, checkpoint_every=5)
-    killed_at(12, plan)
-    assert [p.name for p in sorted(plan.work.glob("checkpoint-*"))] == ["checkpoint-10"]
-    assert not plan.folder.exists()
-    again, adapter = complete(plan)
+    whole, reference = complete(FullTraining.of(study, LORA, tmp_path / "whole", **options))
+    training = FullTraining.of(study, LORA, tmp_path / "killed", **options, checkpoint_every=5)
+    killed_at(12, training)
+    assert [p.name for p in sorted(training.work.glob("checkpoint-*"))] == ["checkpoint-10"]
+    assert not training.folder.exists()
+    again, adapter = complete(training)
     assert again.resumed == [10] and equal(weights(adapter), weights(reference))
     timeless = [[replace(e, seconds=0) for e in record.evaluations] for record in (again, whole)]
     assert timeless[0] == timeless[1] and again.kept.step == whole.kept.step
@@ -120,7 +120,7 @@ def test_a_killed_training_resumes_bit_for_bit(study, tmp_path):
 
 def test_a_checkpoint_of_another_training_is_refused(study, tmp_path):
     options = {"checkpoint_every": 2, "steps": 3}
-    complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", **options))
+    complete(FullTraining.of(study, LORA, tmp_path / "adapter", **options))
     for trial, changed, named in [
         (LORA, {"seed": 1}, "has seed 0 and this command asks for 1"),
         (LORA, {"steps": 20}, "steps 3"),
@@ -128,26 +128,26 @@ def test_a_checkpoint_of_another_training_is_refused(study, tmp_path):
         (SERIAL, {}, "configuration 'lora"),
     ]:
         with pytest.raises(AutopeftError, match=named) as error:
-            complete(TrainingPlan.of(study, trial, tmp_path / "adapter", **options | changed))
+            complete(FullTraining.of(study, trial, tmp_path / "adapter", **options | changed))
         assert "\n" not in str(error.value)
-    record, _ = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", overwrite=True, **options | {"seed": 1}))
+    record, _ = complete(FullTraining.of(study, LORA, tmp_path / "adapter", overwrite=True, **options | {"seed": 1}))
     assert not record.resumed
 
 
 def test_a_checkpoint_of_an_older_version_is_one_sentence(study, tmp_path):
-    plan = TrainingPlan.of(study, LORA, tmp_path / "adapter", checkpoint_every=2, steps=3)
-    complete(plan)
-    stored = plan.work / "checkpoint-2" / "checkpoint.json"
+    training = FullTraining.of(study, LORA, tmp_path / "adapter", checkpoint_every=2, steps=3)
+    complete(training)
+    stored = training.work / "checkpoint-2" / "checkpoint.json"
     data = json.loads(stored.read_text())
     data["record"]["points"] = data["record"].pop("evaluations")
     stored.write_text(json.dumps(data))
     with pytest.raises(AutopeftError, match="is damaged: begin anew with --overwrite"):
-        complete(plan)
+        complete(training)
 
 
 def test_patience_stops_and_keeps_the_best_weights(study, tmp_path):
     options = {"eval_every": 2, "patience": 1, "watch": "loss", "steps": 80, "schedule": "constant"}
-    record, adapter = complete(TrainingPlan.of(study, LORA, tmp_path / "adapter", **options))
+    record, adapter = complete(FullTraining.of(study, LORA, tmp_path / "adapter", **options))
     losses = [e.validation_loss for e in record.evaluations]
     best = losses.index(min(losses))
     assert len(losses) == best + 2 and record.evaluations[-1].step < 80, "it overfits long before"
@@ -171,7 +171,7 @@ def validation(model):
 )
 def test_what_is_scored_is_what_was_trained(study, tmp_path, trial, way, steps):
     """A RoSTE adapter was scored on the unrounded backbone."""
-    record, adapter = complete(TrainingPlan.of(study, trial, tmp_path / "adapter", steps=steps))
+    record, adapter = complete(FullTraining.of(study, trial, tmp_path / "adapter", steps=steps))
     backbone, _ = resident()
     with loaded(backbone, adapter, trained_as(*way), 0) as model:
         assert validation(model)[0] == pytest.approx(record.kept.validation_loss, abs=1e-6)
@@ -274,8 +274,8 @@ def test_a_quantised_backbone_trains_nearly_as_well(study, plain, tmp_path, bits
 
 
 def test_a_dry_run_says_what_would_happen(study, tmp_path):
-    plan = autopeft.train(
+    training = autopeft.train(
         study, LORA, tmp_path / "adapter", dry_run=True, epochs=2, eval_every=5, checkpoint_every=10, merge=True
     )
-    assert plan.steps == 26 and plan.evaluations == 6 and plan.checkpoints == 2 and not plan.resumes
-    assert plan.seconds == pytest.approx(26 * 0.2) and "merged/" in plan.files and not list(tmp_path.iterdir())
+    assert training.steps == 26 and training.evaluations == 6 and training.checkpoints == 2 and not training.resumes
+    assert training.seconds == pytest.approx(26 * 0.2) and "merged/" in training.files and not list(tmp_path.iterdir())

@@ -12,8 +12,8 @@ import torch
 from full_study import complete, made_study, trained_as
 from safetensors.torch import load_file
 
-from autopeft.train.plan import TrainingPlan
 from autopeft.train.processes import Processes
+from autopeft.train.training import FullTraining
 
 TESTS = Path(__file__).parents[1]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -24,7 +24,7 @@ import torch
 from full_study import resident
 from autopeft.base.progress import Progress
 from autopeft.train.full import FullTrainer
-from autopeft.train.plan import TrainingPlan
+from autopeft.train.training import FullTraining
 from autopeft.train.processes import together
 from autopeft.train.work import WorkFolder
 
@@ -34,10 +34,10 @@ class Kept(FullTrainer):
         return self.session
 
 study, folder = sys.argv[1:]
-plan = TrainingPlan.of(study, 0, folder)
+training = FullTraining.of(study, 0, folder)
 with together() as processes:
-    trainer, work = Kept(*resident(), plan.batch_size, packing=False), WorkFolder(plan.work)
-    trainer.complete(plan, work, work.begin(plan, processes), processes, Progress(quiet=True))
+    trainer, work = Kept(*resident(), training.batch_size, packing=False), WorkFolder(training.work)
+    trainer.complete(training, work, work.begin(training, processes), processes, Progress(quiet=True))
     weights = {n: p.detach() for n, p in trainer.session.run.parameters.items()}
     torch.save(weights, f"{folder}-rank-{processes.rank}.pt")
 """
@@ -64,11 +64,11 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
     launched(TORCHRUN, tmp_path / "each.py", study, tmp_path / "both")
     first, second = (torch.load(tmp_path / f"both-rank-{rank}.pt") for rank in range(2))
     assert first.keys() == second.keys() and all(torch.equal(second[n], p) for n, p in first.items())
-    _, alone = complete(TrainingPlan.of(study, 0, tmp_path / "alone"))
+    _, alone = complete(FullTraining.of(study, 0, tmp_path / "alone"))
     (together,) = (tmp_path / "both.unfinished").glob("adapter-*")
     one, two = (load_file(folder / "adapter_model.safetensors") for folder in (alone, together))
     assert max((one[n] - t).abs().max() for n, t in two.items()) < 1e-4
-    _, half = complete(TrainingPlan.of(study, 0, tmp_path / "half", batch_size=8))
+    _, half = complete(FullTraining.of(study, 0, tmp_path / "half", batch_size=8))
     other = load_file(half / "adapter_model.safetensors")
     assert max((other[n] - t).abs().max() for n, t in two.items()) > 1e-3
 

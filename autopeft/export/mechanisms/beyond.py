@@ -48,7 +48,13 @@ def procedure_losses(configuration: Configuration) -> tuple[str, ...]:
 
 
 def does(method: Method, act: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a method overrides the act and its settings leave it on."""
+    """Whether a method overrides the act and its settings leave it on.
+
+    Args:
+        method: a fine-tuning method.
+        act: the name of a method of `Method`, such as "callback".
+        settings: a value for each of its hyperparameters.
+    """
     return getattr(type(method), act) is not getattr(Method, act) and settings.get(SWITCHES[act], 1) != 0
 
 

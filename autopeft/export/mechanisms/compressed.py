@@ -86,7 +86,16 @@ class Saved:
 
 
 def write(saved: Saved, signs: dict[str, Signs], out: Path) -> dict[str, Any]:
-    """Write the compact file and the adapter folder in one go; the sizes of what is written."""
+    """Write the compact file and the adapter folder in one go.
+
+    Args:
+        saved: the adapter.
+        signs: the compressed update of each group.
+        out: the folder, replaced whole.
+
+    Returns:
+        Parameters, bits per parameter, entropy in bits, and the bytes before and after.
+    """
     import safetensors.torch
     import torch
 
@@ -148,6 +157,11 @@ def references(
 
     Without its origin it is built with two seeds: where they agree the start is known, elsewhere it is drawn and 0
     stands for it.
+
+    Args:
+        backbone: the resident model, unchanged afterwards.
+        folder: the adapter's folder.
+        origin: its configuration and seed, if `autopeft train` saved it.
     """
     import torch
     from peft import PeftConfig, get_peft_model, get_peft_model_state_dict

@@ -21,7 +21,13 @@ class Signs:
 
     @classmethod
     def of(cls, update: np.ndarray, density: float, alpha: float) -> "Signs":
-        """Keep the signs of the share `density` of largest magnitude; scale = alpha * std of the whole update."""
+        """Keep the signs of the share `density` of largest magnitude; scale = alpha * std of the whole update.
+
+        Args:
+            update: the update, (n,).
+            density: the share of entries to keep, above 0 and at most 1.
+            alpha: the scale in standard deviations of the update.
+        """
         number = max(1, round(density * update.size))
         places = np.sort(np.argsort(-np.abs(update), kind="stable")[:number])
         places = places[update[places] != 0]

@@ -32,7 +32,13 @@ class Case:
 
     @classmethod
     def of(cls, result: StudyResult, name: str, configuration: Configuration) -> "Case":
-        """The case of a configuration of a study; `name` says which: "trial 7"."""
+        """Describe a configuration of a study.
+
+        Args:
+            result: the study.
+            name: what it is called: "trial 7".
+            configuration: the configuration.
+        """
         return cls(name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder)
 
     @property
@@ -115,7 +121,7 @@ class Case:
 
     @property
     def precision(self) -> str:
-        """The same for a file that names no device: on a CPU transformers' Trainer refuses bf16 unless told of it."""
+        """The number format for a file that names no device: on a CPU transformers' Trainer refuses bf16 by default."""
         return "fp32" if self.environment.get("device", "cpu") == "cpu" else self.format
 
     @property
@@ -171,7 +177,7 @@ class Toolkit:
             REGISTRY[cls.name] = cls()
 
     def write(self, case: Case) -> Written:
-        """The files as text; nothing is written yet, no toolkit is asked for."""
+        """Make the files as text; nothing goes to disk, and the toolkit need not be installed."""
         raise NotImplementedError
 
     def generates(self, case: Case) -> tuple[str, tuple[str, ...]]:

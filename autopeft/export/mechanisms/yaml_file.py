@@ -1,4 +1,4 @@
-"""Toolkits that are told everything in one YAML file, with the rows of the study beside it."""
+"""Toolkits that are configured by one YAML file, with the rows of the study beside it."""
 
 from typing import ClassVar
 
@@ -14,26 +14,26 @@ Tuned = tuple[dict, tuple[str, ...], str]  # keys that say what is trained, loss
 
 
 class YamlToolkit(Toolkit):
-    """A subclass says what its keys are; what they cannot hold is a reason or a loss."""
+    """A toolkit with one YAML file. A subclass says what its keys are, and what they cannot hold."""
 
     file: ClassVar[str]  # "train.yaml"
     command: ClassVar[str]  # runs it
     beside: ClassVar[str] = ", on the language model"  # where the nearest configuration is trained
 
     def tuning(self, case: Case) -> Tuned:
-        """Without keys the last says why not, or nothing where the toolkit has none for the method at all."""
+        """Choose the keys that say what is trained; without keys the last part says why there are none, if it is known."""
         raise NotImplementedError
 
     def keys(self, case: Case, tuned: dict) -> dict:
-        """The whole file."""
+        """All keys of the file."""
         raise NotImplementedError
 
     def row(self, case: Case) -> str:
-        """How data.py writes a row (rows.py)."""
+        """The code with which data.py writes a row (see rows.py)."""
         return PROMPTED
 
     def also_lost(self, case: Case) -> tuple[str, ...]:
-        """Losses whatever is trained, a sentence each."""
+        """What is always lost, a sentence each."""
         return ()
 
     @override

@@ -134,7 +134,14 @@ def detach(model: PeftModel) -> nn.Module:
 def attached(
     configuration: Configuration, backbone: Backbone, seed: int, statistics: Statistics | None = None
 ) -> Iterator[PeftModel]:
-    """`attach` for the length of a with block; the backbone is restored however the block ends."""
+    """Attach a configuration for the length of a with block; the backbone is restored however the block ends.
+
+    Args:
+        configuration: what is attached.
+        backbone: the resident model.
+        seed: of whatever the adapters and the head draw.
+        statistics: what methods read off the task's data, if they read any.
+    """
     model = attach(configuration, backbone, seed, statistics)
     try:
         yield model
@@ -147,6 +154,12 @@ def reset_head(model: PeftModel, head_modules: Iterable[str], new_parameters: It
     """Draw the head parameters that no checkpoint held, so that one seed gives every method the same head.
 
     Matrices from N(0, initializer_range^2), biases 0, the gains of norms 1.
+
+    Args:
+        model: the attached model.
+        head_modules: paths of the task head.
+        new_parameters: names of the parameters that the checkpoint lacked.
+        seed: of the draw.
     """
     base, new = model.get_base_model(), set(new_parameters)
     std = getattr(base.config, "initializer_range", None) or HEAD_STD

@@ -30,7 +30,17 @@ class BlockLayer(WrappingLayer):
     def correction(
         self, adapter_name: str, before: torch.Tensor, after: torch.Tensor, text: torch.Tensor | None
     ) -> torch.Tensor:
-        """Hidden states before and after the block (B, S, H), text tokens (B, S) -> (B, S, H) or (B, 1, H), fp32."""
+        """Compute an adapter's correction of the hidden states.
+
+        Args:
+            adapter_name: the adapter.
+            before: hidden states that enter the block, (B, S, H).
+            after: those that leave it, (B, S, H).
+            text: which tokens are not padding, (B, S), None if none is.
+
+        Returns:
+            What is added to `after`, (B, S, H) or (B, 1, H), fp32.
+        """
         raise NotImplementedError
 
 
@@ -39,6 +49,11 @@ def text_tokens(arguments: tuple, keywords: dict, length: int) -> torch.Tensor |
 
     A token is text where it may see itself, which holds for causal and for windowed masks too. Masks are bool or
     0/1 (True is text) or additive (0 is text), (B, S), (B, 1, 1, S) or (B, 1, S, S).
+
+    Args:
+        arguments: the positional arguments of the block's forward.
+        keywords: the others.
+        length: S, the tokens of a row.
     """
     for mask in (*arguments, *keywords.values()):
         if not isinstance(mask, torch.Tensor) or mask.shape[-1:] != (length,):

@@ -6,6 +6,10 @@ from typing import Any
 
 
 def without_memory(layers: Any) -> None:
-    """layers: peft's module of a tuner's layers. Its check for hooks caches layers for good; the bare check does not."""
+    """Replace peft's check for hooks, which caches every layer for good, by the same check without a cache.
+
+    Args:
+        layers: peft's module of a tuner's layers.
+    """
     check = layers._warn_once_about_module_hooks
     layers._warn_once_about_module_hooks = getattr(check, "__wrapped__", check)

@@ -114,7 +114,16 @@ class Method:
         raise NotImplementedError
 
     def part_fields(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict:
-        """The same, when the method is one part of a combination."""
+        """The fields of the peft config when the method is one part of a combination.
+
+        Args:
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            shapes: the backbone's sizes.
+
+        Returns:
+            As `peft_fields`, which they are unless a method says otherwise.
+        """
         return self.peft_fields(settings, layers, shapes)
 
     def before_attach(
@@ -157,11 +166,23 @@ class Method:
         return dense(place)
 
     def stored(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> dict[str, int]:
-        """Bytes that a saved adapter holds beside the trained numbers, by name; below zero for what is left out."""
+        """Bytes that a saved adapter holds beside the trained numbers, by name; below zero for what is left out.
+
+        Args:
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            shapes: the backbone's sizes.
+        """
         return {}
 
     def frozen_bytes(self, settings: Settings, layers: tuple[int, ...], shapes: BackboneShapes) -> int:
-        """Bytes that the adapters hold in memory beside the trained numbers."""
+        """Bytes that the adapters hold in memory beside the trained numbers.
+
+        Args:
+            settings: a value for each of `hyperparameters`.
+            layers: the adapted blocks, ascending.
+            shapes: the backbone's sizes.
+        """
         return sum(max(0, size) for size in self.stored(settings, layers, shapes).values())
 
     def extra_keys(self, settings: Settings) -> int:

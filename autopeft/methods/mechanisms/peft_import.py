@@ -27,7 +27,7 @@ class PeftImport:
         """The ordinary spec of peft with registration added to its loader; None for every other module."""
         if fullname != "peft" or self.searching:
             return None
-        self.searching = True  # find_spec below walks sys.meta_path, us included
+        self.searching = True  # find_spec below asks all of sys.meta_path, us included
         try:
             spec = importlib.util.find_spec(fullname)
         finally:

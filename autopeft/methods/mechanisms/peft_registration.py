@@ -13,10 +13,16 @@ import autopeft.methods.tuners as tuners
 
 
 def register(name: str, config_cls: type, model_cls: type, prefix: str) -> None:
-    """Make peft know the type `name` (upper case); adapter attributes start with `prefix`.
+    """Enter a tuner of ours into peft's tables.
 
     peft's register_peft_method refuses names outside its enum, so a plain string is the key: its tables are
     ordinary dictionaries and its enum members compare equal to their strings.
+
+    Args:
+        name: peft's name of the type, upper case.
+        config_cls: its config's class.
+        model_cls: its tuner's class.
+        prefix: what the names of the adapter's attributes start with.
     """
     PEFT_TYPE_TO_CONFIG_MAPPING[name] = config_cls
     PEFT_TYPE_TO_TUNER_MAPPING[name] = model_cls

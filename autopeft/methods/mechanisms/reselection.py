@@ -57,7 +57,14 @@ class Entries:
     def replace(
         self, places: torch.Tensor, indices: torch.Tensor, moments: tuple[Any, Any] = (0.0, 0.0), age: int = 0
     ) -> None:
-        """Train other entries at these places: from zero, with the moments and the age they are given."""
+        """Train other entries at these places: from zero, with the moments and the age they are given.
+
+        Args:
+            places: positions among the k entries, (m,).
+            indices: the flat indices of the weight that they train from now on, (m,).
+            moments: AdamW's first and second moments to start from.
+            age: steps that they count as trained.
+        """
         self.indices[places] = indices.to(self.indices.dtype)
         self.values.data[places] = 0.0
         self.age[places] = float(age)

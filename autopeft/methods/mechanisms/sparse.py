@@ -80,7 +80,18 @@ class Sparse(Method):
         statistics: Statistics | None,
         generator: torch.Generator,
     ) -> torch.Tensor:
-        """A number for each entry of the weight at that path, in its layout: the largest are trained."""
+        """Score each entry of a weight: the largest are trained.
+
+        Args:
+            path: of the linear.
+            weight: its weight, in its own layout.
+            settings: a value for each of `hyperparameters`.
+            statistics: what the method reads off the task's data, if it reads any.
+            generator: of whatever is drawn.
+
+        Returns:
+            Scores of the weight's shape.
+        """
         raise NotImplementedError
 
     @override

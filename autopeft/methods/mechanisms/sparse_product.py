@@ -13,7 +13,17 @@ from typing_extensions import override
 def dense(
     values: torch.Tensor, indices: torch.Tensor, shape: torch.Size, onto: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Values (k,) at flat indices (k,), added to a matrix of that shape, or to none -> the sum."""
+    """Put values at their places in a matrix.
+
+    Args:
+        values: (k,).
+        indices: flat indices of the matrix, (k,).
+        shape: of the matrix.
+        onto: a matrix to add them to; zeros if None.
+
+    Returns:
+        The sum, of that shape.
+    """
     onto = values.new_zeros(shape[0] * shape[1]) if onto is None else onto.flatten()
     return onto.index_add(0, indices, values).view(shape)
 

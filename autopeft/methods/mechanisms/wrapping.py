@@ -38,7 +38,16 @@ class WrappingConfig(PeftConfig):
         self.peft_type = self.name
 
     def require(self, setting: str, ok: bool, wanted: str) -> None:
-        """Raise AutopeftError unless the setting holds what it must."""
+        """Refuse a setting that is wrong.
+
+        Args:
+            setting: its name.
+            ok: whether it holds what it must.
+            wanted: what it must hold, for the message.
+
+        Raises:
+            AutopeftError: it does not.
+        """
         if not ok:
             raise AutopeftError(f"{self.name} config: {setting} is {getattr(self, setting)!r}, it must be {wanted}.")
 

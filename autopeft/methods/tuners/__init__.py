@@ -1,4 +1,4 @@
-"""autopeft's own peft tuners. Importing this package arms their registration with peft and imports no torch."""
+"""autopeft's own peft tuners. They are registered with peft as soon as peft is imported."""
 
 from autopeft.methods.mechanisms.peft_import import install
 

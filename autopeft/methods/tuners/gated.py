@@ -134,7 +134,7 @@ class GatedPrefixLayer(PrefixLayer):
 
     @override
     def prefix(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, n, kv heads * head dim) each."""
+        """The gated keys and values, (B, n, kv heads * head dim) each."""
         hidden = args[0] if args else kwargs["hidden_states"]
         text = text_tokens(args[1:], kwargs, hidden.shape[1])
         text = torch.ones_like(hidden[..., 0]) if text is None else text

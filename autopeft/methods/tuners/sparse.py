@@ -66,7 +66,7 @@ class SparseLayer(MergingLayer):
     observe: Callable | None = None
 
     def shape(self) -> torch.Size:
-        """Of the wrapped weight. Raises AutopeftError for another kind of module."""
+        """The shape of the wrapped weight. Raises AutopeftError for another kind of module."""
         base = self.get_base_layer()
         if not isinstance(base, (nn.Linear, Conv1D)):
             kind = type(base).__name__

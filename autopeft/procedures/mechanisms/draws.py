@@ -18,7 +18,7 @@ def generator(session: TrainingSession, *place: int) -> np.random.Generator:
 
 
 def torch_generator(session: TrainingSession, device: torch.device, *place: int) -> torch.Generator:
-    """The same for tensors that are drawn on a device."""
+    """The same generator for tensors, on a device."""
     import torch
 
     seed = int(np.random.SeedSequence([session.seed, *place]).generate_state(1, np.uint64)[0])

@@ -63,7 +63,7 @@ def eliminated(model: PeftModel, shapes: BackboneShapes, layers: tuple[int, ...]
 
 
 class Tokens:
-    """Which tokens of the rows at hand are worth what."""
+    """Scores the tokens of the current rows and chooses those to keep."""
 
     def __init__(self, keep: float, last: bool) -> None:
         self.keep, self.last = keep, last
@@ -83,7 +83,13 @@ class Tokens:
         return self.mask
 
     def see(self, query: torch.Tensor, key: torch.Tensor, scaling: float) -> None:
-        """Score the tokens by the attention that the token the head reads pays to them. query (B, N, S, D), key (B, kv heads, S, D)."""
+        """Score the tokens by the attention that the token the head reads pays to them.
+
+        Args:
+            query: (B, N, S, D).
+            key: (B, kv heads, S, D).
+            scaling: of their product.
+        """
         query, key = query.detach(), key.detach().repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         mask = self.mask
         if mask is None:

@@ -55,7 +55,13 @@ class Procedure:
     def around(
         self, model: PeftModel, configuration: Configuration, shapes: BackboneShapes
     ) -> AbstractContextManager[object]:
-        """A context manager: what is changed about the attached model while it trains and is scored."""
+        """Change the attached model while it trains and is scored, for the length of a with block.
+
+        Args:
+            model: the attached model.
+            configuration: what is trained.
+            shapes: the backbone's sizes.
+        """
         return nullcontext()
 
     def passes(self, settings: Settings) -> tuple[float, float]:

@@ -66,7 +66,17 @@ def quantised(
 
 
 def rounding(module: nn.Module, rotate: Rotation, weight_bits: int, activation_bits: int) -> Rotation:
-    """The forward of a linear on rounded inputs; a weight that trains is rounded at every pass."""
+    """The forward of a linear on rounded inputs; a weight that trains is rounded at every pass.
+
+    Args:
+        module: the linear.
+        rotate: of inputs and weights before they are rounded.
+        weight_bits: of the weights.
+        activation_bits: of the inputs.
+
+    Returns:
+        Its new forward.
+    """
     plain = module.forward
 
     def forward(x: torch.Tensor) -> torch.Tensor:
@@ -125,7 +135,14 @@ def rotation(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tenso
 
 @torch.no_grad()
 def best_rotation(weight: torch.Tensor, x: torch.Tensor, weight_bits: int, activation_bits: int) -> Rotation:
-    """Whichever of identity and hadamard leaves the smaller error in the output for inputs x (N, i)."""
+    """Choose identity or hadamard, whichever leaves the smaller error in the output.
+
+    Args:
+        weight: (o, i).
+        x: inputs (N, i).
+        weight_bits: of the weights.
+        activation_bits: of the inputs.
+    """
     weight, x = weight.float(), x.float()
     exact = F.linear(x, weight)
 

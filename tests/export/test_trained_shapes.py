@@ -1,10 +1,10 @@
-"""The plan: autopeft's own set of trained parameters, by the names of the model beneath."""
+"""The parameters that autopeft trains, by their names in the bare model."""
 
 import pytest
 from export_cases import case, tiny_shapes
 from tiny import tiny_config
 
-from autopeft.export.mechanisms.plan import canonical, plan
+from autopeft.export.mechanisms.trained_shapes import canonical, trained_shapes
 from autopeft.methods import REGISTRY, refusal
 from autopeft.tasks.kind import get_kind
 
@@ -14,7 +14,7 @@ def test_the_plan_has_as_many_numbers_as_are_counted(method):
     if refusal(method, tiny_shapes("llama", "causal-lm")) or REGISTRY[method].needs_statistics:
         pytest.skip("does not fit, or reads data")
     one = case(method, task="causal-lm")
-    found = plan(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm"))
+    found = trained_shapes(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm"))
     sizes = dict.fromkeys(found, 1)
     for name, shape in found.items():
         for size in shape:
@@ -29,8 +29,8 @@ def test_the_head_is_a_classifiers_only():
         "model.layers.1.self_attn.q_proj.lora_A.weight": (8, 32),
         "model.layers.1.self_attn.q_proj.lora_B.weight": (32, 8),
     }
-    assert plan(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm")) == factors
-    assert plan(one.configuration, tiny_config("llama")) == {**factors, "score.weight": (3, 32)}
+    assert trained_shapes(one.configuration, tiny_config("llama"), kind=get_kind("causal-lm")) == factors
+    assert trained_shapes(one.configuration, tiny_config("llama")) == {**factors, "score.weight": (3, 32)}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Anybody's table of results, drawn as text and as a figure."""
+"""A table of results as a scatter plot: as text and as a figure."""
 
 import html
 from pathlib import Path
@@ -12,12 +12,22 @@ WIDTH, HEIGHT = 72, 18  # characters of the text figure
 
 
 def log_scaled(values: pd.Series) -> bool:
-    """Whether a column spans so much that a logarithm shows it better."""
+    """Whether a column spans so much that a log scale shows it better."""
     return bool(values.min() > 0 and values.max() / values.min() > 50)
 
 
 def draw(table: pd.DataFrame, front: pd.Series, x: str, y: str) -> str:
-    """A scatter of dots, the front as stars; x on a log scale where it spans more than a factor of 50."""
+    """Draw a scatter plot as text; x is on a log scale where it spans more than a factor of 50.
+
+    Args:
+        table: a row per result.
+        front: whether each row is on the front, whose rows are drawn as stars.
+        x: the column across.
+        y: the column upwards.
+
+    Returns:
+        The lines of the plot.
+    """
     log = log_scaled(table[x])
     across = np.log10(table[x]) if log else table[x]
     column = scaled(across, WIDTH - 1)
@@ -40,7 +50,7 @@ def draw(table: pd.DataFrame, front: pd.Series, x: str, y: str) -> str:
 
 
 def scaled(values: pd.Series, top: int) -> np.ndarray:
-    """Values to whole numbers 0..top."""
+    """Scale values to whole numbers 0..top."""
     span = values.max() - values.min()
     return (
         np.zeros(len(values), dtype=int)
@@ -50,7 +60,18 @@ def scaled(values: pd.Series, top: int) -> np.ndarray:
 
 
 def write_figure(table: pd.DataFrame, front: pd.Series, x: str, y: str, out: Path) -> None:
-    """The same as one self-contained HTML file; hovering over a point shows its whole row."""
+    """Write the scatter plot as one self-contained HTML file; hovering over a point shows its whole row.
+
+    Args:
+        table: a row per result.
+        front: whether each row is on the front.
+        x: the column across.
+        y: the column upwards.
+        out: the file.
+
+    Raises:
+        AutopeftError: the file cannot be written.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()

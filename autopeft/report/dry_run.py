@@ -5,8 +5,8 @@ from autopeft.study.planned import SearchPlan
 from autopeft.tasks.task import asked
 
 
-def plan_lines(plan: SearchPlan) -> list[str]:
-    """The lines of a dry run."""
+def dry_run_lines(plan: SearchPlan) -> list[str]:
+    """Say in lines what a search would do."""
     task = plan.task
     head = f"; the head's {plan.head_parameters:,} are counted apart" if plan.head_parameters else ""
     steps = ", ".join(str(r.steps) for r in plan.rungs)

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from autopeft.base.errors import AutopeftError
 from autopeft.cli.main import commands
-from autopeft.front.points import points_front
+from autopeft.front.table import front_of_table
 
 TABLE = pd.DataFrame(
     {"parameters": [10, 1000, 100_000, 1000, None], "accuracy": [0.5, 0.7, 0.8, 0.6, 0.9], "name": list("abcde")}
@@ -21,7 +21,7 @@ def csv(tmp_path):
 
 
 def test_the_front_of_a_table(csv):
-    table, front, dropped = points_front(csv, ("parameters",), ("accuracy",))
+    table, front, dropped = front_of_table(csv, ("parameters",), ("accuracy",))
     assert table[front].name.tolist() == ["a", "b", "c"] and dropped == 1
 
 
@@ -42,15 +42,15 @@ def test_it_is_printed_drawn_and_written(csv, tmp_path):
 )
 def test_bad_columns_are_one_sentence(csv, columns, sentence):
     with pytest.raises(AutopeftError, match=sentence):
-        points_front(csv, columns[:1], columns[1:])
+        front_of_table(csv, columns[:1], columns[1:])
 
 
 def test_bad_files_are_one_sentence(tmp_path):
     with pytest.raises(AutopeftError, match="no file"):
-        points_front(str(tmp_path / "none.csv"), ("a",), ("b",))
+        front_of_table(str(tmp_path / "none.csv"), ("a",), ("b",))
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(AutopeftError, match="cannot be read as CSV"):
-        points_front(str(tmp_path / "empty.csv"), ("a",), ("b",))
+        front_of_table(str(tmp_path / "empty.csv"), ("a",), ("b",))
 
 
 def test_the_figure_never_replaces_the_table(csv):

@@ -1,4 +1,4 @@
-"""Anybody's table of results -> its Pareto front."""
+"""Any CSV table of results -> its Pareto front."""
 
 from pathlib import Path
 
@@ -9,8 +9,19 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.pareto import non_dominated
 
 
-def read_points(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
-    """The rows whose given columns are all finite numbers, and how many others there were. Raises AutopeftError."""
+def read_table(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
+    """Read the rows whose given columns are all finite numbers.
+
+    Args:
+        path: a CSV file with one row per result.
+        columns: the columns that must be numbers.
+
+    Returns:
+        The usable rows, and how many others there were.
+
+    Raises:
+        AutopeftError: there is no such file or column, or no usable row.
+    """
     if not Path(path).is_file():
         raise AutopeftError(f"There is no file {path}: give a CSV file with one row per result.")
     try:
@@ -29,11 +40,23 @@ def read_points(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
     return table, int((~usable).sum())
 
 
-def points_front(
+def front_of_table(
     path: str, minimize: tuple[str, ...], maximize: tuple[str, ...]
 ) -> tuple[pd.DataFrame, pd.Series, int]:
-    """(all usable rows, mask of the front, rows left out). Raises AutopeftError for a missing file or column."""
-    table, dropped = read_points(path, [*minimize, *maximize])
+    """Find the Pareto front of a table.
+
+    Args:
+        path: a CSV file with one row per result.
+        minimize: columns where lower is better.
+        maximize: columns where higher is better.
+
+    Returns:
+        The usable rows, whether each is on the front, and how many rows were left out.
+
+    Raises:
+        AutopeftError: there is no such file or column, or no usable row.
+    """
+    table, dropped = read_table(path, [*minimize, *maximize])
     signed = np.column_stack(
         [table[c].to_numpy(float) for c in minimize] + [-table[c].to_numpy(float) for c in maximize]
     )

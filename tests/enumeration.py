@@ -1,8 +1,8 @@
-"""Every path through a search space's walk, one walk after the other."""
+"""Every configuration that a search space can sample, one after the other."""
 
 
 class Exhaustive:
-    """Takes every path through a walk, one walk after the other."""
+    """A Suggester that tries every combination of values, one sample after the other."""
 
     def __init__(self):
         self._path, self._at, self.done = [], 0, False
@@ -29,8 +29,8 @@ class Exhaustive:
 
 
 def every_configuration(space):
-    chooser, found = Exhaustive(), []
-    while not chooser.done:
-        found.append(space.sample(chooser))
-        chooser.advance()
+    suggester, found = Exhaustive(), []
+    while not suggester.done:
+        found.append(space.sample(suggester))
+        suggester.advance()
     return found

@@ -19,7 +19,7 @@ FILES = ("adapter_config.json", "adapter_model.safetensors", "README.md", "score
 
 
 @dataclass(frozen=True)
-class TrainingPlan:
+class FullTraining:
     """One full training.
 
     Attributes:
@@ -46,7 +46,7 @@ class TrainingPlan:
         out: str | Path | None = None,
         overwrite: bool = False,
         **options: Any,
-    ) -> "TrainingPlan":
+    ) -> "FullTraining":
         """Read the study and check what is asked.
 
         Args:
@@ -64,10 +64,10 @@ class TrainingPlan:
         result = Result.open(study)
         name, configuration = result.choose(str(which))
         folder = Path(out or Path(study) / "adapters" / name.replace(" ", "-"))
-        plan = cls(result, name, configuration, chosen, folder, overwrite)
-        if why := refusal(plan):
+        training = cls(result, name, configuration, chosen, folder, overwrite)
+        if why := refusal(training):
             raise AutopeftError(why)
-        return plan
+        return training
 
     @cached_property
     def spec(self) -> StudySpec:
@@ -138,7 +138,7 @@ class TrainingPlan:
         }
 
     def facts(self) -> dict[str, Any]:
-        """The fields of `TrainingFacts`."""
+        """The values of `TrainingFacts`, by name."""
         options = self.options
         return {
             "name": self.name,

@@ -13,7 +13,7 @@ HOLDERS = {"default", "modules_to_save", "ln_tuning_layers"}
 NAMES = {"bitfit_bias": "bias"}  # ours is a correction of the bias, of its size and in its place
 
 
-def plan(
+def trained_shapes(
     configuration: Configuration, config: "PreTrainedConfig", kind: TaskKind | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Name every trainable parameter, as in the model without adapters around it, with its shape.
