@@ -138,6 +138,11 @@ class Counted(Objective):
 
     count: Callable[[Configuration, "Setting"], float] = lambda configuration, setting: 0.0
 
+    def text(self, value: float) -> str:
+        """A value as a table shows it: what is counted is often a whole number, whatever the scale."""
+        plain = self.unit not in ("x", "bytes", "FLOPs")
+        return f"{value:,.0f}" if plain and float(value).is_integer() else super().text(value)
+
 
 @dataclass(frozen=True)
 class Scored(Objective):
