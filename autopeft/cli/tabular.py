@@ -46,8 +46,9 @@ def benchmark(study: str, out: str, configurations: int, quiet: bool, **override
 @commands.command()
 @click.argument("benchmark", type=click.Path())
 @click.option("--budget", help="Only the configurations within it: 0.5%, 300k or a number.")
+@click.option("--objectives", help="What is weighed: train-flops,accuracy (default: parameters and its own metric).")
 @as_json
-def fidelity(benchmark: str, budget: str | None, json_: bool) -> None:
+def fidelity(benchmark: str, budget: str | None, objectives: str | None, json_: bool) -> None:
     r"""How well a short run predicts the test score at full length, and what promotion by rungs would keep.
 
     \b
@@ -55,8 +56,9 @@ def fidelity(benchmark: str, budget: str | None, json_: bool) -> None:
     """
     from autopeft.report.benchmark import rounded
     from autopeft.tabular.fidelity import read_and_judge
+    from autopeft.tabular.weighed import DEFAULT
 
-    judged = read_and_judge(benchmark, budget)
+    judged = read_and_judge(benchmark, budget, objectives or DEFAULT)
     if json_:
         return click.echo(json.dumps(judged, indent=1))
     print_rows(rounded(judged["fidelity"]), f"{benchmark}: signals of a run against its test score at full length")
@@ -92,6 +94,7 @@ def fidelity(benchmark: str, budget: str | None, json_: bool) -> None:
 @click.option("--seeds", default=20, show_default=True, type=click.IntRange(min=1), help="Searches of each kind.")
 @click.option("--trials", default=60, show_default=True, type=click.IntRange(min=1), help="Trials of a search.")
 @click.option("--budget", help="Only the configurations within it: 0.5%, 300k or a number.")
+@click.option("--objectives", help="What is weighed: train-flops,accuracy (default: parameters and its own metric).")
 @click.option("--out", type=click.Path(), help="Also write the curves as an HTML file.")
 @as_json
 def replay(
@@ -103,6 +106,7 @@ def replay(
     seeds: int,
     trials: int,
     budget: str | None,
+    objectives: str | None,
     out: str | None,
     json_: bool,
 ) -> None:
@@ -118,6 +122,7 @@ def replay(
     from autopeft.tabular.benchmark import TabularBenchmark
     from autopeft.tabular.comparison import compare, pair_rows, setup_rows, setups_of
     from autopeft.tabular.replay import Replay
+    from autopeft.tabular.weighed import DEFAULT
 
     for name in samplers:
         check_sampler(name)
@@ -125,7 +130,7 @@ def replay(
         raise AutopeftError(f"--out {out} is no place for a figure: give NAME.html in a folder that exists.")
     setups = setups_of(samplers, importances, rungs, bool(transfer))
     other = TabularBenchmark.read(transfer) if transfer else None
-    searched = Replay(TabularBenchmark.read(benchmark), budget, other)
+    searched = Replay(TabularBenchmark.read(benchmark), budget, other, objectives or DEFAULT)
     for name in importances:  # unknown layer scores are refused before anything is searched
         searched.rows(name)
     compared = compare(searched, setups, seeds, trials)

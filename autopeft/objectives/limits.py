@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import inf
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
@@ -72,7 +73,7 @@ def parse_limit(text: str, setting: Setting) -> Limit:
     if not isinstance(objective, Counted):
         raise AutopeftError(f"{name} is not known before training, so it cannot be a limit: make it an objective.")
     match = NUMBER.fullmatch(value)
-    if not match or float(match[1]) <= 0:
+    if not match or not 0 < float(match[1]) < inf:
         raise AutopeftError(
             f"The limit '{text}' has no value above zero: write a number such as 20GB or 300k, or a multiple of uniform "
             "LoRA's such as 0.6x."

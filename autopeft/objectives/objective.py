@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log10
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -138,6 +138,11 @@ class Counted(Objective):
 
     count: Callable[[Configuration, "Setting"], float] = lambda configuration, setting: 0.0
 
+    def text(self, value: float) -> str:
+        """A value as a table shows it: what is counted is often a whole number, whatever the scale."""
+        plain = self.unit not in ("x", "bytes", "FLOPs")
+        return f"{value:,.0f}" if plain and float(value).is_integer() else super().text(value)
+
 
 @dataclass(frozen=True)
 class Scored(Objective):
@@ -223,7 +228,7 @@ def own_objective(name: str) -> Objective:
     except (ImportError, AttributeError, ValueError) as error:
         raise AutopeftError(f"The objective '{name}' cannot be imported: {error}.") from None
     if isinstance(found, Objective):
-        return found
+        return replace(found, name=name)  # a worker or a report finds it again by its name
     if callable(found):
         return Counted(name, attribute.replace("_", " "), count=found)
     raise AutopeftError(f"The objective '{name}' is {type(found).__name__}: name an Objective or a function.")

@@ -12,18 +12,22 @@ from autopeft.base.pareto import non_dominated
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.halving import promotion_rows
 from autopeft.tabular.published import is_published, read_published
-from autopeft.tabular.runs import Floats, Runs, runs_of
+from autopeft.tabular.runs import Runs, runs_of
+from autopeft.tabular.weighed import DEFAULT, Floats
 
 RESAMPLES = 400  # of the bootstrap over configurations
 MARGIN = 0.01  # a front member is nearly kept when one as small is within this score of it
 
 
-def read_and_judge(path: str | Path, budget: str | None = None) -> dict[str, list[dict[str, Any]]]:
+def read_and_judge(
+    path: str | Path, budget: str | None = None, objectives: str = DEFAULT
+) -> dict[str, list[dict[str, Any]]]:
     """Judge a tabular benchmark, or runs that others published, JSON-ready (None for what cannot be said).
 
     Args:
         path: The CSV file.
         budget: Only the configurations within it; published runs have none.
+        objectives: What configurations are weighed by; published runs have parameters and their accuracy alone.
 
     Returns:
         The rows of `fidelity` and of `promotion_rows`, as "fidelity" and "promotion".
@@ -34,9 +38,14 @@ def read_and_judge(path: str | Path, budget: str | None = None) -> dict[str, lis
     if is_published(path):
         if budget:
             raise AutopeftError(f"{path} is a benchmark of published runs without a budget: leave out --budget.")
+        if objectives != DEFAULT:
+            raise AutopeftError(
+                f"{path} is a benchmark of published runs, of which only parameters and the accuracy are known: leave "
+                "out --objectives."
+            )
         runs, final = read_published(path), "valid_accuracy"
     else:
-        runs, final = runs_of(TabularBenchmark.read(path), budget), "validation_loss"
+        runs, final = runs_of(TabularBenchmark.read(path), budget, objectives), "validation_loss"
     found = {"fidelity": fidelity(runs), "promotion": promotion_rows(runs, final)}
     return {part: [{k: None if v != v else v for k, v in row.items()} for row in rows] for part, rows in found.items()}
 
@@ -60,27 +69,27 @@ def ceiling(runs: Runs) -> list[dict[str, Any]]:
     both = np.isfinite(one) & np.isfinite(other)
     if both.sum() < 3:
         return []
-    row = figures(runs, one, both, "score", tested=other)
-    return [{"step": int(runs.steps[-1]), "signal": "test score, other seed", **row}]
+    row = figures(runs, one, both, runs.quality, tested=other)
+    return [{"step": int(runs.steps[-1]), "signal": f"test {runs.quality}, other seed", **row}]
 
 
 def figures(
     runs: Runs, cost: Floats, known: NDArray[np.bool_], signal: str, tested: Floats | None = None
 ) -> dict[str, Any]:
-    """Compare a signal with the test score at full length.
+    """Compare a signal with the quality on the test split at full length.
 
     Args:
         runs: N configurations.
         cost: (N,) The signal.
         known: (N,) Where it is known.
         signal: Its name. `tau_own` compares a loss with the test loss, anything else with the test score.
-        tested: (N,) The test score's cost; the mean over seeds if none is given.
+        tested: (N,) The quality's cost on the test split; the mean over seeds if none is given.
 
     Returns:
         The columns that docs/tabular.md lists.
     """
-    tested = runs.tested["score"] if tested is None else tested
-    own = runs.tested["loss"] if "loss" in signal and "loss" in runs.tested else tested
+    own = own_measurement(runs, signal, tested)
+    tested = runs.final if tested is None else tested
     cost, final, own, counted = cost[known], tested[known], own[known], runs.counted[known]
     low, high = tau_interval(cost, final)
     best_third = np.argsort(final, kind="stable")[: max(3, round(len(final) / 3))]
@@ -102,6 +111,14 @@ def figures(
         "kept": runs.volume(everyone[chosen]) / whole if whole else float("nan"),
         "regret": float(final[cost.argmin()] - final.min()),
     }
+
+
+def own_measurement(runs: Runs, signal: str, tested: Floats | None) -> Floats:
+    """The test split's measurement (N,) of a signal's own kind; what it is compared with where that is unknown."""
+    kind = "loss" if "loss" in signal else "score"
+    if tested is not None and kind == runs.quality:
+        return tested
+    return runs.tested.get(kind, runs.final)
 
 
 def nearly_kept(counted: Floats, final: Floats, front: NDArray[np.integer], chosen: NDArray[np.integer]) -> float:

@@ -91,7 +91,14 @@ def one_search(
     return halving.spent / len(order), found / whole if whole else 1.0
 
 
-def chosen_front(runs: Runs, found: NDArray[np.integer], signal: str = "validation_score") -> NDArray[np.integer]:
-    """The non-dominated ones of the configurations found, by the counted objectives and a signal at full length."""
-    points = runs.points(runs.signals[signal][:, -1])[found]
+def chosen_front(runs: Runs, found: NDArray[np.integer], signal: str | None = None) -> NDArray[np.integer]:
+    """The non-dominated ones of the configurations found.
+
+    Args:
+        runs: Of the benchmark.
+        found: Indices (F,).
+        signal: What counts beside the counted objectives, at full length; the quality on the validation split if none
+            is given.
+    """
+    points = runs.points(runs.validated if signal is None else runs.signals[signal][:, -1])[found]
     return found[non_dominated(points)] if len(found) else found

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from autopeft.base.errors import AutopeftError
-from autopeft.tabular.runs import Runs, check_enough, log_end, log_parameters
+from autopeft.objectives.parameters import PARAMETERS
+from autopeft.tabular.runs import Runs, check_enough
+from autopeft.tabular.weighed import costs_of
 
 RUNS = ("run", "trainable", "test_accuracy")
 CURVES = ("run", "step", "train_loss", "valid_accuracy")
@@ -39,10 +41,11 @@ def read_published(path: str | Path) -> Runs:
     runs = runs.loc[wide.index]
     signals = {"train_loss": wide["train_loss"].to_numpy(), "valid_accuracy": -wide["valid_accuracy"].to_numpy()}
     trainable = runs["trainable"].to_numpy(float)
+    counted = costs_of((PARAMETERS,), trainable[:, None])
     return Runs(
         tuple(wide.index),
-        counted=log_parameters(trainable),
-        ends=log_end(trainable),
+        counted=counted.values,
+        ends=counted.ends,
         steps=np.array(wide["train_loss"].columns),
         signals=signals,
         tested={"score": -runs["test_accuracy"].to_numpy(float)},

@@ -13,7 +13,6 @@ from autopeft.base.recipe import COHORT, ETA
 from autopeft.configuration import Configuration
 from autopeft.importance.saving import saving_of
 from autopeft.importance.scores import LayerScores
-from autopeft.objectives import Limits
 from autopeft.space import SearchSpace, build_space, default_configurations, load_space
 from autopeft.study.sampler import LimitedSampler, TrialSuggester
 from autopeft.tabular.benchmark import TabularBenchmark
@@ -21,6 +20,7 @@ from autopeft.tabular.halving import SuccessiveHalving, chosen_front
 from autopeft.tabular.nearest import Rows
 from autopeft.tabular.runs import limit_of, runs_of
 from autopeft.tabular.trajectory import SearchSetup, Trajectory
+from autopeft.tabular.weighed import DEFAULT, limits_on, objectives_of
 
 SEEDS_APART = 100_003  # between the asks of two searches
 
@@ -32,15 +32,21 @@ class Replay:
         benchmark: What is searched.
         budget: "0.5%", "300k" or a number; the benchmark's own if none is given.
         transfer: Another benchmark, with whose front the searches may begin.
+        objectives: What the searches weigh; "metric" stands for the benchmark's own.
 
     Raises:
-        AutopeftError: Too few configurations are within the budget, or the other benchmark is of another space.
+        AutopeftError: Too few configurations are within the budget, an objective is not known, or the other benchmark is of another space.
     """
 
     def __init__(
-        self, benchmark: TabularBenchmark, budget: str | None = None, transfer: TabularBenchmark | None = None
+        self,
+        benchmark: TabularBenchmark,
+        budget: str | None = None,
+        transfer: TabularBenchmark | None = None,
+        objectives: str = DEFAULT,
     ) -> None:
-        self.runs = runs_of(benchmark, budget)
+        self.runs = runs_of(benchmark, budget, objectives)
+        self._quality, self._objectives = objectives_of(benchmark, objectives).quality, objectives
         every = benchmark.configurations()
         self.configurations = [every[k] for k in self.runs.keys]
         self._benchmark, self._limit = benchmark, limit_of(benchmark, budget)
@@ -63,9 +69,9 @@ class Replay:
                 f"{other.path} is a benchmark of another space or backbone than {self._benchmark.path}: "
                 "nothing can be transferred."
             )
-        runs, every = runs_of(other, budget), other.configurations()
+        runs, every = runs_of(other, budget, self._objectives), other.configurations()
         front = chosen_front(runs, np.arange(len(runs.keys)))
-        best_first = front[np.argsort(runs.signals["validation_score"][front, -1], kind="stable")]
+        best_first = front[np.argsort(runs.validated[front], kind="stable")]
         return [every[runs.keys[i]] for i in best_first]
 
     def search(self, setup: SearchSetup, seed: int, trials: int) -> Trajectory:
@@ -79,7 +85,7 @@ class Replay:
         """
         logging.getLogger("optuna").setLevel(logging.WARNING)
         rows = self.rows(setup.importance)
-        study = optuna.create_study(directions=["minimize"] * self.runs.counted.shape[1] + ["maximize"])
+        study = optuna.create_study(directions=["minimize"] * self.runs.counted.shape[1] + [self._quality.direction])
         first = [*(self._transferred if setup.transfer else ()), *default_configurations(rows.space)]
         halving = SuccessiveHalving(self.runs, setup.rungs, ETA)
         tried: set[int] = set()
@@ -104,8 +110,9 @@ class Replay:
         return Trajectory(np.array(cost), np.array(share), reported)
 
     def _values(self, row: int) -> list[float]:
-        """The objectives' values of a full-length run: the counted ones and the validation score."""
-        return [*self.runs.counted[row].tolist(), -self.runs.signals["validation_score"][row, -1]]
+        """What Optuna is told of a full-length run: the counted costs, and the quality on the validation split."""
+        cost = float(self.runs.validated[row])
+        return [*self.runs.counted[row].tolist(), cost if self._quality.direction == "minimize" else -cost]
 
 
 def space_of(benchmark: TabularBenchmark, importance: str, limit: int | None) -> SearchSpace:
@@ -125,7 +132,7 @@ def space_of(benchmark: TabularBenchmark, importance: str, limit: int | None) ->
     if importance not in priors:
         raise AutopeftError(f"{benchmark.path} has no layer scores '{importance}': it has {', '.join(priors)}.")
     name = about["spec"]["space"]
-    return build_space(name, load_space(name), shapes, Limits.of_budget(shapes, limit), priors[importance])
+    return build_space(name, load_space(name), shapes, limits_on(benchmark, limit), priors[importance])
 
 
 def propose(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,10 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import hypervolume
 from autopeft.space import parse_budget
 from autopeft.tabular.benchmark import TabularBenchmark
+from autopeft.tabular.weighed import DEFAULT, Floats, counted_costs, known_to, limits_on, objectives_of
 
 FEWEST = 4  # configurations below which no figure means anything
-BEYOND = 1.1  # without a budget the hypervolume ends at so many times the largest configuration
 
-Floats = NDArray[np.float64]
 Chosen = Sequence[int] | NDArray[np.integer] | slice
 
 
@@ -27,13 +27,15 @@ class Runs:
 
     Attributes:
         keys: (N,) The configurations' keys.
-        counted: (N, K) The counted objectives on the scale of the plot: log10 of the parameters.
+        counted: (N, K) The counted objectives on the sampler's scale, such as log10 of the parameters.
         ends: (K,) Where the hypervolume ends on each of them, on the same scale.
         steps: (R,) The rungs, in training steps. The last one is the full length.
         signals: What one seed measured at each rung, (N, R) by name.
         tested: The test split's "score" and, where known, "loss" at full length, (N,) each, as means over seeds.
         probes: (N,) Which configurations are linear probes.
-        two_seeds: (N, 2) The test score of two seeds each, NaN where one is missing; None for a single seed.
+        two_seeds: (N, 2) The quality on the test split of two seeds each, NaN where one is missing; None for a single
+            seed.
+        quality: What says how good a configuration is: "score" or "loss".
     """
 
     keys: tuple[str, ...]
@@ -44,12 +46,22 @@ class Runs:
     tested: dict[str, Floats]
     probes: NDArray[np.bool_]
     two_seeds: Floats | None = None
+    quality: Literal["score", "loss"] = "score"
+
+    @property
+    def final(self) -> Floats:
+        """(N,) The quality on the test split at full length, as a cost."""
+        return self.tested[self.quality]
+
+    @property
+    def validated(self) -> Floats:
+        """(N,) The quality on the validation split at full length, as a cost."""
+        return self.signals[f"validation_{self.quality}"][:, -1]
 
     @property
     def reference(self) -> Floats:
         """(K + 1,) Where the hypervolume ends: `ends`, then the cost of the best linear probe (else the worst cost)."""
-        score = self.tested["score"]
-        worst = score[self.probes].min() if self.probes.any() else score.max()
+        worst = self.final[self.probes].min() if self.probes.any() else self.final.max()
         return np.array([*self.ends, worst])
 
     def points(self, cost: Floats) -> Floats:
@@ -64,8 +76,8 @@ class Runs:
         return np.column_stack([self.counted, cost])
 
     def volume(self, chosen: Chosen) -> float:
-        """The hypervolume of the chosen configurations' test scores."""
-        return hypervolume(self.points(self.tested["score"])[chosen], self.reference)
+        """The hypervolume of what the chosen configurations reach on the test split."""
+        return hypervolume(self.points(self.final)[chosen], self.reference)
 
     def share(self, chosen: Chosen) -> float:
         """The same, as a share of the whole benchmark's; NaN where that has none."""
@@ -77,26 +89,19 @@ class Runs:
         return int(np.abs(self.steps - share * self.steps[-1]).argmin())
 
 
-def log_parameters(parameters: Floats) -> Floats:
-    """Parameters (N,) -> the counted objective (N, 1); a linear probe has none and stands at 1 parameter."""
-    return np.log10(np.maximum(1, parameters))[:, None]
-
-
-def log_end(parameters: Floats, limit: int | None = None) -> Floats:
-    """Where the hypervolume ends (1,): at the budget in parameters, else a little beyond the largest configuration."""
-    return np.array([np.log10(limit or BEYOND * parameters.max())])
-
-
-def runs_of(benchmark: TabularBenchmark, budget: str | None = None) -> Runs:
+def runs_of(benchmark: TabularBenchmark, budget: str | None = None, objectives: str = DEFAULT) -> Runs:
     """The finished runs of a benchmark within a budget.
 
     Args:
         benchmark: Whose runs.
         budget: "0.5%", "300k" or a number; the benchmark's own budget if none is given.
+        objectives: What configurations are weighed by; "metric" stands for the benchmark's own.
 
     Raises:
-        AutopeftError: Too few configurations are left, or the budget is above the benchmark's own.
+        AutopeftError: Too few configurations are left, the budget is above the benchmark's own, or it cannot know an
+            objective.
     """
+    weighed = objectives_of(benchmark, objectives)
     limit = limit_of(benchmark, budget)
     rows = benchmark.rows if limit is None else benchmark.rows[benchmark.rows["trainable"] <= limit]
     tested = rows.dropna(subset=["test_score"])
@@ -110,18 +115,22 @@ def runs_of(benchmark: TabularBenchmark, budget: str | None = None) -> Runs:
     def wide(column: str) -> Floats:
         return first.pivot_table(index="configuration", columns="step", values=column).loc[list(keys)].to_numpy()
 
-    by_seed = -tested.pivot_table(index="configuration", columns="seed", values="test_score").reindex(keys)
+    reads = weighed.quality.reads
+    by_seed = tested.pivot_table(index="configuration", columns="seed", values=f"test_{reads}").reindex(keys)
+    every = benchmark.configurations()
+    counted = counted_costs(known_to(weighed, benchmark.path), [every[k] for k in keys], limits_on(benchmark, limit))
     trainable = first.drop_duplicates("configuration")["trainable"].to_numpy(float)
     return Runs(
         keys,
-        counted=log_parameters(trainable),
-        ends=log_end(trainable, limit),
+        counted=counted.values,
+        ends=counted.ends,
         steps=np.array(sorted(first["step"].unique())),
         signals={n: wide(n) for n in ("validation_loss", "train_loss")}
         | {"validation_score": -wide("validation_score")},
         tested={"score": -mean["test_score"].to_numpy(), "loss": mean["test_loss"].to_numpy()},
         probes=trainable == 0,
-        two_seeds=by_seed.to_numpy()[:, :2] if len(seeds) > 1 else None,
+        two_seeds=(by_seed if reads == "loss" else -by_seed).to_numpy()[:, :2] if len(seeds) > 1 else None,
+        quality=reads,
     )
 
 

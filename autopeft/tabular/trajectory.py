@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from autopeft.tabular.runs import Floats
+from autopeft.tabular.weighed import Floats
 
 FULL_LENGTH_ONLY = (Fraction(1),)  # no rungs below it
 

@@ -43,6 +43,14 @@ def test_replay_takes_the_rungs_of_a_search(path):
     assert [r["search"] for r in found["searches"]] == ["random + rungs 1/4,1/2"]
 
 
+def test_both_take_the_objectives_of_a_study(path):
+    weighed = ("--objectives", "train-flops,accuracy")
+    default, other = (json.loads(ask("fidelity", path, *o, "--json")) for o in ((), weighed))
+    assert default["fidelity"][0]["tau"] == other["fidelity"][0]["tau"] and default != other
+    found = json.loads(ask("replay", path, *weighed, "--sampler", "random", "--seeds", 2, "--trials", 12, "--json"))
+    assert found["searches"][0]["at_12"] > 0
+
+
 @pytest.mark.parametrize("command", ["benchmark", "fidelity", "replay"])
 def test_every_command_has_help(command):
     assert "Example" in ask(command, "--help")
@@ -57,6 +65,7 @@ def test_every_command_has_help(command):
         (("--transfer", "nowhere.csv"), "There is no tabular benchmark nowhere.csv"),
         (("--out", "figure.txt"), "no place for a figure"),
         (("--budget", "x"), "not a number"),
+        (("--objectives", "latency,accuracy"), "cannot say what latency is"),
     ],
 )
 def test_bad_input_is_one_sentence(path, options, sentence):

@@ -6,18 +6,21 @@ from made_up_benchmarks import made_up_benchmark
 from scipy.stats import kendalltau
 
 from autopeft.base.errors import AutopeftError
+from autopeft.objectives.parameters import PARAMETERS
 from autopeft.study.rungs import shares_of
 from autopeft.tabular.fidelity import fidelity, figures, nearly_kept, tau_interval
 from autopeft.tabular.halving import SuccessiveHalving, one_search
-from autopeft.tabular.runs import Runs, log_end, log_parameters, runs_of
+from autopeft.tabular.runs import Runs, runs_of
+from autopeft.tabular.weighed import costs_of
 
 
 def made_up(trainable, signal, tested, steps=(10, 20), loss=None) -> Runs:
     trainable = np.array(trainable, dtype=float)
     known = {"score": tested} | ({} if loss is None else {"loss": loss})
-    counted, ends = log_parameters(trainable), log_end(trainable)
+    counted = costs_of((PARAMETERS,), trainable[:, None])
     signals = {"validation_loss": signal}
-    return Runs(tuple("abcdef"[: len(tested)]), counted, ends, np.array(steps), signals, known, trainable == 0)
+    keys = tuple("abcdef"[: len(tested)])
+    return Runs(keys, counted.values, counted.ends, np.array(steps), signals, known, trainable == 0)
 
 
 def runs(cost) -> Runs:

@@ -39,3 +39,33 @@ def test_contributions_are_what_a_point_alone_adds():
 def test_the_knee_is_where_the_curve_bends():
     assert knee(np.array([[0, 1.0], [1, 0.2], [4, 0.1], [10, 0.0]])) == 1
     assert knee(np.array([[0, 1.0], [1, 0.2]])) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("objectives", [3, 4])
+def test_more_dimensions_against_monte_carlo(seed, objectives):
+    generator = np.random.default_rng(seed)
+    points, darts = generator.random((7, objectives)), generator.random((200_000, objectives))
+    below = (points[None] <= darts[:, None]).all(axis=2)
+    assert hypervolume(points, np.ones(objectives)) == pytest.approx(below.any(axis=1).mean(), abs=0.005)
+    alone = (below & (below.sum(axis=1) == 1)[:, None]).mean(axis=0)
+    assert contributions(points, np.ones(objectives)) == pytest.approx(alone, abs=0.005)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_the_hypervolume_is_optunas(seed, objectives):
+    from optuna._hypervolume import compute_hypervolume
+
+    generator = np.random.default_rng(seed)
+    rounded = generator.random((20, objectives)).round(1 + seed % 3)  # with ties
+    reference = np.full(objectives, 0.9)
+    inside = rounded[(rounded <= reference).all(axis=1)]  # optuna refuses points beyond the reference
+    assert hypervolume(rounded, reference) == pytest.approx(compute_hypervolume(inside, reference))
+
+
+def test_the_knee_in_three_dimensions_is_nearest_to_the_best_corner():
+    points = np.array([[0.0, 10, 5], [10, 0, 5], [1, 1, 1], [10, 10, 0]])
+    assert knee(points) == 2
+    assert knee(points * [1, 1000, 0.01]) == 2, "the units do not matter"
+    assert knee(np.array([[0.0, 1, 3], [1, 0, 3], [2, 2, 3]])) == 0, "a cost that never varies: the last column decides"
