@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 
 from autopeft.configuration import Configuration, Scalar
 from autopeft.objectives import Limit, Limits
@@ -48,12 +49,30 @@ class Feasible:
         completed = (branch.configuration(s, layers, RATE) for s in branch.completions(chosen))
         return any(self._limits is None or self._limits.meet(c) for c in completed)
 
-    def trained_by(self, configuration: Configuration, procedure: str) -> bool:
-        """Whether a configuration that keeps to the limits still does when a procedure trains it."""
+    def trained_by(
+        self,
+        configuration: Configuration,
+        procedure: str,
+        choices: Mapping[str, tuple[Scalar, ...]],
+        chosen: Mapping[str, Scalar],
+    ) -> bool:
+        """Whether a configuration that keeps to the limits still can when a procedure trains it.
+
+        Args:
+            configuration: trained plainly.
+            procedure: what trains it instead.
+            choices: the values that each of the procedure's settings may take.
+            chosen: the settings chosen so far.
+        """
         if self._limits is None or procedure == "plain":
             return True
-        how = tuple(sorted(get_procedure(procedure).defaults.items()))
-        return self._limits.meet(replace(configuration, procedure=procedure, procedure_settings=how))
+        open_ = {name: values for name, values in choices.items() if name not in chosen}
+        for rest in product(*open_.values()):
+            how = {**get_procedure(procedure).defaults, **chosen, **dict(zip(open_, rest))}
+            made = replace(configuration, procedure=procedure, procedure_settings=tuple(sorted(how.items())))
+            if self._limits.meet(made):
+                return True
+        return False
 
     def smallest(self, branches: list[Branch]) -> str:
         """What to say when none of these branches keeps to the limits: the limit, and the smallest there is."""

@@ -140,12 +140,16 @@ class SearchSpace:
         return replace(made, procedure=procedure, procedure_settings=tuple(sorted(how.items())))
 
     def _procedure(self, branch: Branch, made: Configuration, suggester: Suggester) -> tuple[str, dict[str, Scalar]]:
-        allowed = tuple(p for p in self.procedures_for(branch) if self.feasible.trained_by(made, p))
+        feasible, offered = self.feasible.trained_by, self.procedures
+        allowed = tuple(p for p in self.procedures_for(branch) if feasible(made, p, offered.get(p, {}), {}))
         if not allowed:
             return "plain", {}
-        name = suggester.suggest_categorical("procedure", ("plain", *self.procedures), allowed)
-        choices = self.procedures.get(name, {})
-        return name, {k: suggester.suggest_categorical(f"{name}.{k}", values, values) for k, values in choices.items()}
+        name = suggester.suggest_categorical("procedure", ("plain", *offered), allowed)
+        choices, how = offered.get(name, {}), dict[str, Scalar]()
+        for k, values in choices.items():
+            within = tuple(v for v in values if feasible(made, name, choices, {**how, k: v}))
+            how[k] = suggester.suggest_categorical(f"{name}.{k}", values, within)
+        return name, how
 
     def _layers(self, branch: Branch, suggester: Suggester) -> tuple[int, ...]:
         if branch.layers in ("all", "none"):

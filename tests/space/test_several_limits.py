@@ -11,7 +11,7 @@ from sizes import bert_shapes
 import autopeft
 from autopeft.base.errors import AutopeftError
 from autopeft.costs.step import Step
-from autopeft.objectives import Limit, Limits, Setting, get_objective
+from autopeft.objectives import Counted, Limit, Limits, Setting, get_objective
 from autopeft.space import SpaceFile, build_space, default_configurations, load_space
 from autopeft.uniform_lora import uniform_lora
 
@@ -81,31 +81,19 @@ def test_two_limits_that_nothing_meets_together_say_so():
 
 
 @pytest.mark.parametrize(
-    "procedures",
-    [
-        {"pace": {"variant": ["exact"], "sigma": [0.5], "weight": [1.0]}},
-        {"roste": {}},
-        {"token_augmentation": {}},
-    ],
+    "factor, sampled", [(1.0, {"plain"}), (1.1, {"plain", "lozo"}), (2.1, {"plain", "lozo", "pace"})]
 )
-@pytest.mark.parametrize("name", TWO)
-def test_a_procedure_that_would_exceed_a_limit_is_not_sampled(procedures, name):
-    file = SpaceFile(
-        methods={"lora": {"rank": [2], "target_modules": ["ffn"], "rslora": [False]}}, procedures=procedures
-    )
-    free = build_space("mine", file, SHAPES)
-    made = [free.sample(Dice(seed)) for seed in range(60)]
-    objective = get_objective(name)
-    costs = {
-        p: max(objective.count(replace(c, procedure=p, procedure_settings=how), SETTING) for c in made)
-        for p, how in {(c.procedure, c.procedure_settings) for c in made}
-    }
-    most = costs["plain"]
-    limits = limited(**{name.replace("-", "_"): most, "parameters": 1e6})
+def test_a_procedure_that_would_exceed_a_limit_is_not_sampled(factor, sampled):
+    """Two forward passes of LOZO cost a little more FLOPs than plain training, PACE twice as many."""
+    lora = {"rank": [2], "target_modules": ["ffn"], "rslora": [False]}
+    how = {"pace": {"variant": ["exact"], "sigma": [0.5], "weight": [1.0]}, "lozo": {}}
+    file = SpaceFile(methods={"lora": lora}, procedures=how, layers="all")
+    made = build_space("mine", file, SHAPES).sample(Dice(0))
+    plain = get_objective("train-flops").count(replace(made, procedure="plain", procedure_settings=()), SETTING)
+    limits = limited(train_flops=factor * plain, parameters=1e6)
     space = build_space("mine", file, SHAPES, limits)
-    sampled = [space.sample(Dice(seed)) for seed in range(60)]
-    assert all(limits.meet(c) for c in sampled)
-    assert {c.procedure for c in sampled} >= {"plain"}
+    found = [space.sample(Dice(seed)) for seed in range(60)]
+    assert all(limits.meet(c) for c in found) and {c.procedure for c in found} == sampled
 
 
 def test_a_procedure_is_limited_with_every_setting_that_it_may_be_given():
@@ -121,3 +109,18 @@ def test_a_procedure_is_limited_with_every_setting_that_it_may_be_given():
             limits = limited(**{name.replace("-", "_"): float(np.quantile(values, share))})
             space = build_space("mine", space_file, SHAPES, limits)
             assert all(limits.meet(space.sample(Dice(seed))) for seed in range(150))
+
+
+def test_a_dearer_setting_of_a_procedure_is_not_sampled_over_a_limit():
+    """The procedure's defaults stood for all its settings: with an objective that reads them, dearer ones were sampled."""
+    choices = {"keep": [0.5, 0.7, 0.9], "from_depth": [0.25, 0.5]}
+    lora = {"rank": [2], "target_modules": ["ffn"], "rslora": [False]}
+    file = SpaceFile(methods={"lora": lora}, procedures={"token_elimination": choices})
+    read = Counted("read", "what the settings come to", count=lambda c, s: sum(dict(c.procedure_settings).values()))
+    for most, kept in ((0.8, {(0.5, 0.25)}), (1.0, {(0.5, 0.25), (0.5, 0.5), (0.7, 0.25)}), (0.5, set())):
+        limits = Limits((Limit(read, most), Limit(get_objective("parameters"), 1e6)), SETTING)
+        space = build_space("mine", file, SHAPES, limits)
+        sampled = [space.sample(Dice(seed)) for seed in range(120)]
+        assert all(limits.meet(c) for c in sampled)
+        how = [dict(c.procedure_settings) for c in sampled if c.procedure != "plain"]
+        assert {(h["keep"], h["from_depth"]) for h in how} == kept
