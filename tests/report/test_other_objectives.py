@@ -10,10 +10,11 @@ from made_up import OUTCOMES, TRIALS, WHOLE
 from rich.console import Console
 
 from autopeft.front import front_of, verdict
-from autopeft.report import print_front, result_json, write_report
 from autopeft.report.figures import hypervolume_over_trials, parallel, pareto
+from autopeft.report.files import write_report
 from autopeft.report.page import page
-from autopeft.report.tables import front_columns, trial_columns
+from autopeft.report.tables import front_columns, result_json, trial_columns
+from autopeft.report.terminal import print_front
 
 COUNTED = {"parameters": 3000.0, "train-memory": 2e9}
 
