@@ -29,8 +29,10 @@ from full_training import Clock, PaddedRows, by_hand, by_trainer, loaded, tokeni
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.prepare import Prepared, prepare
+from autopeft.study.folder import StudyFolder
+from autopeft.study.halving import Halving, RunningTrial
 from autopeft.study.spec import StudySpec, load_spec
-from autopeft.study.trials import ask
+from autopeft.study.trials import Trials
 from autopeft.tasks.tokens import tokenise
 
 Train = Callable[[Configuration], dict]
@@ -156,10 +158,12 @@ def sample(prepared: Prepared, n: int, seed: int = 0) -> list[Configuration]:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(directions=["minimize", "maximize"])
-    space, spec = prepared.space(), prepared.spec.model_copy(update={"sampler": "random", "seed": seed})
+    spec = prepared.spec.model_copy(update={"sampler": "random", "seed": seed})
+    halving = Halving(study, prepared.objectives, (), spec, StudyFolder(Path()), train=lambda jobs: iter(()))
+    trials = Trials(halving, prepared.space(), prepared.limits)
     found: dict[Configuration, None] = {}
     while len(found) < n:
-        if asked := ask(study, space, spec, len(study.trials)):
+        if isinstance(asked := trials.ask(len(study.trials)), RunningTrial):
             study.tell(asked.trial, [0.0, 0.0])
             found.setdefault(asked.configuration)
     return list(found)
