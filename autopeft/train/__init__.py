@@ -1,9 +1,11 @@
 """Train a study's chosen configuration at full length and keep it: adapter, model card, curve, test score."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.train.trained import PlannedTraining, Trained
 
@@ -99,8 +101,13 @@ def train(
 
     from autopeft.train.processes import together  # loads torch: only now that nothing is wrong with the input
 
-    with together() as processes:
+    with together() as processes, work_lock(plan) if processes.first else nullcontext():
         return carry_out(plan, processes, progress if processes.first else Progress(quiet=True))
+
+
+def work_lock(plan: "TrainingPlan") -> AbstractContextManager[None]:
+    """One process, or those of one `accelerate launch`, at a time; it lies beside the work folder, which is replaced."""
+    return one_writer(plan.work.with_name(f"{plan.work.name}.lock"), f"The adapter in {plan.folder}")
 
 
 def carry_out(plan: "TrainingPlan", processes: "Processes", progress: Progress) -> Trained | None:
