@@ -90,8 +90,9 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     spec, task, objectives = prepared.spec, prepared.task, prepared.objectives
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    folder = StudyFolder(path)
+    folder = StudyFolder(path, progress.note)
     stored = stored_study(prepared, folder)
+    folder.mend_runs()
     for note in task.notes:
         progress.note(f"Data: {note}")
     backbone, tokenised, precision = load_resident(prepared, stored, progress)
