@@ -115,7 +115,7 @@ class Result:
     def write_report(self) -> dict[str, Path]:
         """Write report.html, front.csv, front.json and trials.csv into the study folder."""
         from autopeft.report.files import write_report
-        from autopeft.study.optuna_study import open_study
+        from autopeft.study.optuna_study import open_to_read
 
-        study = open_study(StudyFolder(self.data.folder), StudySpec(**self.data.spec), self.data.objectives)
+        study = open_to_read(StudyFolder(self.data.folder), StudySpec(**self.data.spec), self.data.objectives)
         return write_report(self.data, Path(self.data.folder), study)

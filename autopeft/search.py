@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.study.spec import StudySpec
 
@@ -46,30 +47,40 @@ def search(
         >>> len(result.data.complete) >= 1 and len(result.front.points) >= 1
         True
     """
+    progress, spec = progress or Progress(quiet=True), spec_of(study)
+    folder = folder_of(spec, out)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow everything else on the machine
+    with one_writer(folder / "writer.lock", f"The study in {folder}"):
+        interrupted = write_study(spec, folder, progress)
+
+        from autopeft.result import Result
+
+        result = Result.open(folder, interrupted)
+        result.write_report()
+    return result
+
+
+def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
+    """Begin or resume a study and write what it finds into its folder; true if Ctrl-C ended it. Raises AutopeftError."""
     from autopeft.prepare import prepare
 
-    progress = progress or Progress(quiet=True)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow everything else on the machine
-    began, interrupted = time.monotonic(), False
-    prepared = prepare(spec_of(study), progress.note)
+    began = time.monotonic()
+    prepared = prepare(spec, progress.note)
 
-    from autopeft.result import Result
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 
-    bench = open_workbench(prepared, folder_of(prepared.spec, out), progress)
+    bench = open_workbench(prepared, folder, progress)
     try:
         run_search(bench)
         run_full_length(bench)
+        return False
     except KeyboardInterrupt:
-        interrupted = True
         progress.note("Stopped. Run the same command again to resume.")
+        return True
     finally:
         bench.close()
         progress.close()
         bench.add_seconds(time.monotonic() - began)
-    result = Result.open(bench.folder.path, interrupted)
-    result.write_report()
-    return result
 
 
 def spec_of(study: StudySpec | str | Path | None) -> StudySpec:

@@ -12,6 +12,7 @@ import optuna
 import torch
 from transformers.utils import logging as transformers_logging
 
+from autopeft.backbone.fingerprint import backbone_fingerprint
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.base.errors import AutopeftError
@@ -30,6 +31,7 @@ from autopeft.space import SearchSpace, parameters_of
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
+from autopeft.study.identity import new_identity
 from autopeft.study.optuna_study import open_study
 from autopeft.study.reading import read_study
 from autopeft.study.rungs import rungs_of
@@ -88,8 +90,9 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     spec, task, objectives = prepared.spec, prepared.task, prepared.objectives
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    folder = StudyFolder(path)
+    folder = StudyFolder(path, progress.note)
     stored = stored_study(prepared, folder)
+    folder.mend_runs()
     for note in task.notes:
         progress.note(f"Data: {note}")
     backbone, tokenised, precision = load_resident(prepared, stored, progress)
@@ -113,6 +116,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
 def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:
     """What study.json holds."""
     return {
+        **new_identity(prepared.spec, prepared.task.fingerprint, backbone_fingerprint(prepared.spec.model)),
         "spec": prepared.spec.model_dump(),
         "task": prepared.task.summary(),
         "shapes": prepared.shapes.to_json(),
@@ -192,6 +196,12 @@ def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | No
         raise AutopeftError(
             f"The study in {folder.path} was made with other data than {prepared.spec.data} holds now: choose another "
             "folder with --out."
+        )
+    weights = stored.get("fingerprints", {}).get("backbone")
+    if weights and weights != backbone_fingerprint(prepared.spec.model):
+        raise AutopeftError(
+            f"The study in {folder.path} was made with another backbone than {prepared.spec.model} holds now: choose "
+            "another folder with --out."
         )
     return stored
 

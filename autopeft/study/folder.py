@@ -4,10 +4,12 @@ study.json        the spec, data, sizes, budget, environment: written once the b
 importance.json   LayerScores
 trials.journal    Optuna's own journal (unless --storage names another place)
 outcomes.jsonl    one line per finished full-length training: finalists and baselines, seed by seed
-states/           where the trials that have not ended stand: gone when they have
+states/           where the trials that have not ended stand, with a checksum: gone when they have
 """
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import mean
@@ -16,19 +18,27 @@ from typing import Any
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
+from autopeft.base.packages import Note
 from autopeft.configuration import Configuration
 from autopeft.importance.scores import LayerScores
 from autopeft.proxy.curve import Curve
+from autopeft.study.outcome_lines import read_runs, write_runs
 from autopeft.study.records import Outcome
 
 FORMAT = 1
 
 
 class StudyFolder:
-    """Reads and writes one study's files."""
+    """Reads and writes one study's files.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: the folder.
+        note: told of damage that costs no more than time; by default the log is.
+    """
+
+    def __init__(self, path: str | Path, note: Note | None = None) -> None:
         self.path = Path(path)
+        self._note = note or logging.getLogger("autopeft").warning
 
     @property
     def journal(self) -> Path:
@@ -87,13 +97,20 @@ class StudyFolder:
         return LayerScores.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
     def write_state(self, trial: int, state: bytes) -> None:
-        """Keep what a trial needs to be resumed from its rung."""
+        """Keep what a trial needs to be resumed from its rung, behind a line with its checksum."""
         (self.path / "states").mkdir(exist_ok=True)
-        write_whole(self._state(trial), state)
+        write_whole(self._state(trial), checksum(state) + b"\n" + state)
 
     def state(self, trial: int) -> bytes | None:
-        """What a trial resumes from, None where nothing is left."""
-        return self._state(trial).read_bytes() if self._state(trial).is_file() else None
+        """What a trial resumes from, None where nothing is left or what is left is damaged."""
+        path = self._state(trial)
+        if not path.is_file():
+            return None
+        stated, _, state = path.read_bytes().partition(b"\n")
+        if stated == checksum(state):
+            return state
+        self._note(f"{path} is damaged: trial {trial} is trained again from the beginning.")
+        return None
 
     def drop_states(self, keep: Iterable[int] = ()) -> None:
         """Remove the states of all trials but these, and the folder when it is empty."""
@@ -105,7 +122,7 @@ class StudyFolder:
                 (self.path / "states").rmdir()
 
     def _state(self, trial: int) -> Path:
-        return self.path / "states" / f"trial-{trial}.safetensors"
+        return self.path / "states" / f"trial-{trial}.state"
 
     def add_run(
         self,
@@ -126,26 +143,28 @@ class StudyFolder:
             counted: values known before training, by the objective's name.
             curve: what the run measured.
         """
-        path = self.path / "outcomes.jsonl"
-        lines = [json.dumps(x) for x in self.runs()]
-        lines.append(
-            json.dumps(
-                {
-                    "name": name,
-                    "role": role,
-                    "configuration": configuration.to_json(),
-                    "trainable": trainable,
-                    "counted": dict(counted),
-                    "curve": curve.to_json(),
-                }
-            )
-        )
-        write_whole(path, "\n".join(lines) + "\n")
+        run = {
+            "name": name,
+            "role": role,
+            "configuration": configuration.to_json(),
+            "trainable": trainable,
+            "counted": dict(counted),
+            "curve": curve.to_json(),
+        }
+        write_runs(self._outcomes, [*self.runs(), run])
 
     def runs(self) -> list[dict[str, Any]]:
-        """Every full-length run, in the order in which they ended."""
-        path = self.path / "outcomes.jsonl"
-        return [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        """Every full-length run, in the order in which they ended. Raises AutopeftError where the file is damaged."""
+        return read_runs(self._outcomes, self._note)
+
+    def mend_runs(self) -> None:
+        """Drop a damaged last line for good, before runs are added. Raises AutopeftError as `runs` does."""
+        if self._outcomes.is_file():
+            write_runs(self._outcomes, self.runs())
+
+    @property
+    def _outcomes(self) -> Path:
+        return self.path / "outcomes.jsonl"
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """The runs grouped by name, in the order in which they were first made.
@@ -171,3 +190,8 @@ class StudyFolder:
             )
             for name, runs in best.items()
         )
+
+
+def checksum(state: bytes) -> bytes:
+    """SHA-256 of a state, as hexadecimal text."""
+    return hashlib.sha256(state).hexdigest().encode()

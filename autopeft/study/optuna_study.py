@@ -1,21 +1,25 @@
-"""The study's Optuna side: opened or made, with the objectives' directions."""
+"""The study's Optuna side: opened or made by the one who writes, or only read."""
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import SQLAlchemyError
 
 from autopeft.base.errors import AutopeftError
 from autopeft.objectives import Objectives
 from autopeft.study.folder import StudyFolder
+from autopeft.study.identity import check_trials, claim, optuna_name
 from autopeft.study.journal import WholeLineJournal
 from autopeft.study.spec import StudySpec
 
 
 def open_study(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -> optuna.Study:
-    """Open the Optuna study of a folder; it is made if it does not exist yet.
+    """Open the Optuna study of a folder to write; it is made if it does not exist yet.
 
     Args:
         folder: the study's; its journal is the storage unless the study names another.
@@ -23,22 +27,52 @@ def open_study(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -> 
         objectives: give the directions and the names of the values, which are on the sampler's scale.
 
     Raises:
-        AutopeftError: the storage cannot be opened.
+        AutopeftError: the storage cannot be opened, or its trials are another study's.
     """
-    logging.getLogger("optuna").setLevel(logging.WARNING)
-    storage = spec.storage or JournalStorage(WholeLineJournal(str(folder.journal)))
-    try:
+    name = optuna_name(folder)
+    with opening(folder, spec) as where:
+        storage = spec.storage or JournalStorage(WholeLineJournal(where))
         study = optuna.create_study(
-            storage=storage,
-            study_name=folder.path.resolve().name,
-            load_if_exists=True,
-            directions=[o.direction for o in objectives],
+            storage=storage, study_name=name, load_if_exists=True, directions=[o.direction for o in objectives]
         )
+        name_values(study, objectives)
+    check_trials(study, folder, where)
+    claim(study, folder, spec.storage)
+    return study
+
+
+def open_to_read(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -> optuna.Study:
+    """Open the Optuna study of a folder to read, without writing anywhere, while another process may write.
+
+    Where nothing is stored yet it is an empty one in memory. Arguments and errors are those of `open_study`.
+    """
+    name = optuna_name(folder)
+    with opening(folder, spec) as where:
+        storage: str | BaseStorage = InMemoryStorage()
+        if spec.storage or folder.journal.is_file():
+            storage = spec.storage or JournalStorage(JournalFileBackend(where))
+        try:
+            study = optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
+            study = optuna.create_study(directions=[o.direction for o in objectives])
+            name_values(study, objectives)
+    check_trials(study, folder, where)
+    return study
+
+
+@contextmanager
+def opening(folder: StudyFolder, spec: StudySpec) -> Iterator[str]:
+    """Gives the place of a study's storage; what goes wrong there is an AutopeftError, and Optuna is quiet."""
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    where = spec.storage or str(folder.journal)
+    try:
+        yield where
     except (ValueError, ImportError, OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise AutopeftError(
-            f"The Optuna storage '{spec.storage or folder.journal}' cannot be opened: {error}."
-        ) from None
+        raise AutopeftError(f"The Optuna storage '{where}' cannot be opened: {error}.") from None
+
+
+def name_values(study: optuna.Study, objectives: Objectives) -> None:
+    """Name the values for Optuna's own tools."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([f"log10({o.name})" if o.scale == "log" else o.name for o in objectives])
-    return study

@@ -5,7 +5,7 @@ from pathlib import Path
 from autopeft.base.yaml_files import validated
 from autopeft.objectives import Objectives
 from autopeft.study.folder import StudyFolder
-from autopeft.study.optuna_study import open_study
+from autopeft.study.optuna_study import open_to_read
 from autopeft.study.records import StudyResult
 from autopeft.study.spec import StudySpec
 from autopeft.study.stored import records
@@ -30,7 +30,7 @@ def read_study(folder: str | Path) -> StudyResult:
         budget,
         stored["configurations"],
         files.scores(),
-        records(open_study(files, spec, objectives)),
+        records(open_to_read(files, spec, objectives)),
         files.outcomes(),
         stored["environment"],
         stored.get("limits", {"parameters": budget} if budget is not None else {}),  # release 0.1 had the budget only

@@ -9,6 +9,7 @@ from transformers.utils import logging as transformers_logging
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
+from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.importance import score_layers
 from autopeft.methods import count
@@ -61,6 +62,13 @@ def build_benchmark(prepared: Prepared, path: Path, configurations: int, progres
     Raises:
         AutopeftError: The file holds the benchmark of another study.
     """
+    with one_writer(path.with_suffix(".lock"), f"The benchmark {path}"):
+        train_missing(prepared, path, configurations, progress)
+    return TabularBenchmark.read(path)
+
+
+def train_missing(prepared: Prepared, path: Path, configurations: int, progress: Progress) -> None:
+    """Train what a benchmark lacks. Raises AutopeftError if it is the benchmark of another study."""
     spec = prepared.spec
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -88,7 +96,6 @@ def build_benchmark(prepared: Prepared, path: Path, configurations: int, progres
     finally:
         workers.close()
         progress.close()
-    return TabularBenchmark.read(path)
 
 
 def stored_facts(prepared: Prepared, path: Path) -> dict[str, Any] | None:

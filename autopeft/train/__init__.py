@@ -1,9 +1,11 @@
 """Train a study's chosen configuration at full length and keep it: adapter, model card, curve, test score."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.train.trained import PlannedTraining, Trained
 
@@ -99,8 +101,13 @@ def train(
 
     from autopeft.train.processes import together  # loads torch: only now that nothing is wrong with the input
 
-    with together() as processes:
+    with together() as processes, work_lock(training) if processes.first else nullcontext():
         return carry_out(training, processes, progress if processes.first else Progress(quiet=True))
+
+
+def work_lock(training: "FullTraining") -> AbstractContextManager[None]:
+    """One process, or those of one `accelerate launch`, at a time; it lies beside the work folder, which is replaced."""
+    return one_writer(training.work.with_name(f"{training.work.name}.lock"), f"The adapter in {training.folder}")
 
 
 def carry_out(training: "FullTraining", processes: "Processes", progress: Progress) -> Trained | None:

@@ -58,3 +58,50 @@ def test_a_study_of_another_version_is_one_sentence(tmp_path):
     folder.write({"spec": {**StudySpec().model_dump(), "proxy_steps": 3}})
     with pytest.raises(AutopeftError, match="Unknown key 'proxy_steps' in the study in"):
         Result.open(folder.path)
+
+
+@pytest.mark.parametrize("place", [0, 70, -1])
+def test_a_damaged_state_is_told_and_not_used(tmp_path, place):
+    """One flipped bit in it went into the trial's training and changed who was promoted."""
+    notes = []
+    folder = StudyFolder(tmp_path, notes.append)
+    folder.write_state(3, bytes(range(256)))
+    assert folder.state(3) == bytes(range(256)) and folder.state(4) is None and not notes
+    (path,) = (tmp_path / "states").iterdir()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert folder.state(3) is None
+    assert notes == [f"{path} is damaged: trial 3 is trained again from the beginning."]
+
+
+def with_runs(tmp_path, damage):
+    """(folder, notes) with three runs in lines that `damage` changes."""
+    notes = []
+    folder = StudyFolder(tmp_path, notes.append)
+    for _ in range(3):
+        folder.add_run("trial 3", "finalist", LORA, 99, {"parameters": 99}, CURVE)
+    path = tmp_path / "outcomes.jsonl"
+    path.write_bytes(b"\n".join(damage(path.read_bytes().splitlines())))
+    return folder, notes
+
+
+@pytest.mark.parametrize("last", [b'{"name": "tri', b"\xff\x00", b"[]", b'{"name": "trial 3"}'])
+def test_a_torn_last_line_is_dropped_with_one_note(tmp_path, last):
+    """It ended in a traceback, and the study could not go on."""
+    folder, notes = with_runs(tmp_path, lambda lines: [*lines[:-1], last])
+    folder.mend_runs()
+    assert notes == [f"The last line of {tmp_path}/outcomes.jsonl is damaged: that run is left out."]
+    folder.add_run("trial 3", "finalist", LORA, 99, {"parameters": 99}, CURVE)
+    assert len(folder.runs()) == 3 and len(notes) == 1
+
+
+def test_a_damaged_line_in_the_middle_is_one_sentence(tmp_path):
+    folder, _ = with_runs(tmp_path, lambda lines: [lines[0], lines[1][:40], lines[2]])
+    with pytest.raises(AutopeftError, match="Line 2 of .*outcomes.jsonl is damaged: restore the file, or delete it"):
+        folder.runs()
+
+
+def test_a_last_line_without_its_line_break_is_whole(tmp_path):
+    folder, notes = with_runs(tmp_path, lambda lines: lines)
+    assert len(folder.runs()) == 3 and not notes

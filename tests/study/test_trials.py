@@ -136,7 +136,14 @@ def test_rungs_stop_most_trials_and_the_front_goes_on(tmp_path):
     assert all(t.curve.seconds == s for t, s in zip(found, steps))  # no step twice: promoted trials were resumed
 
 
-def test_a_lost_state_is_trained_again_from_the_beginning(tmp_path):
+def flip_a_bit(folder):
+    for path in (folder.path / "states").iterdir():
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("lose", [StudyFolder.drop_states, flip_a_bit])
+def test_a_lost_or_damaged_state_is_trained_again_from_the_beginning(tmp_path, lose):
     study, space, (spec, folder) = start(tmp_path, rungs="1/2", trials=4)
     calls = []
 
@@ -148,10 +155,11 @@ def test_a_lost_state_is_trained_again_from_the_beginning(tmp_path):
 
     with pytest.raises(Killed):
         run_trials(study, space, (spec, folder), dies, lambda *_: None)
-    folder.drop_states()
+    lose(folder)
     study, space, whole = start(tmp_path, rungs="1/2", trials=4)
     run_trials(study, space, whole, measured, lambda *_: None)
     assert all(t.state in ("complete", "pruned") for t in records(study)) and len(records(study)) == 4
+    assert all(t.curve.seconds == t.curve.steps[-1] for t in records(study))
 
 
 def test_a_trial_left_running_by_a_kill_is_asked_again_first(tmp_path):
