@@ -103,5 +103,6 @@ def open_trainer(plan: TrainingPlan, processes: Processes, progress: Progress) -
             backbone, tokenised = load_quantised(plan, plan.options.quantize, prepared.task)
         else:
             backbone, tokenised, _ = load_resident(prepared, stored, progress)
-            prefix = PrefixCache(backbone, tokenised, plan.spec.prefix_bytes) if plan.spec.prefix_bytes else None
+            if plan.spec.prefix_bytes:
+                prefix = PrefixCache(backbone, tokenised, plan.spec.prefix_bytes, note=progress.note)
     return FullTrainer(backbone, tokenised, plan.batch_size, plan.spec.head_learning_rate, prefix, packing=False)
