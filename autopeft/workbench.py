@@ -166,7 +166,7 @@ def load_workers(
 ) -> Workers:
     """Open the workers: with stored hidden states of frozen layers, in as many processes as finish the most steps."""
     spec = prepared.spec
-    prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes) if spec.prefix_bytes else None
+    prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, note=progress.note) if spec.prefix_bytes else None
     uniform = prepared.limits.setting.uniform_lora
     trainer = Trainer(
         backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing, rows, uniform

@@ -41,7 +41,7 @@ class Run:
         self.schedule: Callable[[int, int], float] = learning_rate_factor
         self.losses: list[torch.Tensor] = []  # since the last evaluation step
         self.failure: str | None = None
-        self.rng = torch.Generator().manual_seed(job.seed).get_state()
+        self.rng = {"cpu": torch.Generator().manual_seed(job.seed).get_state()}  # of each device, once it has stepped
         self._callbacks: Sequence[Callback] = ()
         self._kept: dict[str, torch.Tensor] = {}  # of the callbacks, from the job's state
         if job.state is not None:
@@ -82,8 +82,8 @@ class Run:
         return mean
 
     def state(self) -> bytes:
-        """Parameters, both moments of AdamW, the random state, the step and the callbacks' states, as safetensors."""
-        tensors = {"rng": self.rng, "step": torch.tensor(self.step)}
+        """Parameters, both moments of AdamW, the random states, the step and the callbacks' states, as safetensors."""
+        tensors = {"step": torch.tensor(self.step)} | {rng_key(device): x for device, x in self.rng.items()}
         for number, callback in enumerate(self._callbacks):
             tensors |= {f"part.{number}.{name}": value for name, value in callback.state().items()}
         for name, parameter in self.parameters.items():
@@ -96,13 +96,24 @@ class Run:
     @torch.no_grad()
     def _load(self, state: bytes) -> None:
         tensors = safetensors.torch.load(state)
-        self.rng, self.step = tensors.pop("rng"), int(tensors.pop("step"))
+        self.step = int(tensors.pop("step"))
+        self.rng = {k.removeprefix("rng.") if k != "rng" else "cpu": x for k, x in tensors.items() if is_rng(k)}
         self._kept = {k: v for k, v in tensors.items() if k.startswith("part.")}
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"value.{name}"])
             moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
             if moments:
                 self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
+
+
+def rng_key(device: str) -> str:
+    """The name of a device's random state among the saved tensors."""
+    return "rng" if device == "cpu" else f"rng.{device}"
+
+
+def is_rng(key: str) -> bool:
+    """Whether a saved tensor is a random state."""
+    return key == "rng" or key.startswith("rng.")
 
 
 def parameter_groups(

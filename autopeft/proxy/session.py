@@ -16,12 +16,13 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.methods.mechanisms.callback import Callback
+from autopeft.methods.mechanisms.random_state import seeded
 from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures import get_procedure
 from autopeft.proxy.generation import device_of, generate
 from autopeft.proxy.run import Run
 from autopeft.proxy.scoring import forward, judged
-from autopeft.proxy.timing import cuda_devices, fastest
+from autopeft.proxy.timing import fastest
 from autopeft.tasks.batches import collate, endless, width_of
 from autopeft.tasks.tokens import TokenisedTask
 
@@ -119,8 +120,7 @@ class Session:
         if not self.run.parameters:
             yield from self._stand_still(sorted(step for step in evaluated if step > begin), next(order))
             return
-        with torch.random.fork_rng(devices=cuda_devices(self.model)):
-            torch.set_rng_state(self.run.rng)
+        with seeded(self.model, job.seed, self.run.rng) as generators:
             for step, rows in enumerate(order, start=begin + 1):
                 losses = self.forward_backward(step - 1, rows)
                 for run, loss in zip(self.runs, losses):
@@ -130,7 +130,7 @@ class Session:
                     return
                 if step in evaluated:
                     for run in self.runs:
-                        run.rng = torch.get_rng_state()
+                        run.rng = {name: generator.get_state() for name, generator in generators.items()}
                     yield step
 
     @torch.no_grad()

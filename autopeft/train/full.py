@@ -103,9 +103,8 @@ def open_trainer(training: FullTraining, processes: Processes, progress: Progres
             backbone, tokenised = load_quantised(training, training.options.quantize, prepared.task)
         else:
             backbone, tokenised, _ = load_resident(prepared, stored, progress)
-            prefix = (
-                PrefixCache(backbone, tokenised, training.spec.prefix_bytes) if training.spec.prefix_bytes else None
-            )
+            if training.spec.prefix_bytes:
+                prefix = PrefixCache(backbone, tokenised, training.spec.prefix_bytes, note=progress.note)
     return FullTrainer(
         backbone, tokenised, training.batch_size, training.spec.head_learning_rate, prefix, packing=False
     )

@@ -5,42 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prefix_cases import runs, tiny_task
 from tiny import TINY, tiny_backbone
 
 from autopeft.backbone.loading import load_backbone
-from autopeft.backbone.prefix import PrefixCache, identity, spread
+from autopeft.backbone.prefix import PrefixCache, spread
+from autopeft.backbone.prefix_folder import identity
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, get_method, refusal
 from autopeft.proxy.job import Job
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.task import Split, Task
-from autopeft.tasks.tokens import TokenisedSplit, TokenisedTask
-
-
-def tokens(rows: int, seed: int, labels: int = 3) -> TokenisedSplit:
-    generator = np.random.default_rng(seed)
-    ids = tuple(generator.integers(2, 90, generator.integers(4, 12)).astype(np.int32) for _ in range(rows))
-    lengths = np.array([len(x) for x in ids])
-    return TokenisedSplit(ids, None, generator.integers(0, labels, rows), lengths)
-
-
-def tiny_task() -> TokenisedTask:
-    nothing = Split((), ())
-    task = Task("tiny", ("a", "b", "c"), "accuracy", nothing, nothing, nothing)
-    return TokenisedTask(tokens(40, 0), tokens(16, 1), tokens(16, 2), 1, task)
+from autopeft.tasks.tokens import TokenisedTask
 
 
 def made(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-def runs(backbone, task, configuration, folder: Path):
-    """The same job without a cache, while it is filled, and when everything is read."""
-    job = Job(configuration, 0, 4, 4, (2,), test=True, keep_state=True)
-    cache = PrefixCache(backbone, task, 10**8, folder)
-    trainers = [Trainer(backbone, task, 8), Trainer(backbone, task, 8, prefix=cache)]
-    return [t.run([job])[0] for t in (trainers[0], trainers[1], trainers[1])], cache
 
 
 @pytest.mark.parametrize("model_type", TINY)
@@ -106,20 +87,19 @@ def test_a_full_disk_stores_nothing_and_everything_is_computed(tmp_path, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.posix_fallocate", full)
-    backbone, task = tiny_backbone("bert"), tiny_task()
-    cache = PrefixCache(backbone, task, 10**8, made(tmp_path / "prefix"))
-    assert cache.boundaries == () and cache.bytes == 0 and not (tmp_path / "prefix").exists()
+    monkeypatch.setattr("autopeft.backbone.prefix_pieces.os.replace", full)
     probe = Configuration.of("head_only", {}, (), 1e-2)
-    assert Trainer(backbone, task, 8, prefix=cache).run([Job(probe, 0, 2, 2)])[0].curve
+    (plain, filling, again), cache = runs(tiny_backbone("bert"), tiny_task(), probe, tmp_path)
+    assert cache.full and [p.name for p in tmp_path.iterdir()] == ["lock"]
+    assert plain.state == filling.state == again.state
 
 
 def test_the_folder_is_in_the_users_cache(tmp_path, monkeypatch):
     """The folder is made in the user's cache, and only the last few tasks are kept there."""
-    from autopeft.backbone import prefix
+    from autopeft.backbone import prefix_folder
 
     monkeypatch.setenv("AUTOPEFT_CACHE", str(tmp_path))
-    monkeypatch.setattr(prefix, "TASKS_KEPT", 2)
+    monkeypatch.setattr(prefix_folder, "TASKS_KEPT", 2)
     for seed in range(3):
         task = tiny_task()
         task.train.input_ids[0][0] = seed

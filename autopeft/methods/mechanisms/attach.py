@@ -16,6 +16,7 @@ import autopeft.methods.tuners  # noqa: F401  (registers our tuners with peft)
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method, peft_fields
+from autopeft.methods.mechanisms.random_state import seeded
 
 if TYPE_CHECKING:
     from autopeft.backbone.loading import Backbone
@@ -90,14 +91,13 @@ def attach(
         if method.needs_statistics and statistics is None:
             raise AutopeftError(f"{method.name} is initialised from the task's data, and attach was given none.")
     resident = Resident(backbone.model, values=any(method.rewrites_base for method, _ in parts))
-    with ExitStack() as undo, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with ExitStack() as undo, seeded(backbone.model, seed), warnings.catch_warnings():
         undo.callback(resident.restore)
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft asks
         warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")  # Full ties the copies itself
         warnings.filterwarnings("ignore", message="Unsupported layer type .*Norm")  # LN tuning copies a norm as it is
         warnings.filterwarnings("ignore", message="Detected that the base layer has no bias")  # BEFT gives it one
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # peft then sets it as it should
-        torch.random.default_generator.manual_seed(seed)  # adapters are drawn on the CPU, then moved
         config = PeftConfig.from_peft_type(**fields)
         for method, settings in parts:
             method.before_attach(backbone.model, config, settings, configuration.layers, statistics)
