@@ -38,8 +38,7 @@ def data_tasks(json_: bool) -> None:
       autopeft data tasks
       autopeft search --model smollm2-135m --data quiz.csv --task choice
     """
-    import autopeft.tasks.kinds  # noqa: F401  (the files register themselves)
-    from autopeft.tasks.kind import REGISTRY
+    from autopeft.tasks.kind import all_kinds
 
     rows = [
         {
@@ -50,7 +49,7 @@ def data_tasks(json_: bool) -> None:
             "models": "decoders" if kind.decoders_only else "encoder-decoders" if kind.two_stacks else kind.modality,
             "example": kind.example,
         }
-        for kind in REGISTRY.values()
+        for kind in all_kinds().values()
     ]
     if json_:
         return click.echo(json.dumps(rows, indent=1))

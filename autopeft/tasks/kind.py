@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.plugins import check_plugins
 
 if TYPE_CHECKING:
     import torch
@@ -215,13 +216,20 @@ class TaskKind:
         """Raise AutopeftError where the metric cannot be computed on these labels."""
 
 
-def get_kind(name: str = DEFAULT) -> TaskKind:
-    """The registered kind of that name. Raises AutopeftError with the nearest name."""
+def all_kinds() -> Mapping[str, TaskKind]:
+    """Every kind by its name. Raises AutopeftError where a plug-in cannot be loaded."""
     import autopeft.tasks.kinds  # noqa: F401  (the files register themselves)
 
-    if name not in REGISTRY:
-        raise AutopeftError(f"Unknown task '{name}'." + did_you_mean(name, REGISTRY))
-    return REGISTRY[name]
+    check_plugins()
+    return REGISTRY
+
+
+def get_kind(name: str = DEFAULT) -> TaskKind:
+    """The registered kind of that name. Raises AutopeftError with the nearest name."""
+    kinds = all_kinds()
+    if name not in kinds:
+        raise AutopeftError(f"Unknown task '{name}'." + did_you_mean(name, kinds))
+    return kinds[name]
 
 
 def kind_of(summary: Mapping[str, Any]) -> TaskKind:
