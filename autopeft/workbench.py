@@ -23,10 +23,11 @@ from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
 from autopeft.proxy.job import Job
-from autopeft.proxy.precision import Precision, choose_precision, resident
+from autopeft.proxy.packing_file import PackingFile
+from autopeft.proxy.precision import Precision, choose_precision, fixed_precision, pin, resident
 from autopeft.proxy.subset import proxy_rows
 from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers, choose_workers
+from autopeft.proxy.workers import Workers, choose_workers, fixed_workers
 from autopeft.space import SearchSpace, parameters_of
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
@@ -59,6 +60,7 @@ class Workbench:
     trials: Trials
     full_length: FullLength
     workers: Workers
+    threads: int  # that this process had before a deterministic study took all but one
 
     @property
     def study(self) -> optuna.Study:
@@ -68,6 +70,7 @@ class Workbench:
     def close(self) -> None:
         """Stop the worker processes."""
         self.workers.close()
+        torch.set_num_threads(self.threads)
 
     def add_seconds(self, seconds: float) -> None:
         """Add this sitting's wall time to the study's."""
@@ -95,13 +98,17 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     folder.mend_runs()
     for note in task.notes:
         progress.note(f"Data: {note}")
+    threads = pin() if spec.deterministic else torch.get_num_threads()
     backbone, tokenised, precision = load_resident(prepared, stored, progress)
     if cut := sum(getattr(tokenised, part).truncated for part in PARTS):
         progress.note(f"Data: {cut:,} rows are longer than {spec.max_length} tokens and were cut (--max-length).")
-    workers = load_workers(prepared, backbone, tokenised, progress, rows_of_trials(spec, backbone, tokenised, progress))
+    rows = rows_of_trials(spec, backbone, tokenised, progress)
+    workers = load_workers(prepared, backbone, tokenised, progress, rows, stored)
     if not stored:
         folder.create()
-        folder.write(facts(prepared, {**environment(precision), "workers": workers.workers}))
+        chosen = {"workers": workers.workers, "workers_seconds_per_step": workers.seconds_per_step}
+        folder.write(facts(prepared, {**environment(precision), **chosen}))
+    workers.trainer.packing.file = PackingFile(folder.path)
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")
@@ -110,7 +117,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     halving = Halving(open_study(folder, spec, objectives), objectives, rungs, spec, folder, workers.run)
     trials = Trials(halving, space, prepared.limits, first)
     full_length = FullLength(folder, spec, prepared.shapes, objectives, prepared.limits, workers.run)
-    return Workbench(prepared, folder, progress, trials, full_length, workers)
+    return Workbench(prepared, folder, progress, trials, full_length, workers, threads)
 
 
 def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:
@@ -163,16 +170,35 @@ def load_workers(
     tokenised: TokenisedTask,
     progress: Progress,
     rows: np.ndarray | None = None,
+    stored: dict[str, Any] | None = None,
 ) -> Workers:
-    """Open the workers: with stored hidden states of frozen layers, in as many processes as finish the most steps."""
+    """Open the workers: with stored hidden states of frozen layers, in as many processes as finish the most steps.
+
+    Args:
+        prepared: the study.
+        backbone: the resident model.
+        tokenised: its task.
+        progress: told how many processes there are.
+        rows: the training rows of trials, None for all.
+        stored: study.json of a study that is resumed: its number of processes stays, unless another one is asked for.
+    """
     spec = prepared.spec
     prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, note=progress.note) if spec.prefix_bytes else None
     uniform = prepared.limits.setting.uniform_lora
     trainer = Trainer(
-        backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, spec.packing, rows, uniform
+        backbone,
+        tokenised,
+        spec.batch_size,
+        spec.head_learning_rate,
+        prefix,
+        spec.packing and not spec.deterministic,
+        rows,
+        uniform,
     )
     probe = Job(uniform, spec.seed, 1, 1)
-    workers, seconds = choose_workers(trainer, probe, spec.workers)
+    kept = stored["environment"].get("workers") if stored else None
+    wanted = spec.workers or kept or (fixed_workers(trainer) if spec.deterministic else None)
+    workers, seconds = choose_workers(trainer, probe, wanted)
     timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in seconds.items())
     progress.note(
         f"Training in {workers} process{'es' if workers > 1 else ''}"
@@ -183,7 +209,7 @@ def load_workers(
             else "."
         )
     )
-    return Workers(trainer, workers)
+    return Workers(trainer, workers, seconds)
 
 
 def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | None:
@@ -226,7 +252,10 @@ def load_resident(
     )
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
     uniform = prepared.limits.setting.uniform_lora
-    precision = choose_precision(backbone, tokenised, uniform, spec.batch_size, spec.precision)
+    if spec.deterministic:
+        precision = fixed_precision(backbone, spec.precision)
+    else:
+        precision = choose_precision(backbone, tokenised, uniform, spec.batch_size, spec.precision)
     progress.note(
         f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
         f"{shapes.head_parameters:,}; {precision}."

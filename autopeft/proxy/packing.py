@@ -9,6 +9,7 @@ from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.procedures import get_procedure
 from autopeft.proxy.job import Job
+from autopeft.proxy.packing_file import PackingFile
 from autopeft.tasks.tokens import TokenisedTask
 
 Family = tuple[Configuration, int]  # a configuration with its learning rate at 0, and how many of it are packed
@@ -26,11 +27,16 @@ def packable(configuration: Configuration, tokenised: TokenisedTask) -> bool:
 
 
 class Packing:
-    """Whether a packed step takes less time than the same steps one after the other: timed once per family."""
+    """Whether a packed step takes less time than the same steps one after the other: timed once per family.
+
+    Attributes:
+        file: of the study, which keeps what was decided for other workers and for every resume.
+    """
 
     def __init__(self, tokenised: TokenisedTask, wanted: bool) -> None:
         self.tokenised, self.wanted = tokenised, wanted
         self.timed: dict[Family, bool] = {}
+        self.file: PackingFile | None = None
 
     def pays(
         self, jobs: Sequence[Job], alone: Callable[[Job], float], together: Callable[[Sequence[Job]], float | None]
@@ -47,6 +53,17 @@ class Packing:
             return False
         family = replace(configuration, learning_rate=0.0), len(jobs)
         if family not in self.timed:
-            single, packed = alone(jobs[0]), together(jobs)
-            self.timed[family] = packed is not None and packed < len(jobs) * single
+            kept = self._kept(family)
+            self.timed[family] = self._timed(family, alone(jobs[0]), together(jobs)) if kept is None else kept
         return self.timed[family]
+
+    def _kept(self, family: Family) -> bool | None:
+        return self.file.read().get((family[0].key, family[1])) if self.file else None
+
+    def _timed(self, family: Family, single: float, packed: float | None) -> bool:
+        """Keep what the seconds per step say, unless another worker has meanwhile decided."""
+        faster = packed is not None and packed < family[1] * single
+        if self.file:
+            self.file.add(*family, faster, {"alone": single, "together": packed})
+            return self._kept(family) or False
+        return faster

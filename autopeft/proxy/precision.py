@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,28 @@ def choose_precision(
     best = min(seconds, key=lambda pair: seconds[pair])
     number_format, attention = best.split("/")
     return Precision(number_format, attention, seconds)
+
+
+def fixed_precision(backbone: Backbone, wanted: str = "auto") -> Precision:
+    """What no timing decides: fp32 unless another format is asked for; sdpa on a CPU where the architecture has it.
+
+    On CUDA eager attention, whose backward pass sums in a fixed order, which not every kernel of sdpa does.
+    """
+    attention = "sdpa" if device().type == "cpu" and set_attention(backbone.model, "sdpa") else "eager"
+    return Precision("fp32" if wanted == "auto" else wanted, attention, {})
+
+
+def pin() -> int:
+    """One thread in this process, on CUDA kernels that sum in a fixed order; gives how many threads there were.
+
+    Sums over several threads depend on how many there are, and so would a study on how many processes it has.
+    """
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    return threads
 
 
 def set_attention(model: nn.Module, attention: str) -> bool:

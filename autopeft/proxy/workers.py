@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
@@ -29,10 +29,16 @@ _trainer: Trainer | None = None  # of a worker process: inherited when it is for
 
 
 class Workers:
-    """Runs jobs. workers = 1 means this process, with all of its threads."""
+    """Runs jobs. workers = 1 means this process, with all of its threads.
 
-    def __init__(self, trainer: Trainer, workers: int = 1) -> None:
-        self.trainer, self.workers = trainer, workers
+    Args:
+        trainer: trains them.
+        workers: how many processes.
+        seconds_per_step: the timing that chose this number, empty where nothing was timed.
+    """
+
+    def __init__(self, trainer: Trainer, workers: int = 1, seconds_per_step: Mapping[str, float] | None = None) -> None:
+        self.trainer, self.workers, self.seconds_per_step = trainer, workers, dict(seconds_per_step or {})
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, jobs: list[Job]) -> Iterator[tuple[int, JobResult]]:
@@ -143,8 +149,8 @@ def choose_workers(trainer: Trainer, probe: Job, wanted: int | None = None) -> t
     Returns:
         How many workers, and the seconds per step of one process with every core and of workers side by side.
     """
-    most = min(cores(), MOST)
-    if wanted or most == 1 or sys.platform != "linux" or next(trainer.backbone.model.parameters()).is_cuda:
+    most = fixed_workers(trainer)
+    if wanted or most == 1:
         return wanted or 1, {}
     alone = trainer.seconds_per_step(probe)
     side_by_side = Workers(trainer, most)
@@ -155,6 +161,12 @@ def choose_workers(trainer: Trainer, probe: Job, wanted: int | None = None) -> t
         side_by_side.close()
     timing = {"1 process": alone, f"{most} workers": slowest / most}
     return most if GAIN * slowest / most < alone else 1, timing
+
+
+def fixed_workers(trainer: Trainer) -> int:
+    """The most worker processes that make sense here, which no timing decides: one per core, on CUDA none beside this."""
+    on_cuda = next(trainer.backbone.model.parameters()).is_cuda
+    return 1 if on_cuda or sys.platform != "linux" else min(cores(), MOST)
 
 
 def cores() -> int:

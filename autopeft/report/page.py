@@ -13,6 +13,7 @@ import plotly.offline
 from autopeft.front import front_of, verdict
 from autopeft.objectives import get_objective
 from autopeft.report import figures, insight
+from autopeft.report.chosen import chosen_note
 from autopeft.report.tables import front_columns, front_rows, sampling_note
 from autopeft.study.records import StudyResult
 from autopeft.tasks.task import asked
@@ -131,4 +132,4 @@ def origin(result: StudyResult) -> str:
     failed = [f"trial {t.number}: {t.reason}" for t in result.trials if t.state == "failed"]
     notes = "".join(f"<li>{escape(n)}</li>" for n in [*result.task["notes"], *failed])
     facts = escape(json.dumps({"spec": result.spec, **result.environment}, indent=1))
-    return f"<h2>How it was made</h2><ul>{notes}</ul><pre>{facts}</pre>"
+    return f"<h2>How it was made</h2><p>{escape(chosen_note(result))}</p><ul>{notes}</ul><pre>{facts}</pre>"

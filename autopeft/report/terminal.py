@@ -7,6 +7,7 @@ from rich.table import Table
 
 from autopeft.front import FrontPoint, front_of, verdict
 from autopeft.objectives import Objective, Scored
+from autopeft.report.chosen import chosen_note
 from autopeft.report.rows import PIPED_WIDTH
 from autopeft.report.tables import all_points, sampling_note
 from autopeft.study.records import StudyResult
@@ -19,6 +20,8 @@ def print_front(result: StudyResult, console: Console | None = None) -> None:
         console = Console(highlight=False, width=PIPED_WIDTH, file=console.file)
     console.print(front_table(result))
     console.print(f"{head_note(result)} {sampling_note(result)}", soft_wrap=True, markup=False)
+    if chosen := chosen_note(result):
+        console.print(chosen, soft_wrap=True, markup=False)
     console.print(verdict(result).sentence, soft_wrap=True, markup=False)
 
 

@@ -3,6 +3,7 @@
 study.json        the spec, data, sizes, budget, environment: written once the backbone and the data are known
 importance.json   LayerScores
 trials.journal    Optuna's own journal (unless --storage names another place)
+packing.jsonl     which families of runs timing found faster when packed (proxy/packing_file.py)
 outcomes.jsonl    one line per finished full-length training: finalists and baselines, seed by seed
 states/           where the trials that have not ended stand, with a checksum: gone when they have
 """

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from autopeft.base.yaml_files import validated
 from autopeft.objectives import Objectives
+from autopeft.proxy.packing_file import PackingFile
 from autopeft.study.folder import StudyFolder
 from autopeft.study.optuna_study import open_to_read
 from autopeft.study.records import StudyResult
@@ -32,6 +33,6 @@ def read_study(folder: str | Path) -> StudyResult:
         files.scores(),
         records(open_to_read(files, spec, objectives)),
         files.outcomes(),
-        stored["environment"],
+        {**stored["environment"], "packing": PackingFile(files.path).summary()},
         stored.get("limits", {"parameters": budget} if budget is not None else {}),  # release 0.1 had the budget only
     )

@@ -79,7 +79,7 @@ class StudyResult:
         budget: the largest number of trainable parameters allowed, None if unlimited.
         configurations: size of the discrete search space.
         outcomes: finalists, baselines, ceiling.
-        environment: versions, machine, precision and its timing, wall_seconds, started.
+        environment: versions, machine, precision, workers and packing and their timing, wall_seconds, started.
         limits: the largest value allowed of each limited objective, by name, the budget among them.
     """
 

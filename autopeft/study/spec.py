@@ -121,6 +121,11 @@ class StudySpec(BaseModel):
         True, description="Train runs that differ in the learning rate only in one batch, if that is faster."
     )
     prefix_cache: str = Field("2GB", description="Most space for stored hidden states of frozen layers, or 0.")
+    deterministic: bool = Field(
+        False,
+        description="Let no timing decide: fp32, a fixed attention, one thread per process, no packing, no stored "
+        "hidden states; one seed then gives the same curves.",
+    )
     transfer: str | None = Field(None, description="An earlier study's folder: its front is tried first.")
     storage: str | None = Field(None, description="Optuna storage URL; by default a journal file in the study folder.")
     trust_remote_code: bool = Field(False, description="Run Python code that comes with a hub model.")
@@ -145,8 +150,11 @@ class StudySpec(BaseModel):
 
     @property
     def prefix_bytes(self) -> int:
-        """The most space for stored hidden states."""
-        return bytes_of(self.prefix_cache)
+        """The most space for stored hidden states; none in a deterministic study.
+
+        A stored row may stem from another batch, which changes its last bits.
+        """
+        return 0 if self.deterministic else bytes_of(self.prefix_cache)
 
     @property
     def name(self) -> str:
