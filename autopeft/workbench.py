@@ -1,20 +1,15 @@
 """What a running study holds: its folder, its trials, its full-length runs and its workers. Opened anew or resumed."""
 
-import platform
-import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import torch
 from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.fingerprint import backbone_fingerprint
-from autopeft.backbone.loading import Backbone, load_backbone
-from autopeft.backbone.prefix import PrefixCache
+from autopeft.backbone.loading import Backbone
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.configuration import Scalar
@@ -22,12 +17,10 @@ from autopeft.front import front_of
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
-from autopeft.proxy.job import Job
 from autopeft.proxy.packing_file import PackingFile
-from autopeft.proxy.precision import Precision, choose_precision, fixed_precision, pin, resident
-from autopeft.proxy.subset import proxy_rows
-from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers, choose_workers, fixed_workers
+from autopeft.proxy.precision import pin
+from autopeft.proxy.workers import Workers
+from autopeft.resident import environment, load_resident, load_workers, rows_of_trials
 from autopeft.space import SearchSpace, parameters_of
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
@@ -38,9 +31,7 @@ from autopeft.study.reading import read_study
 from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import StudySpec, check_same
 from autopeft.study.trials import Trials
-from autopeft.tasks.tokens import PARTS, TokenisedTask, tokenise
-
-PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
+from autopeft.tasks.tokens import PARTS, TokenisedTask
 
 
 @dataclass(frozen=True)
@@ -153,65 +144,6 @@ def transferred(folder: str, space: SearchSpace, progress: Progress) -> tuple[di
     return tuple(found)
 
 
-def rows_of_trials(
-    spec: StudySpec, backbone: Backbone, tokenised: TokenisedTask, progress: Progress
-) -> np.ndarray | None:
-    """The training rows of trials, chosen the same way at every resume; None for all."""
-    if spec.proxy_rows is None:
-        return None
-    rows = proxy_rows(spec.proxy_choice, backbone, tokenised, spec.proxy_rows, spec.seed)
-    progress.note(f"Trials train on {len(rows):,} of {len(tokenised.train):,} rows, chosen by {spec.proxy_choice}.")
-    return rows
-
-
-def load_workers(
-    prepared: Prepared,
-    backbone: Backbone,
-    tokenised: TokenisedTask,
-    progress: Progress,
-    rows: np.ndarray | None = None,
-    stored: dict[str, Any] | None = None,
-) -> Workers:
-    """Open the workers: with stored hidden states of frozen layers, in as many processes as finish the most steps.
-
-    Args:
-        prepared: the study.
-        backbone: the resident model.
-        tokenised: its task.
-        progress: told how many processes there are.
-        rows: the training rows of trials, None for all.
-        stored: study.json of a study that is resumed: its number of processes stays, unless another one is asked for.
-    """
-    spec = prepared.spec
-    prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, note=progress.note) if spec.prefix_bytes else None
-    uniform = prepared.limits.setting.uniform_lora
-    trainer = Trainer(
-        backbone,
-        tokenised,
-        spec.batch_size,
-        spec.head_learning_rate,
-        prefix,
-        spec.packing and not spec.deterministic,
-        rows,
-        uniform,
-    )
-    probe = Job(uniform, spec.seed, 1, 1)
-    kept = stored["environment"].get("workers") if stored else None
-    wanted = spec.workers or kept or (fixed_workers(trainer) if spec.deterministic else None)
-    workers, seconds = choose_workers(trainer, probe, wanted)
-    timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in seconds.items())
-    progress.note(
-        f"Training in {workers} process{'es' if workers > 1 else ''}"
-        + (f" ({timings} per step)" if timings else "")
-        + (
-            f"; up to {prefix.bytes / 1e6:,.0f} MB of hidden states are kept at layers {prefix.boundaries}."
-            if prefix and prefix.boundaries
-            else "."
-        )
-    )
-    return Workers(trainer, workers, seconds)
-
-
 def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | None:
     """study.json of a folder that is to be resumed, None for a new one. Raises AutopeftError if it is another study's."""
     if not folder.exists:
@@ -232,38 +164,6 @@ def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | No
     return stored
 
 
-def load_resident(
-    prepared: Prepared, stored: dict[str, Any] | None, progress: Progress
-) -> tuple[Backbone, TokenisedTask, Precision]:
-    """The backbone in the format that steps fastest (as stored, when resuming), and the data tokenised once."""
-    spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
-    words = spec.words(task.label_names)
-    if stored:
-        precision = Precision(**stored["environment"]["precision"])
-        backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
-        return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), precision
-    backbone = load_backbone(
-        spec.model,
-        task.outputs,
-        trust_remote_code=spec.trust_remote_code,
-        words=words,
-        kind=task.kind,
-        note=progress.note,
-    )
-    tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
-    uniform = prepared.limits.setting.uniform_lora
-    if spec.deterministic:
-        precision = fixed_precision(backbone, spec.precision)
-    else:
-        precision = choose_precision(backbone, tokenised, uniform, spec.batch_size, spec.precision)
-    progress.note(
-        f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
-        f"{shapes.head_parameters:,}; {precision}."
-    )
-    backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
-    return backbone, tokenised, precision
-
-
 def layer_scores(
     spec: StudySpec, folder: StudyFolder, backbone: Backbone, tokenised: TokenisedTask, progress: Progress
 ) -> LayerScores | None:
@@ -279,18 +179,3 @@ def layer_scores(
         + (f" {scores.warning}" if scores.warning else "")
     )
     return scores
-
-
-def environment(precision: Precision) -> dict[str, Any]:
-    """Versions, machine and precision, for the report."""
-    return {
-        "versions": {p: version(p) for p in PACKAGES},
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "precision": precision.to_json(),
-        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "wall_seconds": 0.0,
-    }

@@ -15,9 +15,9 @@ from autopeft.importance import score_layers
 from autopeft.methods import count
 from autopeft.prepare import Prepared
 from autopeft.proxy.job import Job
+from autopeft.resident import environment, load_resident, load_workers
 from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 from autopeft.tabular.sample import spread_sample
-from autopeft.workbench import environment, load_resident, load_workers
 
 if TYPE_CHECKING:
     from autopeft.backbone.loading import Backbone

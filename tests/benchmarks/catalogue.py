@@ -45,12 +45,12 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.session import Session
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
+from autopeft.resident import load_resident
 from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
 from autopeft.space.space_file import SpaceFile
 from autopeft.study.full_length import TUNING
 from autopeft.study.spec import load_spec
-from autopeft.workbench import load_resident
 
 KEPT = Path(__file__).parents[2] / "studies" / "catalogue.jsonl"
 DATA = ("rotten-tomatoes", "vader-movies")

@@ -23,12 +23,12 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.subset import CHOICES, proxy_rows
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
+from autopeft.resident import load_resident
 from autopeft.study.spec import load_spec
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.build import IDENTITY
 from autopeft.tabular.fidelity import tau
 from autopeft.tabular.runs import runs_of
-from autopeft.workbench import load_resident
 
 RESAMPLES = 1000
 

@@ -40,6 +40,7 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.precision import Precision, resident
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
+from autopeft.resident import load_resident, load_workers
 from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving, RunningTrial
 from autopeft.study.rungs import rungs_of
@@ -48,7 +49,6 @@ from autopeft.tasks import batches as bucketing
 from autopeft.tasks.batches import batches
 from autopeft.tasks.tokens import tokenise
 from autopeft.uniform_lora import uniform_lora
-from autopeft.workbench import load_resident, load_workers
 
 SEEDS = 3  # with which the members of a front are re-trained
 

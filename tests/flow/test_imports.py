@@ -31,8 +31,8 @@ STATIONS = [
     "cli",
 ]
 ABOVE = {
-    "tabular": {"prepare", "workbench"},
-    "train": {"prepare", "result", "workbench"},
+    "tabular": {"prepare", "resident", "workbench"},
+    "train": {"prepare", "resident", "result", "workbench"},
     "cli": {p.stem for p in PACKAGE.glob("*.py")},
 }  # what stands above the stations and prepares a run for one
 SHARED = {"configuration", "uniform_lora"}
