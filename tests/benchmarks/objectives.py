@@ -1,7 +1,7 @@
 """Searches for the front of step time against accuracy with different layer priors, in equal time.
 
-    python tests/benchmarks/objectives.py quickstart --seconds 100 --seeds 3 --out runs/priors.jsonl
-    python tests/benchmarks/objectives.py smollm2 --seconds 240 --seeds 2 --out runs/priors.jsonl
+    python tests/benchmarks/objectives.py quickstart --seconds 150 --seeds 1 --out runs/priors.jsonl
+    python tests/benchmarks/objectives.py smollm2 --seconds 120 --seeds 1 --out runs/priors.jsonl
     python tests/benchmarks/objectives.py print --out runs/priors.jsonl
 
 Only the trials run: no finalists, no baselines. Time counts from when the backbone is loaded, so scoring the layers is
@@ -40,9 +40,10 @@ STUDIES = {
         "max_length": 40,
         "batch_size": 4,
         "train_rows": 400,
-        "validation_rows": 96,
+        "validation_rows": 48,
         "test_rows": 20,
-        "full_steps": 32,
+        "full_steps": 16,
+        "cohort": 3,
     },
 }
 NOTHING = {"quickstart": 0.5, "smollm2": 0.25}  # the accuracy of guessing
