@@ -103,7 +103,7 @@ def show(lines: list[dict]) -> None:
             inside = over_seeds([volume(study, x) for x in mine])
             points = [np.array([p[1:3] for p in x["complete"] if p[0] <= x["seconds"]]).reshape(-1, 2) for x in mine]
             sizes = [int(non_dominated(p * [1, -1]).sum()) for p in points]
-            best = [p[:, 1].max() for p in points]
+            best = [p[:, 1].max(initial=0.0) for p in points]
             ended = np.mean([len(x["complete"]) for x in mine])
             print(
                 f"| {study} | {prior} | {len(mine)} | {np.mean([x['scoring'] for x in mine]):.1f} | "
