@@ -6,44 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from small_search import SMALL, autopeft
 
-SMALL = [
-    "--train-rows",
-    "200",
-    "--validation-rows",
-    "60",
-    "--test-rows",
-    "60",
-    "--max-length",
-    "32",
-    "--full-steps",
-    "8",
-    "--cohort",
-    "2",
-    "--batch-size",
-    "8",
-    "--seeds",
-    "1",
-    "--finalists",
-    "1",
-    "--precision",
-    "fp32",
-    "--budget",
-    "0.5%",
-    "--space",
-    "lora",
-    "--trials",
-    "4",
-    "--no-ceiling",
-]
+ONE_SEED = [*SMALL, "--seeds", "1", "--space", "lora", "--trials", "4", "--no-ceiling"]
 ASKED = ("--objectives", "step-time,train-memory,accuracy", "--limit", "train-flops=0.8x")
 NAMES = ["step-time", "train-memory", "accuracy"]
-
-
-def autopeft(*arguments) -> str:
-    done = subprocess.run([sys.executable, "-m", "autopeft", *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow
@@ -51,7 +18,7 @@ def test_a_search_of_three_objectives_survives_a_kill_and_keeps_to_its_limit(tmp
     from autopeft import Result
 
     folder = tmp_path / "study"
-    command = [sys.executable, "-m", "autopeft", "search", *SMALL, *ASKED, "--out", str(folder)]
+    command = [sys.executable, "-m", "autopeft", "search", *ONE_SEED, *ASKED, "--out", str(folder)]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     for line in running.stderr:
         if line.startswith("[2/4]"):
@@ -68,7 +35,7 @@ def test_a_search_of_three_objectives_survives_a_kill_and_keeps_to_its_limit(tmp
     assert all(0.1 < t.curve.measured["step-time"] < 10 for t in trials)
     assert all(0 < t.counted["train-flops"] <= data.limits["train-flops"] for t in trials)
 
-    told = json.loads(autopeft("report", folder, "--json"))
+    told = json.loads(autopeft("report", folder, "--json").stdout)
     assert [o["name"] for o in told["objectives"]] == NAMES and told["verdict"] and told["front"]
     assert set(told["limits"]) == {"parameters", "train-flops"}
     assert all(isinstance(row[name], float) for row in told["front"] for name in NAMES)
