@@ -15,7 +15,7 @@ from autopeft.tabular.trajectory import FULL_LENGTH_ONLY, SearchSetup, Trajector
 TRIALS = (10, 20, 40, 60)  # after which the hypervolume is printed
 COSTS = (10, 20)  # full-length runs spent
 ENOUGH = 0.98
-WORDS = {"better": "more", "worse": "less", "within noise": "within noise"}  # for a difference of anything
+WORDS = {"better": "more", "worse": "less", "undecided": "within noise"}  # for a difference of anything
 
 
 def setups_of(
@@ -107,6 +107,11 @@ def paired(one: Sequence[Trajectory], other: Sequence[Trajectory]) -> dict[str, 
     row: dict[str, Any] = {}
     for name, values in gaps.items():
         gap = over_seeds(values)
-        row |= {name: gap.mean, f"{name}_low": gap.low, f"{name}_high": gap.high, f"{name}_is": WORDS[judgement(gap)]}
+        row |= {
+            name: gap.mean,
+            f"{name}_low": gap.low,
+            f"{name}_high": gap.high,
+            f"{name}_is": WORDS[judgement(gap, 0)],
+        }
     arrived = np.mean([t.trials_to(x) is not None for t, x in zip(one, targets)])
     return {k: None if v != v else v for k, v in row.items()} | {"arrived": float(arrived)}

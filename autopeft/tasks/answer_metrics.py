@@ -4,23 +4,26 @@ import re
 import string
 from collections import Counter
 
+import numpy as np
+
 from autopeft.tasks.kind import Values
+from autopeft.tasks.unit_metrics import MeanOverUnits
 
 
-def exact_answer(references: Values, predictions: Values) -> float:
+@MeanOverUnits
+def exact_answer(references: Values, predictions: Values) -> np.ndarray:
     """The share of answers that are one of the right texts, both as SQuAD normalises them."""
-    scores = [
-        float(any(_words(text) == _words(found) for text in texts)) for texts, found in zip(references, predictions)
-    ]
-    return sum(scores) / len(scores)
+    return np.array(
+        [any(_words(text) == _words(found) for text in texts) for texts, found in zip(references, predictions)]
+    )
 
 
-def answer_f1(references: Values, predictions: Values) -> float:
+@MeanOverUnits
+def answer_f1(references: Values, predictions: Values) -> np.ndarray:
     """The mean F1 of the words of each answer and of the right text that it is nearest to."""
-    scores = [
-        max(_word_f1(_words(text), _words(found)) for text in texts) for texts, found in zip(references, predictions)
-    ]
-    return sum(scores) / len(scores)
+    return np.array(
+        [max(_word_f1(_words(text), _words(found)) for text in texts) for texts, found in zip(references, predictions)]
+    )
 
 
 def _words(text: str) -> list[str]:

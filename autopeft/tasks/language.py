@@ -4,7 +4,6 @@ A row's labels are its tokens where they are to be predicted and IGNORED elsewhe
 label go through the LM head (`logits_to_keep`, of transformers), which is most of the memory of such a step.
 """
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from autopeft.tasks.batches import padded, padded_inputs
 from autopeft.tasks.kind import Batch, Losses, TaskKind, Values
 from autopeft.tasks.task import Split, Task
 from autopeft.tasks.tokens import TokenisedSplit
+from autopeft.tasks.unit_metrics import from_sums, ratio
 
 if TYPE_CHECKING:
     import torch
@@ -93,10 +93,10 @@ class LanguageModelling(TaskKind):
         return np.zeros(len(split), dtype=np.int64)
 
 
-def log_likelihood(references: Values, predictions: Values) -> float:
+@from_sums(ratio)
+def log_likelihood(references: Values, predictions: Values) -> np.ndarray:
     """(log-likelihood, tokens) of each row -> its mean per token; exp(-it) is the perplexity."""
-    sums, counts = zip(*predictions)
-    return math.fsum(sums) / math.fsum(counts)
+    return np.array(predictions, dtype=float)
 
 
 def ends(tokenizer: Any) -> tuple[str, str]:

@@ -3,29 +3,21 @@
 import importlib
 import sys
 
+import numpy as np
+
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Metric, Values
+from autopeft.tasks.unit_metrics import FromSums, MeanOverUnits, class_counts, matthews_of, mean_f1
 
 
-def accuracy(labels: Values, predictions: Values) -> float:
+@MeanOverUnits
+def accuracy(labels: Values, predictions: Values) -> np.ndarray:
     """The share of predictions that are right."""
-    from sklearn.metrics import accuracy_score
-
-    return accuracy_score(labels, predictions)
+    return np.asarray(labels) == np.asarray(predictions)
 
 
-def macro_f1(labels: Values, predictions: Values) -> float:
-    """The mean over classes of their F1; 0 for a class that is never predicted."""
-    from sklearn.metrics import f1_score
-
-    return f1_score(labels, predictions, average="macro", zero_division=0)
-
-
-def matthews(labels: Values, predictions: Values) -> float:
-    """Matthews' correlation coefficient, from -1 to 1; 0 is chance."""
-    from sklearn.metrics import matthews_corrcoef
-
-    return matthews_corrcoef(labels, predictions)
+macro_f1 = FromSums(class_counts, mean_f1)  # the mean over classes of their F1; 0 for a class that is never predicted
+matthews = FromSums(class_counts, matthews_of)  # Matthews' correlation coefficient, from -1 to 1; 0 is chance
 
 
 def pearson(labels: Values, predictions: Values) -> float:
@@ -51,23 +43,23 @@ def r2(labels: Values, predictions: Values) -> float:
 
 def neg_rmse(labels: Values, predictions: Values) -> float:
     """The root of the mean squared error, in the labels' unit, times -1 so that more is better."""
-    from sklearn.metrics import root_mean_squared_error
-
-    return -root_mean_squared_error(labels, predictions)
+    return -float(np.sqrt(np.mean(np.square(np.asarray(labels) - np.asarray(predictions)))))
 
 
 def _constant(values: Values) -> bool:
-    return min(values) == max(values)
+    return bool(np.min(values) == np.max(values))
 
 
-def exact_match(references: Values, predictions: Values) -> float:
+@MeanOverUnits
+def exact_match(references: Values, predictions: Values) -> np.ndarray:
     """The share of texts that are equal but for case and spaces."""
-    return sum(_words(r) == _words(p) for r, p in zip(references, predictions)) / len(references)
+    return np.array([_words(r) == _words(p) for r, p in zip(references, predictions)])
 
 
-def rouge_l(references: Values, predictions: Values) -> float:
+@MeanOverUnits
+def rouge_l(references: Values, predictions: Values) -> np.ndarray:
     """Mean F-measure of the longest common subsequence of words (Lin 2004, ROUGE, section 3.1, beta = 1)."""
-    return sum(_rouge_l(_words(r), _words(p)) for r, p in zip(references, predictions)) / len(references)
+    return np.array([_rouge_l(_words(r), _words(p)) for r, p in zip(references, predictions)])
 
 
 def _rouge_l(reference: list[str], prediction: list[str]) -> float:

@@ -1,24 +1,27 @@
 """Relevance and scores of passages -> a number to maximise."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from autopeft.tasks.kind import Values
+from autopeft.tasks.unit_metrics import MeanOverUnits
 
 
-def mrr_at_10(references: Values, predictions: Values) -> float:
+@MeanOverUnits
+def mrr_at_10(references: Values, predictions: Values) -> np.ndarray:
     """The mean over queries of 1 / the rank of the first relevant passage, 0 if it is not among the first ten.
 
     references (N, 2): relevance, query. Of equal scores the irrelevant passage goes first; a query whose passages are
-    all relevant or all irrelevant does not count.
+    all relevant or all irrelevant does not count. The units are the queries that count.
     """
     found = [r for r in _by_query(references, predictions) if r.min() == 0]
-    return _mean(1 / (1 + (r > 0).argmax()) if (r[:10] > 0).any() else 0.0 for r in found)
+    return np.array([1 / (1 + (r > 0).argmax()) if (r[:10] > 0).any() else 0.0 for r in found])
 
 
-def ndcg_at_10(references: Values, predictions: Values) -> float:
+@MeanOverUnits
+def ndcg_at_10(references: Values, predictions: Values) -> np.ndarray:
     """The mean over queries of the discounted gain of the first ten passages over that of the best order.
 
     references as in mrr_at_10; the gain is the relevance itself; a query with one relevance only does not count.
@@ -27,7 +30,7 @@ def ndcg_at_10(references: Values, predictions: Values) -> float:
     def gain(relevance: Sequence[float] | np.ndarray) -> float:
         return sum(r / math.log2(rank + 1) for rank, r in enumerate(relevance[:10], start=1))
 
-    return _mean(gain(r) / gain(sorted(r, reverse=True)) for r in _by_query(references, predictions))
+    return np.array([gain(r) / gain(sorted(r, reverse=True)) for r in _by_query(references, predictions)])
 
 
 def _by_query(references: Values, predictions: Values) -> Iterator[np.ndarray]:
@@ -37,8 +40,3 @@ def _by_query(references: Values, predictions: Values) -> Iterator[np.ndarray]:
     for found in np.split(relevance[order], np.flatnonzero(np.diff(query[order])) + 1):
         if found.min() < found.max():
             yield found
-
-
-def _mean(found: Iterable[float]) -> float:
-    values = list(found)
-    return sum(values) / len(values) if values else 0.0

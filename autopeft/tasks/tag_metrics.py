@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from autopeft.tasks.kind import Values
+from autopeft.tasks.unit_metrics import class_counts, from_sums, mean_f1, ratio
 
 
-def entity_f1(labels: Values, predictions: Values) -> float:
+@from_sums(ratio)
+def entity_f1(labels: Values, predictions: Values) -> np.ndarray:
     """F1 of whole entities over all sentences, as seqeval counts them: begin, end and type have to be right.
 
     labels, predictions: a list of tags for each sentence. An I- behind another type, or behind none, begins an entity.
+    Each sentence adds twice the entities that are right, and those of both sides.
     """
-    true, found = ({(n, e) for n, tags in enumerate(side) for e in _entities(tags)} for side in (labels, predictions))
-    return 2 * len(true & found) / (len(true) + len(found)) if true or found else 0.0
+    sides = [(set(_entities(true)), set(_entities(found))) for true, found in zip(labels, predictions)]
+    return np.array([(2 * len(true & found), len(true) + len(found)) for true, found in sides], dtype=float)
 
 
 def _entities(tags: Sequence[str]) -> list[tuple[int, int, str]]:
@@ -33,15 +38,15 @@ def is_bio(tags: Iterable[str]) -> bool:
     return all(tag == "O" or (tag[:2] in ("B-", "I-", "S-", "E-") and len(tag) > 2) for tag in tags)
 
 
-def tag_accuracy(labels: Values, predictions: Values) -> float:
-    """The share of all words whose tag is right."""
-    pairs = [pair for sides in zip(labels, predictions) for pair in zip(*sides, strict=True)]
-    return sum(a == b for a, b in pairs) / len(pairs)
+@from_sums(ratio)
+def tag_accuracy(labels: Values, predictions: Values) -> np.ndarray:
+    """The share of all words whose tag is right. Each sentence adds its words that are right, and all of its words."""
+    pairs = [list(zip(*sides, strict=True)) for sides in zip(labels, predictions)]
+    return np.array([(sum(a == b for a, b in words), len(words)) for words in pairs], dtype=float)
 
 
-def tag_macro_f1(labels: Values, predictions: Values) -> float:
-    """The mean over tags of their words' F1."""
+@from_sums(mean_f1)
+def tag_macro_f1(labels: Values, predictions: Values) -> np.ndarray:
+    """The mean over tags of their words' F1. Each sentence adds the counts of its words, (N, 3 C)."""
     true, found = ([tag for tags in side for tag in tags] for side in (labels, predictions))
-    from sklearn.metrics import f1_score
-
-    return f1_score(true, found, labels=sorted({*true, *found} - {""}), average="macro", zero_division=0)
+    return class_counts(true, found, np.repeat(np.arange(len(labels)), [len(tags) for tags in labels]), left_out="")

@@ -6,16 +6,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from typing_extensions import override
 
-from autopeft.tasks.kind import Asked, Batch, Losses, Read, TaskKind, Values
+from autopeft.tasks.kind import Asked, Batch, Losses, Metric, Read, TaskKind, Values
 from autopeft.tasks.language import IGNORED, LanguageModelling, split_of, window
-from autopeft.tasks.metrics import accuracy
 from autopeft.tasks.task import Split
 from autopeft.tasks.tokens import Encoding, TokenisedSplit
+from autopeft.tasks.unit_metrics import MeanOverUnits
 
 if TYPE_CHECKING:
     import torch
 
     from autopeft.tasks.builtin import Frames
+
+
+@MeanOverUnits
+def by_mean(labels: Values, predictions: Values) -> np.ndarray:
+    """The share of questions whose option of the highest likelihood per token is right."""
+    return np.asarray(labels) == firsts(predictions)
+
+
+@MeanOverUnits
+def by_sum(labels: Values, predictions: Values) -> np.ndarray:
+    """The share of questions whose option of the highest likelihood is right."""
+    return np.asarray(labels) == [option for _, option in predictions]
 
 
 PROMPT, OPTION = "Question: {}\nAnswer:", " {}"
@@ -28,7 +40,7 @@ class Choice(LanguageModelling):
     title = "multiple choice by likelihood"
     columns = "question, choices (a list, or a column each), label (number, letter or text of the right one)"
     example = "autopeft search --model smollm2-135m --data openbookqa --task choice"
-    metrics = {"accuracy": accuracy, "raw-accuracy": accuracy}
+    metrics = {"accuracy": by_mean, "raw-accuracy": by_sum}
 
     @override
     def read(self, frames: "Frames", asked: Asked) -> Read:
@@ -107,5 +119,12 @@ class Choice(LanguageModelling):
         return np.searchsorted(split.unit_of_rows, np.arange(split.number_of_units)) + np.asarray(split.references)
 
     @override
-    def score(self, metric: str, references: Values, predictions: Values) -> float:
-        return super().score(metric, references, [p[metric == "raw-accuracy"] for p in predictions])
+    def metric(self, name: str) -> Metric:
+        """One of the user's own reads the options of the highest likelihood per token."""
+        found = super().metric(name)
+        return found if name in self.metrics else lambda references, predictions: found(references, firsts(predictions))
+
+
+def firsts(predictions: Values) -> list[int]:
+    """(option per token, option by sum) of each question -> the former."""
+    return [option for option, _ in predictions]
