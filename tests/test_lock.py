@@ -7,9 +7,14 @@ import sys
 import time
 
 import pytest
+from full_study import made_study, trained_as
 
+import autopeft
 from autopeft.base.errors import AutopeftError
 from autopeft.base.lock import one_writer
+from autopeft.base.progress import Progress
+from autopeft.tabular.build import build_benchmark
+from autopeft.train.training import FullTraining
 
 HOLD = """
 import os, sys, time
@@ -72,3 +77,24 @@ def test_a_search_on_a_folder_that_is_being_written_ends_before_anything_is_load
     process.wait()
     assert done.returncode == 2 and f"process {process.pid} on" in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1 and time.monotonic() - began < 20
+
+
+def test_a_benchmark_that_is_being_built_is_left_alone(tmp_path):
+    path = tmp_path / "rows.csv"
+    process = holding(path.with_suffix(".lock"), "alone")
+    with pytest.raises(AutopeftError, match=f"The benchmark .*rows.csv is being written by process {process.pid} on"):
+        build_benchmark(None, path, 2, Progress(quiet=True))  # nothing of the study is looked at before
+    process.kill()
+    process.wait()
+    assert not path.exists()
+
+
+def test_an_adapter_that_is_being_trained_is_left_alone(tmp_path):
+    study = made_study(tmp_path / "study", trained_as("ia3"))
+    training = FullTraining.of(study, "0", tmp_path / "adapter", steps=2)
+    process = holding(training.work.with_name(f"{training.work.name}.lock"), "alone")
+    with pytest.raises(AutopeftError, match=f"The adapter in .* is being written by process {process.pid} on"):
+        autopeft.train(study, "0", tmp_path / "adapter", steps=2)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "adapter").exists()
