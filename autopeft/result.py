@@ -1,6 +1,6 @@
 """A study folder -> its result: front, best, verdict, report, export."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,24 +38,36 @@ class Result:
     interrupted: bool = False
 
     @classmethod
-    def open(cls, folder: str | Path, interrupted: bool = False) -> "Result":
-        """Read a study folder. Raises AutopeftError if it holds no study or one of another version."""
+    def open(cls, folder: str | Path, interrupted: bool = False, margin: float | None = None) -> "Result":
+        """Read a study folder.
+
+        Args:
+            folder: of the study.
+            interrupted: Ctrl-C ended the search before it was done.
+            margin: the largest gap that equivalent configurations may have (default: the study's).
+
+        Raises:
+            AutopeftError: it holds no study or one of another version.
+        """
         from autopeft.study.reading import read_study
 
-        return cls(read_study(folder), interrupted)
+        data = read_study(folder)
+        if margin is not None:
+            data = replace(data, spec={**data.spec, "margin": margin})
+        return cls(data, interrupted)
 
     @cached_property
     def front(self) -> Front:
-        """The Pareto front over the study's objectives."""
+        """The Pareto front over the study's objectives, by validation."""
         return front_of(self.data)
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Whether the best configuration beats uniform LoRA, by how much, and whether that is noise."""
+        """Which configuration to take, what it gains, and the leanest that holds up against uniform LoRA."""
         return verdict(self.data)
 
     def best(self, budget: str | int | None = None) -> FrontPoint:
-        """The most accurate point of the front within a budget ("0.2%", "50k", a count; None: the study's own)."""
+        """The best point of the front by validation within a budget ("0.2%", "50k", a count; None: the study's own)."""
         limit = parse_budget(budget, self.data.shapes.backbone_parameters)
         point = self.front.best(limit)
         if point is None:
@@ -75,6 +87,8 @@ class Result:
             assert point is not None
             return point.name, point.configuration
         trials = {str(t.number): t.configuration for t in self.data.trials if t.configuration}
+        trained = {o.name.removeprefix("trial "): o.configuration for o in self.data.outcomes if o.role == "finalist"}
+        trials |= trained  # whose learning rate was tuned
         if which not in trials:
             raise AutopeftError(
                 f"The study in {self.data.folder} has no trial '{which}': give best, knee or a trial's number"

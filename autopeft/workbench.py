@@ -99,6 +99,8 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
         folder.create()
         chosen = {"workers": workers.workers, "workers_seconds_per_step": workers.seconds_per_step}
         folder.write(facts(prepared, {**environment(precision), **chosen}))
+    elif stored["spec"].get("margin") != spec.margin:
+        folder.write({**folder.read(), "spec": {**stored["spec"], "margin": spec.margin}})
     workers.trainer.packing.file = PackingFile(folder.path)
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
@@ -9,6 +10,16 @@ from autopeft.importance.scores import LayerScores
 from autopeft.proxy.curve import Curve
 from autopeft.study.records import Outcome, StudyResult, TrialRecord
 from autopeft.study.spec import StudySpec
+from autopeft.tasks.unit_scores import UnitScores
+
+ROWS = 1000  # of the test split and of the validation split
+
+
+def units(score: float) -> str:
+    """Right and wrong rows of an accuracy; the same rows are hard for everyone. Of another quality, values around it."""
+    if 0 <= score <= 1:
+        return UnitScores(1.0 * (np.arange(ROWS) < round(score * ROWS)), False).to_text()
+    return UnitScores(score + np.sin(np.arange(ROWS)) - np.sin(np.arange(ROWS)).mean(), False).to_text()
 
 
 def curve(score: float, seed: int = 0, test: bool = False) -> Curve:
@@ -22,6 +33,8 @@ def curve(score: float, seed: int = 0, test: bool = False) -> Curve:
         10**8,
         score - 0.01 if test else None,
         0.6 if test else None,
+        units(score) if test else None,
+        units(score - 0.01) if test else None,
     )
 
 
@@ -72,9 +85,9 @@ WHOLE = StudyResult(
         "name": "d.csv",
         "classes": ["<script>alert(1)</script>", "b"],
         "metric": "accuracy",
-        "train": 100,
-        "validation": 20,
-        "test": 30,
+        "train": 5000,
+        "validation": ROWS,
+        "test": ROWS,
         "notes": ["Removed 3 <duplicates>."],
         "fingerprint": "f",
     },

@@ -53,12 +53,21 @@ def search(study: str | None, out: str | None, dry_run: bool, json_: bool, quiet
 
 @commands.command()
 @click.argument("study")
+@click.option(
+    "--margin", type=click.FloatRange(min=0, min_open=True), help=StudySpec.model_fields["margin"].description
+)
 @as_json
-def report(study: str, json_: bool) -> None:
-    """Print a study's front and write its HTML report, tables and JSON again."""
+def report(study: str, margin: float | None, json_: bool) -> None:
+    r"""Print a study's front and write its HTML report, tables and JSON again.
+
+    \b
+    Examples:
+      autopeft report runs/NAME
+      autopeft report runs/NAME --margin 0.02
+    """
     from autopeft.result import Result
 
-    result = Result.open(study)
+    result = Result.open(study, margin=margin)
     result.write_report()
     print_result(result, json_)
 

@@ -7,9 +7,11 @@ import numpy as np
 
 from autopeft.base.pareto import knee, non_dominated
 from autopeft.configuration import Configuration
-from autopeft.front.intervals import Interval, over_seeds
-from autopeft.objectives import Objectives, Scored
+from autopeft.front.intervals import Interval, estimate, over_seeds
+from autopeft.objectives import Objective, Objectives, Scored
 from autopeft.study.records import Outcome, StudyResult, TrialRecord
+
+FULL_LENGTH = "full length, compared on the validation split, scores of the test split"
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,9 @@ class FrontPoint:
         role: "finalist", "baseline", "ceiling" or "trial".
         trainable: parameters without the task head.
         percent: of the backbone's parameters.
-        values: objective -> mean and interval over seeds: of full-length runs on the test split, of a proxy run on the
-            validation split.
-        validation: mean of the quality on the validation split.
+        values: objective -> what is reported, with its interval: of full-length runs on the test split, of a proxy run
+            on the validation split.
+        decides: objective -> the mean by which points are compared; never of the test split.
         quality: the objective that says how good a model is.
         seeds: how many full-length runs; 0 for a proxy run.
         counted: the objectives and limits that are known before training, by name.
@@ -41,24 +43,31 @@ class FrontPoint:
     trainable: int
     percent: float
     values: Mapping[str, Interval]
-    validation: float
+    decides: Mapping[str, float]
     quality: Scored
     seeds: int
     counted: Mapping[str, float]
 
     @property
     def score(self) -> Interval:
-        """The quality, with its interval."""
+        """The quality that is reported, with its interval."""
         return self.values[self.quality.name]
 
+    @property
+    def validation(self) -> float:
+        """The mean of the quality on the validation split."""
+        return self.decides[self.quality.name]
+
     def costs(self, objectives: Objectives) -> list[float]:
-        """The mean values as costs (M,), the quality's last."""
-        return objectives.costs({name: interval.mean for name, interval in self.values.items()})
+        """What it is compared by, as costs (M,), the quality's last."""
+        return objectives.costs(self.decides)
 
 
 @dataclass(frozen=True)
 class Front:
-    """The non-dominated points of a study, by parameters.
+    """The non-dominated points of a study by their validation scores, sorted by parameters.
+
+    Members, best and knee are the same whatever the test split says: its scores are only reported.
 
     Attributes:
         measured: on which split and at which length.
@@ -68,7 +77,7 @@ class Front:
         >>> import autopeft
         >>> front = autopeft.Result.open("runs/small").front  # the study of the example of `autopeft.search`
         >>> front.measured, front.best() in front.points, front.knee in front.points
-        ('test split, full length', True, True)
+        ('full length, compared on the validation split, scores of the test split', True, True)
     """
 
     points: tuple[FrontPoint, ...]
@@ -76,9 +85,9 @@ class Front:
     objectives: Objectives
 
     def best_first(self) -> list[FrontPoint]:
-        """The points by the mean of their quality."""
+        """The points by their quality on the validation split."""
         quality = self.objectives.quality
-        return sorted(self.points, key=lambda p: quality.cost(p.score.mean))
+        return sorted(self.points, key=lambda p: quality.cost(p.validation))
 
     def best(self, budget: int | None = None) -> FrontPoint | None:
         """The member with the best quality on the validation split.
@@ -101,7 +110,7 @@ class Front:
 
 
 def point_of(outcome: Outcome, result: StudyResult) -> FrontPoint:
-    """A full-length outcome as a point: values on the test split over seeds."""
+    """A full-length outcome as a point: compared on the validation split, reported on the test split."""
     objectives = result.objectives
     return FrontPoint(
         outcome.name,
@@ -109,12 +118,19 @@ def point_of(outcome: Outcome, result: StudyResult) -> FrontPoint:
         outcome.configuration,
         outcome.trainable,
         result.percent(outcome.trainable),
-        {o.name: over_seeds(outcome.over_seeds(o)) for o in objectives},
-        float(np.mean(outcome.over_seeds(objectives.quality, "validation"))),
+        {o.name: reported(outcome, o, objectives.quality) for o in objectives},
+        {o.name: float(np.mean(outcome.over_seeds(o, "validation"))) for o in objectives},
         objectives.quality,
         len(outcome.curves),
         outcome.counted,
     )
+
+
+def reported(outcome: Outcome, objective: Objective, quality: Scored) -> Interval:
+    """An objective's value over seeds; of the quality over seeds and rows."""
+    if objective is quality:
+        return estimate(outcome.runs(quality, "test"))
+    return over_seeds(outcome.over_seeds(objective))
 
 
 def point_of_trial(trial: TrialRecord, result: StudyResult) -> FrontPoint:
@@ -128,7 +144,7 @@ def point_of_trial(trial: TrialRecord, result: StudyResult) -> FrontPoint:
         trial.trainable,
         result.percent(trial.trainable),
         {name: over_seeds([value]) for name, value in values.items()},
-        values[quality.name],
+        values,
         quality,
         0,
         trial.counted,
@@ -150,11 +166,11 @@ def eligible(result: StudyResult) -> list[FrontPoint]:
 
 
 def front_of(result: StudyResult) -> Front:
-    """The Pareto front over the study's objectives."""
+    """The Pareto front over the study's objectives, by validation."""
     points, objectives = eligible(result), result.objectives
     if not points:
         return Front((), "nothing measured yet", objectives)
     keep = non_dominated([p.costs(objectives) for p in points])
     members = sorted((p for p, kept in zip(points, keep) if kept), key=lambda p: p.trainable)
-    measured = "test split, full length" if members[0].seeds else "validation split, proxy runs"
+    measured = FULL_LENGTH if members[0].seeds else "validation split, proxy runs"
     return Front(tuple(members), measured, objectives)

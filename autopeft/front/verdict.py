@@ -1,91 +1,154 @@
-"""StudyResult -> Verdict: does the best configuration beat uniform LoRA?"""
+"""StudyResult -> Verdict: which configuration to take, what it gains, and which is the leanest that holds up.
 
-from dataclasses import dataclass
+What is compared is chosen on the validation split; the test split only says how far apart it is.
+"""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from autopeft.front.comparison import Comparison, amount, compare, holds_up
 from autopeft.front.front import FrontPoint, eligible, front_of
-from autopeft.front.intervals import Interval, difference, judgement, over_seeds
-from autopeft.study.full_length import DOING_NOTHING
+from autopeft.objectives import Objective
+from autopeft.study.full_length import DOING_NOTHING, UNIFORM_LORA, USUAL_GUESS
 from autopeft.study.records import Outcome, StudyResult
 
-UNIFORM = "uniform LoRA"
-SAID = {"better": "beats", "worse": "does not beat", "within noise": "is within noise of"}
+
+@dataclass(frozen=True)
+class Lean:
+    """The configuration that costs least in one objective and still holds up against uniform LoRA.
+
+    Attributes:
+        objective: what it is lean in.
+        point: the configuration.
+        holds_up: whether it is equivalent to uniform LoRA, or better, on the validation split; else it is the best of
+            those that cost less than uniform LoRA.
+        against: uniform LoRA, on the test split.
+    """
+
+    objective: Objective
+    point: FrontPoint
+    holds_up: bool
+    against: Comparison
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The best configuration against uniform LoRA and the ceiling, in one sentence and in numbers.
+    """The answer in sentences and in numbers.
 
     Attributes:
-        gap: the quality of the best minus that of uniform LoRA.
-        judgement: "better", "worse" or "within noise".
+        best: the configuration to take: the best of the front on the validation split, which is what is exported.
+        gains: the best against the usual guess and against uniform LoRA, by the other's name; itself left out.
+        lean: the leanest in each objective beside the quality, where any costs less than uniform LoRA.
     """
 
-    sentence: str
+    sentences: tuple[str, ...]
     best: FrontPoint | None = None
-    against: str | None = None
-    gap: Interval | None = None
-    judgement: str | None = None
+    gains: dict[str, Comparison] = field(default_factory=dict)
+    lean: tuple[Lean, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """All that is said."""
+        return " ".join(self.sentences)
+
+    @property
+    def judgement(self) -> str | None:
+        """The best against uniform LoRA: "better", "worse", "equivalent" or "undecided"; None where it is that itself."""
+        found = self.gains.get(UNIFORM_LORA)
+        return found.word if found else None
 
 
 def verdict(result: StudyResult) -> Verdict:
-    """Does the best finalist beat uniform LoRA at the budget, by how much, and is that noise?
+    """Answer what people ask of a study: what should I take, what does it gain, and what is the least that will do?"""
+    outcomes, best = {o.name: o for o in result.outcomes}, front_of(result).best()
+    if best is None or best.role == "trial":
+        return Verdict(
+            ("No finalist has been trained at full length yet, so nothing can be said against uniform LoRA.",)
+        )
+    mine = outcomes[best.name]
+    others = [outcomes[n] for n in (USUAL_GUESS, UNIFORM_LORA) if n in outcomes and n != best.name]
+    gains = {o.name: compare(mine, o, result) for o in others}
+    lean = tuple(leanest(result, outcomes))
+    said = [taken(best, result), *gained(best, gains, outcomes), *map(told, lean), *beside(mine, result)]
+    return Verdict(tuple(said), best, gains, lean)
 
-    The best is chosen on the validation split, so that its test score is not the luckiest of several.
-    """
-    outcomes = {o.name: o for o in result.outcomes}
-    found = [p for p in eligible(result) if p.role == "finalist"]
-    if not found:
-        return Verdict("No finalist has been trained at full length yet, so nothing can be said against uniform LoRA.")
-    quality = result.objectives.quality
-    best = min(found, key=lambda p: quality.cost(p.validation))
-    sentence = (
-        f"The best configuration by validation, {best.name} ({best.configuration}), reaches a test "
-        f"{quality.name} of {best.score.mean:.4f} with {best.trainable:,} trainable parameters "
-        f"({best.percent:.3f} %)"
+
+def taken(best: FrontPoint, result: StudyResult) -> str:
+    """Which configuration to take, and what it reaches."""
+    interval = best.score
+    known = f" (95 % interval {interval.low:.4f} to {interval.high:.4f})" if interval.half == interval.half else ""
+    kind = "the baseline " if best.role == "baseline" else ""
+    return (
+        f"Take {kind}{best.name}, {best.configuration}: the best of the front on the validation split, with "
+        f"{best.trainable:,} trainable parameters ({best.percent:.3f} %) and a test {best.quality.name} of "
+        f"{interval.mean:.4f}{known}."
     )
-    if (uniform := outcomes.get(UNIFORM)) is None:
-        return Verdict(f"{sentence}; uniform LoRA has not been trained yet.", best)
-    gap = gap_of(outcomes[best.name], uniform, result)
-    word = judgement(gap, quality.direction)
-    share = 0 <= best.score.mean <= 1 and quality.direction == "maximize"
-    sentence += f": it {SAID[word]} uniform LoRA with {uniform.trainable:,} ({gap_text(gap, share)})"
-    for other in (o for o in result.outcomes if o.role == "ceiling" or o.name == DOING_NOTHING):
-        apart = gap_of(outcomes[best.name], other, result)
-        mean = over_seeds(other.over_seeds(quality)).mean
-        sentence += f", and {difference_text(apart.mean, share)} from {other.name} ({mean:.4f})"
-    if (chosen := front_of(result).best()) and chosen.name != best.name:
-        kind = "a baseline, " if chosen.role == "baseline" else ""
-        sentence += f". The front's own best is {kind}{chosen.name} ({chosen.score.mean:.4f})"
-    return Verdict(sentence + ".", best, UNIFORM, gap, word)
 
 
-def gap_of(one: Outcome, other: Outcome, result: StudyResult) -> Interval:
-    """The difference of two outcomes in the quality, on the test split.
+def gained(best: FrontPoint, gains: dict[str, Comparison], outcomes: dict[str, Outcome]) -> Iterator[str]:
+    """What it gains over what would have been typed, and over a tuned uniform LoRA."""
+    for name, comparison in gains.items():
+        other = outcomes[name]
+        yield f"Against {name} ({what(other)}, {other.trainable:,} parameters): {comparison}."
+    if best.name == UNIFORM_LORA:
+        yield "Nothing that was searched is better than uniform LoRA on the validation split."
+    elif UNIFORM_LORA not in outcomes:
+        yield "Uniform LoRA has not been trained yet."
 
-    Args:
-        one: an outcome.
-        other: what it is compared with.
-        result: the study, which says what the quality is.
 
-    Returns:
-        One minus other over seeds, with its 95 % interval.
-    """
+def what(outcome: Outcome) -> str:
+    """A baseline in a few words."""
+    settings = dict(outcome.configuration.settings)
+    tuned = "untuned" if outcome.name == USUAL_GUESS else "tuned"
+    targets = str(settings.get("target_modules", "")).replace("+", " and ")
+    return f"r = {settings.get('rank')}, {targets}, learning rate {outcome.configuration.learning_rate:.2g}, {tuned}"
+
+
+def leanest(result: StudyResult, outcomes: dict[str, Outcome]) -> Iterator[Lean]:
+    """In each objective beside the quality, what costs less than uniform LoRA: the least of what holds up, or the best."""
+    if (uniform := outcomes.get(UNIFORM_LORA)) is None:
+        return
+    points = {p.name: p for p in eligible(result)}
+    if UNIFORM_LORA not in points:
+        return
     quality = result.objectives.quality
-    return difference(one.over_seeds(quality), other.over_seeds(quality))
+    for objective in result.objectives.others:
+
+        def cost(point: FrontPoint, objective: Objective = objective) -> float:
+            return objective.cost(point.decides[objective.name])
+
+        leaner = [p for p in points.values() if cost(p) < cost(points[UNIFORM_LORA])]
+        holding = [p for p in leaner if holds_up(outcomes[p.name], uniform, result)]
+        found = (
+            min(holding, key=cost) if holding else min(leaner, key=lambda p: quality.cost(p.validation), default=None)
+        )
+        if found:
+            yield Lean(objective, found, bool(holding), compare(outcomes[found.name], uniform, result))
 
 
-def gap_text(gap: Interval, share: bool = True) -> str:
-    """A difference of scores with its interval if there is one; in points where the score is a share.
+def told(lean: Lean) -> str:
+    """A lean configuration in a sentence."""
+    name, point = lean.objective.name, lean.point
+    costs = f"{point.name}, {point.configuration}, with {lean.objective.words(point.decides[name])}"
+    least = f"The least {name} that " if name != "parameters" else "The smallest that "
+    margin = amount(lean.against.margin, lean.against.points, sign="")
+    if lean.holds_up:
+        return (
+            f"{least}holds up against uniform LoRA on the validation split (equivalent within {margin}, or better): "
+            f"{costs}; on the test split {lean.against}."
+        )
+    less = "smaller" if name == "parameters" else f"with less {name}"
+    return (
+        f"Nothing {less} is shown to be equivalent to uniform LoRA within {margin} on the validation split; the best of "
+        f"what is: {costs}; on the test split {lean.against}."
+    )
 
-    Args:
-        gap: the difference.
-        share: whether the score is a share between 0 and 1, so that the difference is given in points.
-    """
-    low, high = (f"{100 * x:+.1f}" if share else f"{x:+.4f}" for x in (gap.low, gap.high))
-    interval = f"95 % interval {low} to {high}" if gap.half == gap.half else "one seed: no interval"
-    return f"{difference_text(gap.mean, share)}, {interval}"
 
-
-def difference_text(difference: float, share: bool) -> str:
-    """+0.012 -> "+1.2 points" of a share, "+0.0120" of a log-likelihood."""
-    return f"{100 * difference:+.1f} points" if share else f"{difference:+.4f}"
+def beside(best: Outcome, result: StudyResult) -> Iterator[str]:
+    """The ceiling, and the backbone as it is where there is no head to train."""
+    quality = result.objectives.quality
+    for other in (o for o in result.outcomes if o.role == "ceiling" or o.name == DOING_NOTHING):
+        values = other.over_seeds(quality)
+        if values and other is not best:
+            comparison = compare(best, other, result)
+            yield f"Against {other.name} ({sum(values) / len(values):.4f}): {comparison}."

@@ -14,7 +14,17 @@ from autopeft.base.plugins import load_plugins
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.method import REGISTRY, Method, get_method
 
-__all__ = ["REGISTRY", "Method", "count", "count_per_module", "family", "get_method", "peft_fields", "refusal"]
+__all__ = [
+    "REGISTRY",
+    "Method",
+    "count",
+    "count_per_module",
+    "family",
+    "get_method",
+    "learning_rates",
+    "peft_fields",
+    "refusal",
+]
 
 
 def family(configuration: Configuration) -> str:
@@ -35,6 +45,12 @@ def count_per_module(configuration: Configuration, shapes: BackboneShapes) -> di
 def count(configuration: Configuration, shapes: BackboneShapes) -> int:
     """Trainable parameters of a configuration, the task head left out, without building anything."""
     return sum(count_per_module(configuration, shapes).values())
+
+
+def learning_rates(methods: Sequence[str]) -> tuple[float, float]:
+    """The range that every method of a combination can train with; if they have none in common, what spans them."""
+    lows, highs = zip(*(get_method(name).learning_rate for name in methods))
+    return (max(lows), min(highs)) if max(lows) < min(highs) else (min(lows), max(highs))
 
 
 def refusal(method: str, shapes: BackboneShapes) -> str | None:

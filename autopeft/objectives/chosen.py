@@ -1,6 +1,6 @@
 """Objectives: the tuple that one study pursues."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autopeft.base.errors import AutopeftError
@@ -77,7 +77,7 @@ class Objectives:
         found = {o.name: o.value(evidence) for o in self.chosen}
         return None if any(v is None for v in found.values()) else {k: v for k, v in found.items() if v is not None}
 
-    def costs(self, values: dict[str, float]) -> list[float]:
+    def costs(self, values: Mapping[str, float]) -> list[float]:
         """Values by name -> costs (M,), the quality's last."""
         return [o.cost(values[o.name]) for o in self.quality_last]
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+UNITS = ("validation_units", "test_units")
 POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 
 
@@ -21,6 +22,9 @@ class Curve:
         peak_memory_bytes: of the device on CUDA, of the process on a CPU.
         test_score: the task's metric on the test split, of finalists and baselines only.
         test_loss: the loss on the test split, of finalists and baselines only.
+        validation_units: `UnitScores` of the study's quality on the validation split at the end, as text; of finalists
+            and baselines only.
+        test_units: the same on the test split.
         measured: the objectives that were measured on the machine, by name.
     """
 
@@ -33,6 +37,8 @@ class Curve:
     peak_memory_bytes: int
     test_score: float | None = None
     test_loss: float | None = None
+    validation_units: str | None = None
+    test_units: str | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def then(self, later: "Curve") -> "Curve":
@@ -50,8 +56,8 @@ class Curve:
         return self.steps.index(step) if step in self.steps else None
 
     def to_json(self) -> dict:
-        """The fields as JSON-ready values."""
-        return asdict(self)
+        """The fields as JSON-ready values; units that were not kept are left out."""
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in UNITS}
 
     @classmethod
     def from_json(cls, data: dict) -> "Curve":

@@ -1,6 +1,7 @@
 """Job: a part of one training run, and what it gave."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from autopeft.configuration import Configuration
 from autopeft.proxy.curve import Curve
@@ -15,6 +16,7 @@ class Job:
     rows: how many validation rows are scored (None: all), the same ones for every job, of every class its share.
     state: a Run's bytes at the end of an earlier part, None to begin. keep_state: give the state at `until` back.
     test: also score the test split, at the end. proxy: train on the trainer's proxy rows only, where it has some.
+    units: keep what "score" or "loss" is on each unit of the splits that are scored at the end.
     measure: names of objectives that are measured on this machine before the run begins.
     """
 
@@ -28,6 +30,7 @@ class Job:
     keep_state: bool = False
     test: bool = False
     proxy: bool = False
+    units: Literal["score", "loss"] | None = None
     measure: tuple[str, ...] = ()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,12 +13,21 @@ from autopeft.proxy.generation import GENERATED, device_of, generate, number_for
 from autopeft.tasks.batches import collate, unit_batches
 from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import PARTS, TokenisedSplit, TokenisedTask
+from autopeft.tasks.unit_scores import UnitScores, loss_scores, unit_scores
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU what fits into its cache is faster
+
+
+class Judged(NamedTuple):
+    """What a run reaches on rows of a split: the mean loss, the task's metric, and one of the two unit by unit if asked for."""
+
+    loss: float
+    score: float
+    units: UnitScores | None = None
 
 
 def forward(model: nn.Module, inputs: dict, kind: TaskKind, parameters: dict | None = None) -> torch.Tensor:
@@ -43,8 +52,14 @@ def forward(model: nn.Module, inputs: dict, kind: TaskKind, parameters: dict | N
 
 @torch.no_grad()
 def judged(
-    tokenised: TokenisedTask, part: str, rows: np.ndarray, logits_of: Callable, write: Callable, device: torch.device
-) -> list[tuple[float, float]]:
+    tokenised: TokenisedTask,
+    part: str,
+    rows: np.ndarray,
+    logits_of: Callable,
+    write: Callable,
+    device: torch.device,
+    keep: Literal["score", "loss"] | None = None,
+) -> list[Judged]:
     """Score K runs on rows of a split.
 
     Args:
@@ -55,9 +70,10 @@ def judged(
         write: units -> what the (one) model writes, for metrics of generated texts, which are measured on GENERATED
             units.
         device: decides how many rows are passed at a time.
+        keep: what is also given unit by unit.
 
     Returns:
-        (mean loss, the task's metric) of each run.
+        What each run reaches.
     """
     kind, split = tokenised.kind, getattr(tokenised, part)
     size, seen, found = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"]), [], []
@@ -66,7 +82,8 @@ def judged(
         logits, targets = logits_of(chosen)
         found.append([(*kind.losses(one, targets), kind.predictions(one, targets)) for one in logits])
         seen.append(split.units(chosen))
-    units, order = np.concatenate(seen), np.argsort(np.concatenate(seen))
+    units = np.concatenate(seen)
+    by_unit = order = np.argsort(units)
     texts = None
     if kind.generates(metric):
         units = np.sort(np.random.default_rng(0).permutation(units)[:GENERATED])
@@ -80,7 +97,12 @@ def judged(
         predictions = [predictions[i] for i in order]
         predictions = predictions if texts else kind.decode(predictions, split, units[order])
         score = kind.score(metric, references, predictions)
-        scores.append((((values * weights).sum() / weights.sum()).item(), score))
+        kept = None
+        if keep == "score":
+            kept = unit_scores(kind.metric(metric), references, predictions)
+        elif keep == "loss":
+            kept = loss_scores(*(x.numpy(force=True)[by_unit] for x in (values, weights)))
+        scores.append(Judged(((values * weights).sum() / weights.sum()).item(), score, kept))
     return scores
 
 
@@ -97,4 +119,4 @@ def evaluate(model: nn.Module, split: TokenisedSplit, tokenised: TokenisedTask) 
         return generate(model, tokenised, part, units)
 
     (scores,) = judged(tokenised, part, np.arange(len(split)), logits_of, write, device_of(model))
-    return scores
+    return scores.loss, scores.score

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures import get_procedure
 from autopeft.proxy.generation import device_of, generate
 from autopeft.proxy.run import Run
-from autopeft.proxy.scoring import forward, judged
+from autopeft.proxy.scoring import Judged, forward, judged
 from autopeft.proxy.timing import fastest
 from autopeft.tasks.batches import collate, endless, width_of
 from autopeft.tasks.tokens import TokenisedTask
@@ -186,8 +186,8 @@ class Session:
         return logits, targets.to(logits.device)
 
     @torch.no_grad()
-    def evaluate(self, part: str, number: int | None) -> list[tuple[float, float]]:
-        """(mean loss, the task's metric) of each run on the first rows of a split."""
+    def evaluate(self, part: str, number: int | None, keep: Literal["score", "loss"] | None = None) -> list[Judged]:
+        """What each run reaches on the first rows of a split, one of the two unit by unit if asked for."""
         rows = self.rows(part, number)
 
         def write(units: np.ndarray) -> list[str]:
@@ -195,7 +195,8 @@ class Session:
                 self.place(part, None, 0)  # what is generated is no row of a split
             return generate(self.model, self.tokenised, part, units)
 
-        return judged(self.tokenised, part, rows, lambda r: self.logits(part, r), write, device_of(self.model))
+        device = device_of(self.model)
+        return judged(self.tokenised, part, rows, lambda r: self.logits(part, r), write, device, keep)
 
     def seconds_per_step(self) -> float:
         """The forward and backward pass of a first step, as the procedure and the callbacks have it; nothing is learnt."""

@@ -22,12 +22,12 @@ from autopeft.proxy.job import Job, JobResult
 from autopeft.proxy.measuring import measure
 from autopeft.proxy.packing import Packing
 from autopeft.proxy.run import Run, parameter_groups
+from autopeft.proxy.scoring import Judged
 from autopeft.proxy.session import Place, Session
 from autopeft.proxy.timing import cuda_devices, peak_memory, reset_peak_memory
 from autopeft.tasks.tokens import TokenisedTask
 
-Point = tuple[int, float, float, float]  # (step, train loss, validation loss, validation score)
-Score = tuple[float | None, float | None]  # (mean loss, the task's metric) on the test split
+Point = tuple[int, float, Judged]  # (step, train loss, on the validation split)
 
 
 class Diverged(Exception):
@@ -85,9 +85,9 @@ class Trainer:
             session = Session(self, model, place, [self.run_of(model, job, own=len(jobs) == 1) for job in jobs])
             points = [self._evaluated(session, step) for step in session.advance()]
             alive = any(not run.failure for run in session.runs)
-            tested: Sequence[Score] = [(None, None)] * len(jobs)
+            tested: Sequence[Judged | None] = [None] * len(jobs)
             if first.test and alive:
-                tested = session.evaluate("test", None)
+                tested = session.evaluate("test", None, first.units)
             if keep and alive:
                 keep(model)
             seconds, memory = (time.monotonic() - started) / len(jobs), peak_memory(self.backbone.model)
@@ -125,8 +125,9 @@ class Trainer:
 
     def _evaluated(self, session: Session, step: int) -> list[Point]:
         """The point of each run at an evaluation step."""
-        scored = session.evaluate("validation", session.runs[0].job.rows)
-        return [(step, run.mean_loss(), *score) for run, score in zip(session.runs, scored)]
+        job = session.runs[0].job
+        scored = session.evaluate("validation", job.rows, job.units if step == job.steps else None)
+        return [(step, run.mean_loss(), score) for run, score in zip(session.runs, scored)]
 
     def packing_pays(self, jobs: Sequence[Job]) -> bool:
         """Whether a packed step takes less time than the same steps one after the other: timed once per family."""
@@ -194,23 +195,35 @@ def train(
     return result.curve
 
 
+def text_of(judged: Judged | None) -> str | None:
+    """The units that were kept, as text."""
+    return judged.units.to_text() if judged and judged.units else None
+
+
 def job_result(
-    run: Run, points: Sequence[Point], tested: Score, seconds: float, memory: int, measured: Mapping[str, float]
+    run: Run,
+    points: Sequence[Point],
+    tested: Judged | None,
+    seconds: float,
+    memory: int,
+    measured: Mapping[str, float],
 ) -> JobResult:
     """A run and its points -> what its job gave; memory in bytes."""
     if run.failure:
         return JobResult(None, failure=run.failure)
-    steps, train_loss, validation_loss, validation_score = zip(*points)
+    steps, train_loss, validated = zip(*points)
     curve = Curve(
         run.job.seed,
         steps,
         train_loss,
-        validation_loss,
-        validation_score,
+        tuple(x.loss for x in validated),
+        tuple(x.score for x in validated),
         seconds,
         memory,
-        test_loss=tested[0],
-        test_score=tested[1],
+        test_loss=tested.loss if tested else None,
+        test_score=tested.score if tested else None,
+        validation_units=text_of(validated[-1]),
+        test_units=text_of(tested),
         measured=measured,
     )
     return JobResult(curve, run.state() if run.job.keep_state else None)

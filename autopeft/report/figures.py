@@ -103,17 +103,17 @@ def pareto(result: StudyResult, across: Objective | None = None) -> go.Figure:
 
 
 def front_line(result: StudyResult, across: Objective) -> go.Scatter:
-    """The front of two objectives as steps; of more, whose projection is none, rings around its members."""
+    """Rings around the front's members, which validation chose; of two objectives joined by a line."""
     members = sorted(front_of(result).points, key=lambda p: p.values[across.name].mean)
     flat = len(result.objectives) == 2
     rings = {"color": "rgba(0,0,0,0)", "size": 16, "line": {"color": "#c2410c", "width": 2}}
     return go.Scatter(
         x=[shown(across, p.values[across.name].mean) for p in members],
         y=[p.score.mean for p in members],
-        mode="lines" if flat else "markers",
-        name="front",
-        line={"shape": "hv" if across.direction == "minimize" else "vh", "color": "#c2410c", "width": 2},
-        marker=None if flat else rings,
+        mode="lines+markers" if flat else "markers",
+        name="front (by validation)",
+        line={"color": "#c2410c", "width": 1, "dash": "dot"},
+        marker=rings,
         hoverinfo="skip",
     )
 

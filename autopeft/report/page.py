@@ -14,7 +14,7 @@ from autopeft.front import front_of, verdict
 from autopeft.objectives import get_objective
 from autopeft.report import figures, insight
 from autopeft.report.chosen import chosen_note
-from autopeft.report.tables import front_columns, front_rows, sampling_note
+from autopeft.report.tables import front_columns, front_rows, intervals_note
 from autopeft.study.records import StudyResult
 from autopeft.tasks.task import asked
 
@@ -40,8 +40,8 @@ def summary(result: StudyResult) -> str:
         f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{asked(task)}, {task['train']:,} training, "
         f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {trials} of "
         f"{result.configurations:,} configurations. Backbone {result.shapes.backbone_parameters:,} parameters; the task head "
-        f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart. {escape(sampling_note(result))}</p>"
-        f"<p class=verdict>{escape(verdict(result).sentence)}</p>"
+        f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart. {escape(intervals_note(result))}</p>"
+        f"<ul class=verdict>{''.join(f'<li>{escape(x)}</li>' for x in verdict(result).sentences)}</ul>"
     )
     if best:
         commands = f"autopeft export {result.folder} --to peft\nautopeft train {result.folder}"
@@ -63,7 +63,7 @@ def sections(result: StudyResult, study: optuna.Study | None) -> list[str]:
         return ["<p class=note>No trial has finished yet: run the search again to resume it.</p>"]
     front = front_of(result)
     parts = [
-        f"<h2>Pareto front <span class=note>({escape(front.measured)}; bars: 95 % over seeds)</span></h2><div class=pair><div>"
+        f"<h2>Pareto front <span class=note>({escape(front.measured)}; bars: 95 % over seeds and test rows)</span></h2><div class=pair><div>"
         f"{fronts(result)}</div><div><p class=note>Click a point for its whole configuration.</p>"
         "<pre id=picked></pre></div></div>",
         f"<h2>Trials by method <span class=note>(validation, short runs)</span></h2>{div(figures.by_method(result), 'methods')}",

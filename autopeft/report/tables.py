@@ -9,12 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from autopeft.front import FrontPoint, front_of, measured_in_full, point_of, point_of_trial, verdict
-from autopeft.front.intervals import sampling_error
+from autopeft.front import Comparison, FrontPoint, front_of, measured_in_full, point_of, point_of_trial, verdict
+from autopeft.front.comparison import margin_of
 from autopeft.methods import family
 from autopeft.objectives import Counted, Objective, Objectives
 from autopeft.study.records import StudyResult
-from autopeft.tasks.kind import kind_of
 
 FACTS = ("name", "role", "on_front", "family", "method", "configuration", "trainable", "percent", "head", "seeds")
 TRIAL_FACTS = (
@@ -127,6 +126,11 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "stopped": sum(t.state == "pruned" for t in result.trials),
         "verdict": said.sentence,
         "judgement": said.judgement,
+        "margin": margin_of(result),
+        "gains": [comparison_row(gain) for gain in said.gains.values()],
+        "lean": [
+            {"objective": x.objective.name, "holds_up": x.holds_up, **comparison_row(x.against)} for x in said.lean
+        ],
         "best": best.name if best else None,
         "knee": bend.name if bend else None,
         "front": [r for r in rows if r["on_front"]],
@@ -137,15 +141,30 @@ def result_json(result: StudyResult) -> dict[str, Any]:
     }
 
 
-def sampling_note(result: StudyResult) -> str:
-    """What the intervals leave out: the noise of the test rows themselves; empty for other metrics than rows' accuracy."""
-    best, kind = front_of(result).best(), kind_of(result.task)
-    if result.objectives.quality.name != "accuracy" or not kind.row_level or best is None or not best.seeds:
+def comparison_row(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as a flat row."""
+    gap = comparison.gap
+    return {
+        "name": comparison.one,
+        "against": comparison.other,
+        "gap": gap.mean,
+        "low": finite(gap.low),
+        "high": finite(gap.high),
+        "word": comparison.word,
+    }
+
+
+def intervals_note(result: StudyResult) -> str:
+    """What the intervals hold; empty before anything was trained in full."""
+    best = front_of(result).best()
+    if best is None or not best.seeds:
         return ""
-    error = sampling_error(best.score.mean, result.task["test"])
+    if not any(curve.test_units for outcome in result.outcomes for curve in outcome.curves):
+        return "There are no intervals: a study of release 0.1 did not keep what each test row scored."
+    seeds = max(len(outcome.curves) for outcome in result.outcomes)
     return (
-        f"Intervals are over seeds; {result.task['test']:,} test rows add a standard error of {error:.3f} that all "
-        "points share."
+        f"Intervals are 95 % over {seeds} seeds and {result.task['test']:,} test rows together. Differences are taken "
+        "on the same rows and seeds, so they are surer than two intervals side by side look."
     )
 
 

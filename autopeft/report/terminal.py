@@ -9,7 +9,7 @@ from autopeft.front import FrontPoint, front_of, verdict
 from autopeft.objectives import Objective, Scored
 from autopeft.report.chosen import chosen_note
 from autopeft.report.rows import PIPED_WIDTH
-from autopeft.report.tables import all_points, sampling_note
+from autopeft.report.tables import all_points, intervals_note
 from autopeft.study.records import StudyResult
 
 
@@ -19,23 +19,25 @@ def print_front(result: StudyResult, console: Console | None = None) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPED_WIDTH, file=console.file)
     console.print(front_table(result))
-    console.print(f"{head_note(result)} {sampling_note(result)}", soft_wrap=True, markup=False)
+    console.print(f"{head_note(result)} {intervals_note(result)}".rstrip(), soft_wrap=True, markup=False)
     if chosen := chosen_note(result):
         console.print(chosen, soft_wrap=True, markup=False)
-    console.print(verdict(result).sentence, soft_wrap=True, markup=False)
+    for sentence in verdict(result).sentences:
+        console.print(sentence, soft_wrap=True, markup=False)
 
 
 def front_table(result: StudyResult) -> Table:
     """The points by parameters, a column per objective."""
     front, objectives = front_of(result), result.objectives
     members = {p.name for p in front.points}
-    others = [p for p in all_points(result) if p.name not in members] if front.points and front.points[0].seeds else []
+    full = bool(front.points and front.points[0].seeds)
+    others = [p for p in all_points(result) if p.name not in members] if full else []
     against = ", ".join(o.name for o in objectives.others)
     table = Table(title=f"{objectives.quality.name} against {against} ({front.measured}; * on the front)")
     table.title_justify = "left"
     for column in ("", "name", "configuration"):
         table.add_column(column, overflow="fold")
-    for column in (*(o.name for o in objectives), "% trainable", "seeds"):
+    for column in (*(o.name for o in objectives), *(["validation"] if full else []), "% trainable", "seeds"):
         table.add_column(column, justify="right", overflow="fold")
     for point in sorted([*front.points, *others], key=lambda p: p.trainable):
         table.add_row(
@@ -43,6 +45,7 @@ def front_table(result: StudyResult) -> Table:
             point.name,
             str(point.configuration),
             *(value_text(point, o) for o in objectives),
+            *([objectives.quality.text(point.validation)] if full else []),
             f"{point.percent:.3f}",
             str(point.seeds or "proxy"),
         )
@@ -61,7 +64,7 @@ def head_note(result: StudyResult) -> str:
 
 
 def value_text(point: FrontPoint, objective: Objective) -> str:
-    """Mean and half of the 95 % interval over seeds, where it varies; a log-likelihood with its perplexity."""
+    """Mean and half of the 95 % interval, where it varies; a log-likelihood with its perplexity."""
     interval = point.values[objective.name]
     text = objective.text(interval.mean)
     if interval.half == interval.half and interval.half > 0:

@@ -8,7 +8,7 @@ from math import prod
 from autopeft.backbone.shapes import BackboneShapes, canonical_roles
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration, Scalar
-from autopeft.methods import Method, get_method
+from autopeft.methods import Method, get_method, learning_rates
 from autopeft.procedures import Procedure
 
 SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")  # the settings of which 0 means "off"
@@ -33,9 +33,8 @@ class Branch:
 
     @property
     def learning_rate(self) -> tuple[float, float]:
-        """The range that every part can train with; if the parts have none in common, the range that spans them."""
-        lows, highs = zip(*(get_method(p).learning_rate for p in self.parts))
-        return (max(lows), min(highs)) if max(lows) < min(highs) else (min(lows), max(highs))
+        """The range of the parts' rates."""
+        return learning_rates(self.parts)
 
     def configuration(
         self, settings: Mapping[str, Scalar], layers: Iterable[int], learning_rate: float

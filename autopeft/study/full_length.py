@@ -1,11 +1,15 @@
-"""Finalists and baselines: full-length training with several seeds, each run stored as it ends."""
+"""Finalists and baselines: full-length training with several seeds, each run stored as it ends.
+
+All get as many tries before they are compared: three learning rates, of which the validation loss chooses. Only the
+usual guess stays as it would have been typed.
+"""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
-from autopeft.methods import count, get_method
+from autopeft.methods import count, get_method, learning_rates
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
@@ -16,12 +20,14 @@ from autopeft.study.spec import StudySpec
 from autopeft.uniform_lora import uniform_lora
 
 DOING_NOTHING = "doing nothing"
+USUAL_GUESS = "the usual guess"
+UNIFORM_LORA = "uniform LoRA"
 TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale) a baseline's rate is tried
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is trained at full length: a finalist with its own learning rate, or a baseline whose rate is tuned.
+    """What is trained at full length.
 
     Attributes:
         role: "finalist", "baseline" or "ceiling".
@@ -31,20 +37,26 @@ class Candidate:
     name: str
     role: str
     configuration: Configuration
-    tuned: bool
+    tuned: bool = True
 
     def rates(self) -> list[Configuration]:
-        """The configuration at each learning rate of the grid."""
-        low, high = get_method(self.configuration.method).learning_rate
-        settings = dict(self.configuration.settings)
-        return [
-            Configuration.of(self.configuration.method, settings, self.configuration.layers, low * (high / low) ** at)
-            for at in TUNING
-        ]
+        """The configuration at each learning rate that is tried: over the method's range, or around a finalist's own."""
+        low, high = learning_rates(self.configuration.methods)
+        middle = low * (high / low) ** TUNING[1]
+        if self.role == "finalist":
+            middle = self.configuration.learning_rate
+        tried = [middle * (high / low) ** (at - TUNING[1]) for at in TUNING]
+        return [replace(self.configuration, learning_rate=float(f"{rate:.6g}")) for rate in tried]
+
+
+def usual_guess(shapes: BackboneShapes) -> Configuration:
+    """What most people type: LoRA with r = 8 and alpha = 16 on query and value of every layer, learning rate 2e-4."""
+    settings = {**get_method("lora").defaults, "rank": 8, "target_modules": "query+value"}
+    return Configuration.of("lora", settings, tuple(range(shapes.num_layers)), 2e-4)
 
 
 def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Candidate]:
-    """List the baselines: linear probe, uniform LoRA at the budget, LoRA r = 8 on query and value, full fine-tuning.
+    """List the baselines: linear probe, the usual guess, uniform LoRA at the budget, full fine-tuning.
 
     Where there is no head to train, the backbone as it is takes the place of the linear probe.
 
@@ -54,31 +66,24 @@ def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list
         ceiling: whether full fine-tuning is among them.
     """
     every = tuple(range(shapes.num_layers))
-    lora = get_method("lora").defaults
-    common = Configuration.of("lora", {**lora, "rank": 8, "target_modules": "query+value"}, every, 1e-3)
     nothing = Configuration.of("head_only", {}, (), 1e-3)
     chosen = [
         Candidate(
             "linear probe" if shapes.head_modules else DOING_NOTHING, "baseline", nothing, bool(shapes.head_modules)
         ),
-        Candidate("uniform LoRA", "baseline", uniform_lora(shapes, budget), True),
-        Candidate("LoRA r=8 q,v", "baseline", common, True),
+        Candidate(USUAL_GUESS, "baseline", usual_guess(shapes), tuned=False),
+        Candidate(UNIFORM_LORA, "baseline", uniform_lora(shapes, budget)),
     ]
-    if chosen[1].configuration == chosen[2].configuration:
-        del chosen[2]
     if ceiling:
-        chosen.append(
-            Candidate(
-                "full fine-tuning", "ceiling", Configuration.of("full", get_method("full").defaults, every, 1e-4), True
-            )
-        )
+        full = Configuration.of("full", get_method("full").defaults, every, 1e-4)
+        chosen.append(Candidate("full fine-tuning", "ceiling", full))
     return chosen
 
 
 def finalist(trial: TrialRecord) -> Candidate:
     """A finalist as what is trained at full length."""
     assert trial.configuration is not None
-    return Candidate(f"trial {trial.number}", "finalist", trial.configuration, False)
+    return Candidate(f"trial {trial.number}", "finalist", trial.configuration)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,8 @@ class FullLength:
             return Job(attempt.configuration, attempt.seed, steps, steps)
         measure = tuple(o.name for o in self.objectives.measured)
         half = (max(1, steps // 2),)
-        return Job(attempt.configuration, attempt.seed, steps, steps, half, test=True, measure=measure)
+        units = self.objectives.quality.reads
+        return Job(attempt.configuration, attempt.seed, steps, steps, half, test=True, units=units, measure=measure)
 
     def _keep(self, attempt: Attempt, result: JobResult, report: Callable[[str, Curve | None], None]) -> None:
         """Store a run that was trained; one that failed is tried again when the study is resumed."""

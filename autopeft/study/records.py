@@ -9,8 +9,9 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.recipe import OBJECTIVES
 from autopeft.configuration import Configuration
 from autopeft.importance.scores import LayerScores
-from autopeft.objectives import Objective, Objectives
+from autopeft.objectives import Objective, Objectives, Scored
 from autopeft.proxy.curve import Curve
+from autopeft.tasks.unit_scores import UnitScores
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Outcome:
     """A configuration trained at full length with several seeds and evaluated once on the test split.
 
     Attributes:
-        name: "trial 7", "linear probe", "uniform LoRA", "LoRA r=8 q,v", "full fine-tuning".
+        name: "trial 7", "linear probe", "the usual guess", "uniform LoRA", "full fine-tuning".
         role: "finalist", "baseline" or "ceiling".
         trainable: parameters without the task head.
         curves: one per seed, each with its test score.
@@ -62,6 +63,16 @@ class Outcome:
         """An objective's value of each seed, on the test or the validation split where it is scored on one."""
         runs = (objective.reported(self.counted, curve, split) for curve in self.curves)
         return tuple(value for value in runs if value is not None)
+
+    def runs(self, objective: Scored, split: str) -> dict[int, tuple[float, UnitScores | None]]:
+        """Seed -> a quality's value on the validation or the test split, with its units where they were kept."""
+        found = {}
+        for curve in self.curves:
+            value = objective.reported(self.counted, curve, split)
+            text = curve.test_units if split == "test" else curve.validation_units
+            if value is not None:
+                found[curve.seed] = (value, UnitScores.from_text(text) if text else None)
+        return found
 
     @property
     def test_scores(self) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ FREE = (
     "workers",
     "packing",
     "prefix_cache",
+    "margin",
 )  # may change between two runs of the same study
 OLDER = {"task": "classification"}  # what studies were made for when they did not say so
 
@@ -110,6 +111,12 @@ class StudySpec(BaseModel):
     )
     seeds: int = Field(3, ge=1, description="Seeds with which finalists and baselines are trained.")
     finalists: int = Field(6, ge=1, description="At most this many members of the front are re-trained at full length.")
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="Largest gap in quality that two equivalent configurations may have (one point, 0.01, of a score "
+        "between 0 and 1 if not given; else a hundredth of uniform LoRA's).",
+    )
     ceiling: bool = Field(True, description="Also fine-tune the whole backbone, as the ceiling.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Format of the frozen backbone; auto measures."

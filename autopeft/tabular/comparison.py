@@ -15,7 +15,7 @@ from autopeft.tabular.trajectory import FULL_LENGTH_ONLY, SearchSetup, Trajector
 TRIALS = (10, 20, 40, 60)  # after which the hypervolume is printed
 COSTS = (10, 20)  # full-length runs spent
 ENOUGH = 0.98
-WORDS = {"better": "more", "worse": "less", "undecided": "within noise"}  # for a difference of anything
+WORDS = {"better": "more", "worse": "less", "undecided": "undecided"}  # for a difference of anything
 
 
 def setups_of(

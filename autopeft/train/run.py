@@ -81,7 +81,7 @@ class FullRun:
     def _evaluation(self, step: int, clock: float) -> Evaluation:
         train_loss = self.session.run.mean_loss()
         self._check()
-        loss, score = self.processes.agreed(list(self.session.evaluate("validation", None)[0]))
+        loss, score = self.processes.agreed(list(self.session.evaluate("validation", None)[0][:2]))
         return Evaluation(
             step=step,
             epoch=round(step / self.training.steps_per_epoch, 3),

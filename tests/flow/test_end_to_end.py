@@ -69,7 +69,7 @@ def test_finalists_and_baselines_have_three_seeds_and_a_test_score(study):
 
     result = Result.open(study)
     outcomes = {o.name: o for o in result.data.outcomes}
-    assert {"linear probe", "uniform LoRA", "LoRA r=8 q,v"} <= set(outcomes)
+    assert {"linear probe", "uniform LoRA", "the usual guess"} <= set(outcomes)
     assert any(o.role == "finalist" for o in outcomes.values())
     assert all(len(o.curves) == 3 and all(0 <= s <= 1 for s in o.test_scores) for o in outcomes.values())
     assert all(p.trainable <= result.data.budget for p in result.front.points)

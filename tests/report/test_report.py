@@ -69,7 +69,13 @@ def test_the_terminal_names_front_baselines_and_verdict():
     out = StringIO()
     print_front(WHOLE, Console(file=out))
     text = out.getvalue()
-    assert "uniform LoRA" in text and "0.8000" in text and "beats uniform LoRA" in text and "classifier" in text
+    assert (
+        "uniform LoRA" in text
+        and "0.8000" in text
+        and "Against uniform LoRA" in text
+        and "better" in text
+        and "classifier" in text
+    )
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

@@ -1,19 +1,22 @@
 """Finalists and baselines: what they are, and that every run is made once."""
 
+from dataclasses import replace
+
 from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
-from autopeft.methods import count
+from autopeft.methods import count, peft_fields
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
 from autopeft.study.folder import StudyFolder
-from autopeft.study.full_length import TUNING, FullLength, baselines, finalist
+from autopeft.study.full_length import TUNING, FullLength, baselines, finalist, usual_guess
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 from autopeft.uniform_lora import uniform_lora
 
 SHAPES = bert_shapes()
+LORA = {"rank": 2, "target_modules": "query+value", "rslora": False}
 SPEC = StudySpec(seeds=3)
 OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
 
@@ -49,9 +52,31 @@ def run(folder, candidate, trainer):
 
 def test_the_baselines_are_what_every_study_has():
     found = {c.name: c for c in baselines(SHAPES, 2000, ceiling=True)}
-    assert list(found) == ["linear probe", "uniform LoRA", "LoRA r=8 q,v", "full fine-tuning"]
-    assert all(c.tuned for c in found.values()) and found["full fine-tuning"].role == "ceiling"
+    assert list(found) == ["linear probe", "the usual guess", "uniform LoRA", "full fine-tuning"]
+    assert found["full fine-tuning"].role == "ceiling"
+    assert [name for name, c in found.items() if not c.tuned] == ["the usual guess"]
     assert "full fine-tuning" not in {c.name for c in baselines(SHAPES, 2000, ceiling=False)}
+
+
+def test_the_usual_guess_is_what_most_people_type():
+    guess = usual_guess(SHAPES)
+    fields = peft_fields(guess, SHAPES)
+    assert (fields["r"], fields["lora_alpha"], guess.learning_rate) == (8, 16, 2e-4)
+    assert guess.layers == (0, 1, 2) and len(fields["target_modules"]) == 6
+
+
+def test_finalists_and_tuned_baselines_get_as_many_tries():
+    """Finalists were compared at the one rate that their trial had drawn, baselines at the best of three."""
+    for method, settings in (
+        ("lora", LORA),
+        ("lora+prefix_tuning", {"lora.rank": 2, "prefix_tuning.prefix_length": 1}),
+    ):
+        configuration = Configuration.of(method, settings, (1,), 1e-3, "lozo" if method == "lora" else "plain")
+        candidate = finalist(TrialRecord(5, "complete", configuration, 128))
+        rates = [c.learning_rate for c in candidate.rates()]
+        assert len(rates) == len(baselines(SHAPES, 2000, False)[2].rates()) == len(TUNING)
+        assert rates[1] == 1e-3 and rates[0] < rates[1] < rates[2]
+        assert {replace(c, learning_rate=1e-3) for c in candidate.rates()} == {configuration}
 
 
 def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget():
@@ -64,7 +89,7 @@ def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget
 
 def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     folder, trainer = StudyFolder(tmp_path), Trainer()
-    uniform = baselines(SHAPES, 2000, False)[1]
+    uniform = baselines(SHAPES, 2000, False)[2]
     assert full_length(folder).left([uniform]) == len(TUNING) + 3
     run(folder, uniform, trainer)
     assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 300, False)] * len(TUNING) + [
@@ -79,8 +104,8 @@ def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     assert len(trainer.runs) == len(TUNING) + 3
 
 
-def test_a_finalist_keeps_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):
-    configuration = Configuration.of("lora", {"rank": 2, "target_modules": "query+value", "rslora": False}, (1,), 1e-2)
+def test_a_finalist_is_tuned_around_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):
+    configuration = Configuration.of("lora", LORA, (1,), 1.4e-3)
     candidate = finalist(TrialRecord(5, "complete", configuration, 128))
     folder = StudyFolder(tmp_path)
     said = run(folder, candidate, Trainer(diverges={1}))
@@ -94,7 +119,7 @@ def test_a_finalist_keeps_its_rate_and_a_diverging_seed_is_tried_again(tmp_path)
 def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
     """Uniform LoRA of a search on twitter-ner was tuned to .37 with the study's seed and scored .00 with the others."""
     folder, trainer = StudyFolder(tmp_path), Trainer(collapses={1, 2, 3})
-    uniform = baselines(SHAPES, 2000, False)[1]
+    uniform = baselines(SHAPES, 2000, False)[2]
     said = run(folder, uniform, trainer)
     rates = sorted(c.learning_rate for c in uniform.rates())
     assert [j.configuration.learning_rate for j in trainer.runs if j.test] == [rates[1]] * 3 + [rates[0]] * 3
@@ -105,5 +130,5 @@ def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
 
 def test_a_rate_that_one_seed_reaches_is_kept(tmp_path):
     trainer = Trainer(collapses={1, 2})
-    run(StudyFolder(tmp_path), baselines(SHAPES, 2000, False)[1], trainer)
+    run(StudyFolder(tmp_path), baselines(SHAPES, 2000, False)[2], trainer)
     assert len(trainer.runs) == len(TUNING) + 3
