@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PAIRED_SEEDS = 4  # from so many on the spread of paired differences is known well enough to be used
+PAIRED_SEEDS = 5  # from so many on the spread of paired differences is known well enough to be used
 RESAMPLED = 0.01  # the share of a resampled score's variance that stands for one more unit
 
 
@@ -51,7 +51,7 @@ def variance_of_difference(
 def _seeds_of_difference(scores: np.ndarray, others: np.ndarray) -> Variance:
     """The variance of a difference over seeds: of the paired differences, or of few seeds the sum of both runs' own.
 
-    Two or three paired differences say too little of their own spread. The sum is too large where the seeds move both
+    Fewer paired differences say too little of their own spread. The sum is too large where the seeds move both
     runs alike, but has up to twice the degrees of freedom (Welch 1947, Biometrika 34, eq. 28).
     """
     freedom = scores.shape[-1] - 1.0
