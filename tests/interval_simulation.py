@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import digamma, polygamma, stdtrit
 from simulated_studies import World, chunks, other_split
 
+from autopeft.front import crossed
 from autopeft.front.crossed import Variance, variance_of_difference, variance_of_mean
 from autopeft.front.intervals import EQUIVALENCE, LEVEL
 from autopeft.front.more_seeds import EARLY_EQUIVALENCE, EARLY_LEVEL
@@ -146,6 +147,55 @@ def studies_with_a_choice(rows: int, studies: int, accuracy: float = 0.8) -> dic
     return averaged(found)
 
 
+def borrowed(rows: int, studies: int, accuracy: float = 0.8) -> dict[tuple, Shares]:
+    """The spread over seeds as it is, and moderated by those of the study's other outcomes (Smyth 2004, eq. 3)."""
+    found: dict[tuple, list] = defaultdict(list)
+    count, spreads = len(FINALISTS) + 1, (*FINALISTS, UNIFORM)
+    for world in chunks(studies, count, SEEDS[-1], rows, seed=4):
+        equal = world.right((accuracy,) * count, spreads).astype(np.float32)
+        above = world.right((accuracy + POWER_AT,) * count, spreads).astype(np.float32)
+        for which in (0, len(FINALISTS) - 1):
+            for seeds in SEEDS:
+                cut, base = equal[:, :, :seeds], equal[:, -1, :seeds]
+                moderated = gap_of(cut[:, which], base).mean, moderated_variance(cut, which)
+                two = above[:, which, :seeds]
+                with_two = np.concatenate([two[:, None], cut[:, 1:]], axis=1)
+                none, some = Gap(*moderated), Gap(gap_of(two, base).mean, moderated_variance(with_two, 0))
+                own = gap_of(two, base)
+                found[rows, accuracy, spreads[which], seeds].append(
+                    {
+                        "type I": gap_of(cut[:, which], base).beyond(),
+                        "power": own.mean > own.half(),
+                        "moderated type I": none.beyond(),
+                        "moderated power": some.mean > some.half(),
+                    }
+                )
+    return averaged(found)
+
+
+def moderated_variance(right: np.ndarray, which: int) -> Variance:
+    """The variance of the difference of an outcome from the last, with spreads over seeds that all outcomes moderate."""
+    scores = right.mean(-1, dtype=float)
+    freedom = scores.shape[-1] - 1
+    prior, center = prior_of(scores.var(-1, ddof=1), freedom)
+    weight = 1 / (1 + freedom / prior)
+    a, b = (weight * center + (1 - weight) * scores[:, at].var(-1, ddof=1) for at in (which, -1))
+    df = np.minimum(prior + freedom, 1e6) * (a + b) ** 2 / (a**2 + b**2)
+    values = right[:, which] - right[:, -1]
+    return crossed._crossed(Variance(a + b, df), values, False, np.full(len(right), 1 / values.shape[-1] ** 2))
+
+
+def prior_of(variances: np.ndarray, freedom: int) -> tuple[np.ndarray, np.ndarray]:
+    """Variances (R, G) of the same degrees of freedom -> degrees of freedom and value (R,) of their prior (Smyth 2004)."""
+    logs = np.log(np.maximum(variances, 1e-8)) - digamma(freedom / 2) + np.log(freedom / 2)
+    excess = logs.var(-1, ddof=1) - polygamma(1, freedom / 2)
+    grid = np.geomspace(0.05, 100, 2000)  # half of the prior's degrees of freedom; its trigamma falls
+    half = np.interp(-np.maximum(excess, 1e-9), -polygamma(1, grid), grid)
+    known = excess > 0
+    center = np.exp(logs.mean(-1) + np.where(known, digamma(half) - np.log(half), 0))
+    return np.where(known, 2 * half, np.inf), center
+
+
 def looks(rows: int, studies: int, accuracy: float = 0.8) -> dict[tuple, Shares]:
     """Seeds one by one, from two or three to five: errors of all looks together, without and with the stricter level."""
     found: dict[tuple, list] = defaultdict(list)
@@ -154,43 +204,35 @@ def looks(rows: int, studies: int, accuracy: float = 0.8) -> dict[tuple, Shares]
             base, equal = np.moveaxis(world.right((accuracy, accuracy), spreads).astype(np.float32), 1, 0)
             above = world.right((accuracy, accuracy + MARGIN), spreads)[:, 1].astype(np.float32)
             two = world.right((accuracy, accuracy + POWER_AT), spreads)[:, 1].astype(np.float32)
+            gaps = [[gap_of(other[:, :seeds], base[:, :seeds]) for seeds in SEEDS] for other in (equal, above, two)]
             for first in (2, 3):
-                found[rows, accuracy, spreads, first].append(of_looks(base, equal, above, two, first))
+                found[rows, accuracy, spreads, first].append(of_looks(*(g[SEEDS.index(first) :] for g in gaps)))
     return averaged(found)
 
 
-def of_looks(base: np.ndarray, equal: np.ndarray, above: np.ndarray, two: np.ndarray, first: int) -> dict:
-    """The errors of comparisons that begin with `first` seeds."""
+def of_looks(equal: list[Gap], above: list[Gap], two: list[Gap]) -> dict[str, np.ndarray]:
+    """What is said at any look at a difference of nothing, of the margin and of two points; a gap for each look."""
 
-    def ever(other: np.ndarray, says: Callable[[Gap, bool], np.ndarray]) -> np.ndarray:
-        return np.any(
-            [
-                says(gap_of(other[:, :seeds], base[:, :seeds]), seeds == SEEDS[-1])
-                for seeds in SEEDS[SEEDS.index(first) :]
-            ],
-            axis=0,
-        )
+    def ever(gaps: list[Gap], says: Callable[[Gap, float], np.ndarray], early: float, last: float) -> np.ndarray:
+        return np.any([says(gap, early) for gap in gaps[:-1]] + [says(gaps[-1], last)], axis=0)
 
     return {
-        "plain type I": ever(equal, lambda gap, last: gap.beyond()),
-        "type I": ever(equal, lambda gap, last: gap.beyond(LEVEL if last else EARLY_LEVEL)),
-        "plain equivalent": ever(above, lambda gap, last: gap.equivalent()),
-        "equivalent at the margin": ever(
-            above, lambda gap, last: gap.equivalent(EQUIVALENCE if last else EARLY_EQUIVALENCE)
-        ),
-        "power": ever(two, lambda gap, last: gap.beyond(LEVEL if last else EARLY_LEVEL) & (gap.mean > 0)),
-        "seeds": seeds_spent(base, two, first),
+        "plain type I": ever(equal, Gap.beyond, LEVEL, LEVEL),
+        "type I": ever(equal, Gap.beyond, EARLY_LEVEL, LEVEL),
+        "plain equivalent": ever(above, Gap.equivalent, EQUIVALENCE, EQUIVALENCE),
+        "equivalent at the margin": ever(above, Gap.equivalent, EARLY_EQUIVALENCE, EQUIVALENCE),
+        "power": ever(two, Gap.beyond, EARLY_LEVEL, LEVEL),
+        "seeds": seeds_spent(two),
     }
 
 
-def seeds_spent(base: np.ndarray, other: np.ndarray, first: int) -> np.ndarray:
-    """How many seeds each comparison takes (R,)."""
-    spent = np.full(len(base), float(first))
-    open_still = np.ones(len(base), dtype=bool)
-    for seeds in range(first, SEEDS[-1]):
-        gap = gap_of(other[:, :seeds], base[:, :seeds])
-        open_still &= ~(gap.beyond(EARLY_LEVEL) | gap.equivalent(EARLY_EQUIVALENCE))
-        spent += open_still
+def seeds_spent(gaps: list[Gap]) -> np.ndarray:
+    """How many seeds each comparison takes (R,), with a gap for each look up to the most seeds."""
+    spent = np.full(len(gaps[0].mean), float(SEEDS[-1] - len(gaps) + 1))
+    still = np.ones(len(spent), dtype=bool)
+    for gap in gaps[:-1]:
+        still &= ~(gap.beyond(EARLY_LEVEL) | gap.equivalent(EARLY_EQUIVALENCE))
+        spent += still
     return spent
 
 
