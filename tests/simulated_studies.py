@@ -64,3 +64,9 @@ def chunks(studies: int, *shape: int, seed: int = 0) -> Iterator[World]:
     most = max(1, 4_000_000 // int(np.prod(shape)))
     for start in range(0, studies, most):
         yield drawn(min(most, studies - start), *shape, generator)
+
+
+def other_split(world: World, generator: np.random.Generator) -> World:
+    """The same runs on other rows."""
+    studies, configurations, seeds, rows = world.rows.shape
+    return World(drawn(studies, configurations, seeds, rows, generator).rows, world.seeds)

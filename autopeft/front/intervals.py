@@ -174,8 +174,3 @@ def _stacked(found: list[UnitScores | None]) -> tuple[np.ndarray, bool] | None:
 
 def _sd(scores: np.ndarray) -> float:
     return float(scores.std(ddof=1)) if len(scores) > 1 else NAN
-
-
-def sampling_error(score: float, rows: int) -> float:
-    """Standard error of an accuracy measured on that many rows: sqrt(p (1 - p) / n). All points of a study share the rows."""
-    return sqrt(max(0.0, score * (1 - score)) / rows)

@@ -7,7 +7,17 @@ import numpy as np
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import Metric, Values
-from autopeft.tasks.unit_metrics import FromSums, MeanOverUnits, class_counts, matthews_of, mean_f1
+from autopeft.tasks.unit_metrics import (
+    FromSums,
+    MeanOverUnits,
+    class_counts,
+    correlation,
+    explained,
+    matthews_of,
+    mean_f1,
+    minus_root_of_error,
+    moments,
+)
 
 
 @MeanOverUnits
@@ -20,11 +30,9 @@ macro_f1 = FromSums(class_counts, mean_f1)  # the mean over classes of their F1;
 matthews = FromSums(class_counts, matthews_of)  # Matthews' correlation coefficient, from -1 to 1; 0 is chance
 
 
-def pearson(labels: Values, predictions: Values) -> float:
-    """Correlation; 0 where either side is constant and has none."""
-    from scipy.stats import pearsonr
-
-    return 0.0 if _constant(labels) or _constant(predictions) else pearsonr(labels, predictions).statistic
+pearson = FromSums(moments, correlation)  # 0 where either side is constant and has none
+r2 = FromSums(moments, explained)  # 1 less the squared error's share of the variance; 0 where the labels have none
+neg_rmse = FromSums(moments, minus_root_of_error)  # in the labels' unit, times -1 so that more is better
 
 
 def spearman(labels: Values, predictions: Values) -> float:
@@ -32,18 +40,6 @@ def spearman(labels: Values, predictions: Values) -> float:
     from scipy.stats import spearmanr
 
     return 0.0 if _constant(labels) or _constant(predictions) else spearmanr(labels, predictions).statistic
-
-
-def r2(labels: Values, predictions: Values) -> float:
-    """1 less the squared error's share of the variance; 0 where the labels have none."""
-    from sklearn.metrics import r2_score
-
-    return 0.0 if _constant(labels) else r2_score(labels, predictions)
-
-
-def neg_rmse(labels: Values, predictions: Values) -> float:
-    """The root of the mean squared error, in the labels' unit, times -1 so that more is better."""
-    return -float(np.sqrt(np.mean(np.square(np.asarray(labels) - np.asarray(predictions)))))
 
 
 def _constant(values: Values) -> bool:

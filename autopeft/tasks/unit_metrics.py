@@ -113,3 +113,33 @@ def matthews_of(counts: np.ndarray) -> np.ndarray:
     covariance = right.sum(-1) * units - (true * said).sum(-1)
     spread = (units**2 - (true**2).sum(-1)) * (units**2 - (said**2).sum(-1))
     return quotient(covariance, np.sqrt(spread))
+
+
+def moments(references: Values, predictions: Values) -> np.ndarray:
+    """Numbers (N,) -> 1, both sides less their means, squares, product and squared error of each unit, (N, 7)."""
+    true, found = np.asarray(references, dtype=float), np.asarray(predictions, dtype=float)
+    x, y = true - true.mean(), found - found.mean()
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y, (true - found) ** 2], axis=1)
+
+
+def correlation(sums: np.ndarray) -> np.ndarray:
+    """Sums of moments (..., 7) -> Pearson's correlation; 0 where either side is constant."""
+    units, x, y, _, _, product, _ = np.moveaxis(sums, -1, 0)
+    return quotient(product - x * y / units, np.sqrt(_squares(sums, 1, 3) * _squares(sums, 2, 4)))
+
+
+def explained(sums: np.ndarray) -> np.ndarray:
+    """Sums of moments (..., 7) -> 1 less the squared error's share of the references' variance; 0 where they have none."""
+    squares = _squares(sums, 1, 3)
+    return np.where(squares > 0, 1 - quotient(sums[..., 6], squares), 0.0)
+
+
+def minus_root_of_error(sums: np.ndarray) -> np.ndarray:
+    """Sums of moments (..., 7) -> the root of the mean squared error, times -1."""
+    return -np.sqrt(sums[..., 6] / sums[..., 0])
+
+
+def _squares(sums: np.ndarray, plain: int, squared: int) -> np.ndarray:
+    """The squared deviations from the mean, and exactly 0 where rounding is all that is left of them."""
+    found = sums[..., squared] - sums[..., plain] ** 2 / sums[..., 0]
+    return np.where(found > 1e-10 * sums[..., squared], found, 0.0)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from autopeft.base.errors import AutopeftError
-from autopeft.front.intervals import Interval, difference, equivalent, estimate, judgement, over_seeds, sampling_error
+from autopeft.front.intervals import Interval, difference, equivalent, estimate, judgement, over_seeds
 from autopeft.tasks.unit_scores import UnitScores, loss_scores
 
 
@@ -35,12 +35,12 @@ def test_where_seeds_differ_not_at_all_the_interval_is_that_of_the_rows():
 
 
 def test_where_rows_say_nothing_the_interval_is_that_of_the_seeds():
-    """Scores far apart on rows without end: Student's t over paired differences."""
+    """Scores far apart on rows without end, five seeds: Student's t over paired differences."""
     draw = np.random.default_rng(0)
     one, other = ({s: (x, loss_scores(x + 1e-6 * draw.normal(size=5000))) for s, x in enumerate(side)} for side in
-                  ([0.8, 0.9, 0.84, 0.86], [0.7, 0.75, 0.8, 0.72]))  # fmt: skip
-    found, gaps = difference(one, other), [0.1, 0.15, 0.04, 0.14]
-    low, high = stats.t.interval(0.95, 3, loc=np.mean(gaps), scale=stats.sem(gaps))
+                  ([0.8, 0.9, 0.84, 0.86, 0.85], [0.7, 0.75, 0.8, 0.72, 0.76]))  # fmt: skip
+    found, gaps = difference(one, other), [0.1, 0.15, 0.04, 0.14, 0.09]
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(gaps), scale=stats.sem(gaps))
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(gaps), low, high), rel=1e-4)
 
 
@@ -125,5 +125,11 @@ def test_equivalence_is_two_one_sided_tests():
     assert equivalent(GAP, high + 1e-9) and not equivalent(GAP, high - 1e-9) and not equivalent(GAP, -low)
 
 
-def test_sampling_error_of_an_accuracy():
-    assert sampling_error(0.8, 2553) == pytest.approx(0.0079, abs=1e-4)
+def test_few_seeds_take_each_runs_own_spread():
+    """Three seeds that move both alike: Welch's sum, not the paired differences, which do not differ at all."""
+    draw = np.random.default_rng(0)
+    one = {s: (x, loss_scores(x + 1e-6 * draw.normal(size=5000))) for s, x in enumerate([0.8, 0.9, 0.84])}
+    other = {s: (x - 0.1, loss_scores(scored.values - 0.1)) for s, (x, scored) in one.items()}
+    welch = math.sqrt(2 * np.var([0.8, 0.9, 0.84], ddof=1) / 3)
+    found = difference(one, other)
+    assert found.se == pytest.approx(welch, rel=1e-3) and found.df == pytest.approx(4, rel=1e-2)

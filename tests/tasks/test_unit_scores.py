@@ -8,7 +8,7 @@ import sklearn.metrics as sk
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import all_kinds, get_kind
-from autopeft.tasks.metrics import accuracy, macro_f1, matthews, neg_rmse
+from autopeft.tasks.metrics import accuracy, macro_f1, matthews, neg_rmse, pearson, r2
 from autopeft.tasks.tag_metrics import entity_f1
 from autopeft.tasks.unit_metrics import MeanOverUnits
 from autopeft.tasks.unit_scores import RESAMPLES, UnitScores, loss_scores, resamples, unit_scores
@@ -95,6 +95,9 @@ def test_metrics_are_scikit_learns():
     assert matthews(true, found) == pytest.approx(sk.matthews_corrcoef(true, found))
     assert matthews(true, np.zeros(300, int)) == 0
     assert neg_rmse(true, found) == pytest.approx(-sk.root_mean_squared_error(true, found))
+    assert pearson(true + 1e6, found) == pytest.approx(np.corrcoef(true, found)[0, 1])
+    assert r2(true + 1e6, found + 1e6) == pytest.approx(sk.r2_score(true, found))
+    assert pearson([0.1] * 3, [1, 2, 3]) == pearson([1, 2, 3], [0.1] * 3) == r2([0.1] * 3, [1, 2, 3]) == 0
     names = np.array(["no", "yes"])
     assert macro_f1(names[true % 2], list(names[found % 2])) == pytest.approx(macro_f1(true % 2, found % 2))
 
