@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration, Scalar
+from autopeft.methods import get_method
 from autopeft.procedures import get_procedure
 from autopeft.space.branch import SIZES, Branch
 from autopeft.space.search_space import SearchSpace
@@ -77,6 +78,15 @@ class InverseSuggester:
         return rate
 
 
+def completed(configuration: Configuration) -> Configuration:
+    """A stored configuration -> with the settings that are younger than it, at what it means without them."""
+    settings = dict(configuration.settings)
+    for name in configuration.methods:
+        prefix = f"{name}." if "+" in configuration.method else ""
+        settings = {prefix + k: v for k, v in get_method(name).absent.items()} | settings
+    return replace(configuration, settings=tuple(sorted(settings.items())))
+
+
 def branch_of(space: SearchSpace, configuration: Configuration) -> Branch:
     """The branch that makes a configuration. Raises AutopeftError when the space has none."""
     names = {b.name: b for b in space.branches}
@@ -92,6 +102,7 @@ def parameters_of(space: SearchSpace, configuration: Configuration) -> InverseSu
     Raises:
         AutopeftError: the space cannot make this configuration.
     """
+    configuration = completed(configuration)
     suggester = InverseSuggester(branch_of(space, configuration).name, configuration)
     made = space.sample(suggester)
     if replace(made, learning_rate=0.0) != replace(configuration, learning_rate=0.0):

@@ -91,3 +91,13 @@ def test_what_the_space_does_not_hold_is_one_sentence():
         parameters_of(
             space, Configuration.of("lora", {"rank": 3, "target_modules": "ffn", "rslora": False}, (1,), 1e-3)
         )
+
+
+def test_a_configuration_from_before_a_setting_is_still_in_the_space():
+    """DCFT's stored configurations know no scale: theirs is 2, and whatever else they say is followed."""
+    space = build_space("default", load_space("default"), SHAPES, WITHIN)
+    now = next(m for m in map(space.sample, map(Dice, range(200))) if m.method == "dcft")
+    settings = {k: v for k, v in now.settings if k != "scale"}
+    before = Configuration.of("dcft", settings, now.layers, now.learning_rate)
+    found = parameters_of(space, before).parameters
+    assert found == {**parameters_of(space, now).parameters, "dcft.scale": 2.0}

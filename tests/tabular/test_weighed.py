@@ -138,3 +138,14 @@ def test_the_step_of_a_benchmark_that_does_not_state_one_is_the_default(benchmar
     runs = runs_of(benchmark, objectives="train-flops,accuracy")
     first = benchmark.configurations()[runs.keys[0]]
     assert runs.counted[0, 0] == pytest.approx(log10(train_flops(first, bert_shapes(), Step(32, 128))))
+
+
+@pytest.mark.parametrize("name", ["vader-movies", "rotten-tomatoes"])
+def test_rows_from_before_a_setting_keep_their_place_in_the_space(name):
+    """The stored rows of DCFT know no scale."""
+    read = TabularBenchmark.read(STUDIES / f"{name}.csv")
+    rows = Replay(read).rows("none")
+    own = [i for i, c in enumerate(rows.configurations) if c.method == "dcft"]
+    assert own and {rows.followed[i].parameters["dcft.scale"] for i in own} == {2.0}
+    stored = next(c for c in read.configurations().values() if c.method == "dcft")
+    assert rows.nearest(rows.configurations[own[0]], set()) == own[0] and "scale" not in dict(stored.settings)
