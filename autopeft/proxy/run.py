@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from autopeft.backbone.loading import Backbone
-from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY, learning_rate_factor
+from autopeft.base.recipe import learning_rate_factor
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.attach import is_head
 from autopeft.methods.mechanisms.callback import Callback
+from autopeft.procedures import get_procedure
 from autopeft.proxy.job import Job
 
 Groups = list[tuple[list[str], float]]  # (names, learning rate) of the parts of what is trained
@@ -30,12 +31,10 @@ class Run:
 
     def __init__(self, job: Job, parameters: dict[str, nn.Parameter], groups: Groups) -> None:
         self.job, self.parameters = job, parameters
-        self.optimiser = torch.optim.AdamW(
-            [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups],
-            betas=BETAS,
-            eps=EPSILON,
-            weight_decay=WEIGHT_DECAY,
-            fused=True,
+        procedure = get_procedure(job.configuration.procedure)
+        self.clip = procedure.clip
+        self.optimiser = procedure.optimiser(
+            [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups]
         )
         self.step = 0
         self.schedule: Callable[[int, int], float] = learning_rate_factor
@@ -66,7 +65,8 @@ class Run:
             group["lr"] = group["rate"] * factor
         for callback in callbacks:
             callback.before_update(self.step)
-        nn.utils.clip_grad_norm_(self.parameters.values(), CLIP)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters.values(), self.clip)
         self.optimiser.step()
         for callback in callbacks:
             callback.after_update(self.step)
@@ -82,7 +82,7 @@ class Run:
         return mean
 
     def state(self) -> bytes:
-        """Parameters, both moments of AdamW, the random states, the step and the callbacks' states, as safetensors."""
+        """Parameters, the moments that the optimiser keeps, the random states, the step and the callbacks' states, as safetensors."""
         tensors = {"step": torch.tensor(self.step)} | {rng_key(device): x for device, x in self.rng.items()}
         for number, callback in enumerate(self._callbacks):
             tensors |= {f"part.{number}.{name}": value for name, value in callback.state().items()}

@@ -194,7 +194,19 @@ def test_id3_unmasks_the_highest_scores_and_nothing_else_moves():
         assert run.indices[: len(chosen)].tolist() == chosen
         assert run.values[: len(chosen)].ne(0).all() and run.values[len(chosen) :].eq(0).all()
     assert len(set(chosen)) == 6 == run.layer.get_delta("default").ne(0).sum()
-    torch.testing.assert_close(run.values[4].detach(), adamw([given[2].flatten()[chosen[4]]])[0])
+
+
+def test_id3_steps_as_one_adamw_over_the_whole_matrix():
+    """As in the authors' code: gradients outside the growing mask are zero, and one count of steps corrects them all."""
+    run, given = Steps(Unmasking, 8, {"exponent": 0.0}, steps=4), gradients(4)
+    whole, mask = nn.Parameter(torch.zeros(24)), torch.zeros(24, dtype=torch.bool)
+    optimiser = torch.optim.AdamW([whole], lr=RATE, weight_decay=0.0)
+    for gradient in given:
+        run.step(gradient)
+        mask[gradient.flatten().abs().masked_fill(mask, -1.0).topk(2).indices] = True
+        whole.grad = gradient.flatten() * mask
+        optimiser.step()
+    torch.testing.assert_close(run.layer.get_delta("default").flatten(), whole.detach())
 
 
 def test_lift_refresh_follows_the_weights():
