@@ -99,11 +99,14 @@ class Run:
         self.step = int(tensors.pop("step"))
         self.rng = {k.removeprefix("rng.") if k != "rng" else "cpu": x for k, x in tensors.items() if is_rng(k)}
         self._kept = {k: v for k, v in tensors.items() if k.startswith("part.")}
+        kept: dict[str, dict[str, torch.Tensor]] = {}  # parameter -> its value, and what the optimiser keeps of it
+        for key, value in tensors.items():
+            what, _, name = key.partition(".")
+            kept.setdefault(name, {})[what] = value
         for name, parameter in self.parameters.items():
-            parameter.copy_(tensors[f"value.{name}"])
-            moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
-            if moments:
-                self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
+            parameter.copy_(kept[name].pop("value"))
+            if kept[name]:
+                self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in kept[name].items()}
 
 
 def rng_key(device: str) -> str:

@@ -25,7 +25,7 @@ def position(space: SearchSpace, branch: Branch, configuration: Configuration) -
     Returns:
         (D,) The coordinates. D is the same for all configurations of a branch.
     """
-    top = branch.shapes.num_layers
+    configuration, top = completed(configuration), branch.shapes.num_layers
     found = [float(i in configuration.layers) / top for i in range(top)]
     for name, values in branch.choices:
         part, setting = name.split(".", 1) if "." in name else (branch.name, name)
@@ -72,13 +72,13 @@ class Rows:
     """
 
     def __init__(self, space: SearchSpace, configurations: list[Configuration]) -> None:
-        self.space, self.configurations = space, [completed(c) for c in configurations]
-        self.followed = [parameters_of(space, c) for c in self.configurations]
-        self._branches = [branch_of(space, c) for c in self.configurations]
+        self.space, self.configurations = space, configurations
+        self.followed = [parameters_of(space, c, stored=True) for c in configurations]
+        self._branches = [branch_of(space, c) for c in configurations]
         names = [b.name for b in self._branches]
         self._of = {n: np.flatnonzero(np.array(names) == n) for n in dict.fromkeys(names)}
         self._positions = {
-            n: np.array([position(space, self._branches[i], self.configurations[i]) for i in of])
+            n: np.array([position(space, self._branches[i], configurations[i]) for i in of])
             for n, of in self._of.items()
         }
 
@@ -88,7 +88,6 @@ class Rows:
 
     def nearest(self, configuration: Configuration, tried: set[int]) -> int | None:
         """The nearest row of the same method that is not tried; None if there is none."""
-        configuration = completed(configuration)
         branch = branch_of(self.space, configuration)
         of = self._of.get(branch.name, np.array([], dtype=int))
         free = np.array([i not in tried for i in of], dtype=bool)

@@ -1,5 +1,7 @@
 """Sparse MeZO and LOZO: the estimate is the slope along a direction, without a graph, and points along the gradient."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,16 @@ def test_nothing_is_kept_between_steps(name):
     job = Job(configuration(name, found.backbone.shapes), 0, 4, 4, keep_state=True)
     (done,) = found.run([job])
     assert {k.split(".")[0] for k in load(done.state)} == {"step", "rng", "value"}
+
+
+def test_what_another_optimiser_keeps_is_saved_and_resumed(monkeypatch):
+    monkeypatch.setattr(type(REGISTRY["lozo"]), "optimiser", lambda _, groups: torch.optim.SGD(groups, momentum=0.9))
+    found = trainer()
+    job = Job(configuration("lozo", found.backbone.shapes), 0, 6, 6, (3,), keep_state=True)
+    (whole,) = found.run([job])
+    (begun,) = found.run([replace(job, until=3, evaluation_steps=())])
+    (resumed,) = found.run([replace(job, evaluation_steps=(), state=begun.state)])
+    assert resumed.state == whole.state and any(k.startswith("momentum_buffer.") for k in load(whole.state))
 
 
 def test_only_the_smallest_weights_of_a_tensor_are_moved():
