@@ -3,7 +3,7 @@
 What torch's autograd keeps: a product keeps what it reads where its weight is trained, a norm its input, an activation
 function its input, attention its queries, keys and values and, written out ("eager"), its probabilities. Nothing is
 kept below the lowest adapted block. The peak is the largest of: the end of the forward pass, the loss, each block of
-the backward pass, and the optimiser's step.
+the backward pass, and the optimiser's step. A procedure says how many moments its optimiser keeps.
 """
 
 from collections.abc import Hashable
@@ -54,20 +54,22 @@ def memory(configuration: Configuration, shapes: BackboneShapes, step: Step) -> 
     trained = count(configuration, shapes) + shapes.head_parameters
     weights = (shapes.backbone_parameters + shapes.head_parameters) * step.weight_bytes + _frozen(configuration, shapes)
     parameters = trained * FP32 + (trained * 2 if step.weight_bytes < FP32 else 0)  # autocast's copies
-    found = adapted(configuration, shapes)
-    backwards = get_procedure(configuration.procedure).passes(dict(configuration.procedure_settings))[1]
+    procedure = get_procedure(configuration.procedure)
+    backwards = procedure.passes(dict(configuration.procedure_settings))[1]
+    # Without a graph a pass keeps what that of the bare backbone keeps, nothing, but a direction lives through it.
+    found = adapted(configuration if backwards else Configuration.of("head_only", {}, (), 1.0), shapes)
     layers = _layers(found, configuration, shapes, step)
     held = [layer.held if backwards else 0 for layer in layers]  # until the backward pass; less under checkpointing
     logits = _logits(shapes, step)
-    fixed = weights + parameters + 2 * FP32 * trained
-    gradients = FP32 * trained
-    peaks = [fixed + gradients, fixed + sum(held) + (3 if backwards else 1) * logits]
+    gradients, moments = FP32 * trained, procedure.moments * FP32 * trained
+    fixed = weights + parameters + moments + (0 if backwards else gradients)
+    peaks = [weights + parameters + moments + gradients, fixed + sum(held) + (3 if backwards else 1) * logits]
     peaks.append(fixed + sum(held) + logits + layers[-1].cache)
     for number, layer in enumerate(layers):
         above = round(gradients * (1 - number / len(layers))) if layer.kept else 0
         cached = 0 if layer.kept else layer.cache * (number + 1) / len(layers)
         peaks.append(fixed + sum(held[:number]) + layer.peak + above + cached)
-    return Memory(weights, parameters, gradients, 2 * FP32 * trained, round(sum(held)), logits, round(max(peaks)))
+    return Memory(weights, parameters, gradients, moments, round(sum(held)), logits, round(max(peaks)))
 
 
 def _layers(found: Adapted, configuration: Configuration, shapes: BackboneShapes, step: Step) -> list[Activations]:

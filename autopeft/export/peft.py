@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from typing_extensions import override
 
-from autopeft.base.recipe import CLIP, WARMUP, WEIGHT_DECAY
+from autopeft.base.recipe import WARMUP
 from autopeft.configuration import Configuration, called
 from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
@@ -89,7 +89,7 @@ Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, 
 | task head, trained in full | {", ".join(shapes.head_modules)} |
 | learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; {100 * WARMUP:g} % linear warm-up, then linear decay to zero |
 | procedure | {trained_by(case)} |
-| optimiser | AdamW, weight decay {WEIGHT_DECAY:g}, gradient norm clipped at {CLIP:g} |
+| optimiser | {get_procedure(case.configuration.procedure).stepping} |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
 | longest text | {spec["max_length"]} tokens |{pattern}{facts}

@@ -9,6 +9,7 @@ from autopeft.export.mechanisms.beyond import does, losses_between_steps, proced
 from autopeft.export.mechanisms.rows import SOURCE, arguments, rows_script, words_of_classes
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written, warmup_code
 from autopeft.export.peft import adapter_config, in_peft
+from autopeft.procedures import get_procedure
 
 
 class Script(Toolkit):
@@ -21,7 +22,7 @@ class Script(Toolkit):
 
     @override
     def write(self, case: Case) -> Written:
-        if not case.generates:
+        if not case.generates or steps_its_own_way(case):
             return on_the_task(case)
         if not case.trainable:
             return Written(reason=f"{case.methods[0].title} trains no parameter of the language model.")
@@ -29,11 +30,17 @@ class Script(Toolkit):
         return Written(sft_files(case), "python data.py && python train.py", losses, case.instead if losses else "")
 
 
+def steps_its_own_way(case: Case) -> bool:
+    """Whether the procedure replaces both the gradients and what steps on them, which a Trainer's step has room for."""
+    procedure = get_procedure(case.configuration.procedure)
+    return procedure.own_gradients and procedure.own_optimiser
+
+
 def on_the_task(case: Case) -> Written:
     """The search's own attachment and losses under transformers' Trainer; what acts between steps is lost."""
     parts = [(m, case.configuration.settings_of(m.name)) for m in case.methods]
     losses = [loss for method, settings in parts for loss in losses_between_steps(method, settings)]
-    losses += procedure_losses(case.configuration)
+    losses += () if steps_its_own_way(case) else procedure_losses(case.configuration)
     regularised = any(does(method, "extra_loss", settings) for method, settings in parts)
     text = task_script(case, any(m.needs_statistics for m in case.methods), regularised)
     nearest = f"the parameters of {case.configuration.method}, all of them at every step"
@@ -58,9 +65,15 @@ def task_script(case: Case, statistics: bool, regularised: bool) -> str:
     pattern = f", pattern={spec['pattern']!r}" if spec.get("pattern") else ""
     imports = "\nfrom autopeft.methods.mechanisms.statistics import Statistics" if statistics else ""
     imports += "\nfrom autopeft.methods import get_method" if regularised else ""
+    own = steps_its_own_way(case)
+    imports += "\nfrom autopeft.procedures import get_procedure" if own else ""
+    types, optimiser, decay = "", "torch.optim.AdamW", f"\n    weight_decay={WEIGHT_DECAY},"
+    if own:
+        types = "\nfrom types import SimpleNamespace"
+        optimiser, decay = "get_procedure(CONFIGURATION.procedure).optimiser", ""
     return f'''"""Trains {case.configuration} on {case.task["name"]} and saves the adapter."""
 
-import argparse
+import argparse{types}
 
 import numpy as np
 import torch
@@ -91,12 +104,11 @@ model = attach(CONFIGURATION, backbone, SEED{", Statistics(backbone, tokens)" if
 model.train = lambda mode=True: model  # as in the search: the frozen backbone's dropout stays off
 
 named, head = trainable_parameters(model), backbone.shapes.head_modules
-optimizer = torch.optim.AdamW(
+optimizer = {optimiser}(
     [
         {{"params": [p for n, p in named if not is_head(n, head)], "lr": {case.learning_rate!r}}},
         {{"params": [p for n, p in named if is_head(n, head)], "lr": {case.head_learning_rate!r}}},
-    ],
-    weight_decay={WEIGHT_DECAY},
+    ],{decay}
 )
 schedule = get_linear_schedule_with_warmup(optimizer, {warmup_code("arguments.steps")}, arguments.steps)
 
@@ -113,7 +125,7 @@ class TaskTrainer(Trainer):
         outputs = model(**inputs)
         loss = tokens.kind.loss(tokens.kind.logits(outputs), targets)
 {regulariser() if regularised else ""}        return (loss, outputs) if return_outputs else loss
-
+{own_step() if own else ""}
 
 trainer = TaskTrainer(
     model=model,
@@ -121,7 +133,7 @@ trainer = TaskTrainer(
         output_dir=arguments.out,
         max_steps=arguments.steps,
         per_device_train_batch_size=BATCH_SIZE,
-        max_grad_norm={CLIP},
+        max_grad_norm={0.0 if own else CLIP},
         seed=SEED,
         bf16={low},
         use_cpu=not torch.cuda.is_available(),
@@ -146,6 +158,22 @@ def regulariser() -> str:
         for name in CONFIGURATION.methods:
             extra = get_method(name).extra_loss(model, CONFIGURATION.settings_of(name))
             loss = loss if extra is None else loss + extra
+"""
+
+
+def own_step() -> str:
+    """The procedure's own gradients, on what it reads of a run."""
+    return """
+    def training_step(self, model, inputs, *_):
+        def losses(_):
+            return self.compute_loss(model, self._prepare_inputs(dict(inputs)))[None]
+
+        run = SimpleNamespace(
+            parameters=dict(named), seed=SEED, step=self.state.global_step, shapes=backbone.shapes, losses=losses
+        )
+        how = dict(CONFIGURATION.procedure_settings)
+        with self.compute_loss_context_manager():
+            return get_procedure(CONFIGURATION.procedure).gradients(run, None, how).mean()
 """
 
 

@@ -35,6 +35,7 @@ class Dsee(Sparse):
     paper = "Chen et al. 2021, arXiv 2111.00160"
     hyperparameters = {"rank": (1, 2, 4, 8, 16, 32), **Sparse.hyperparameters, "pruned": (0.0, 0.1, 0.2)}
     defaults = {"rank": 8, "density": 0.001, "target_modules": "query+value", "pruned": 0.0}
+    absent = {"pruned": 0.0}
     rewrites_base = True  # and yet starts as the base model where nothing is pruned
 
     @override

@@ -78,7 +78,10 @@ class Unmasking(Reselection):
                 gradient[places] = entries.seen
                 entries.filled = places.stop
             gradient[entries.filled :] = 0.0  # and with it both moments, so these places stay at zero
-        super().before_update(step)
+
+    @override
+    def after_update(self, step: int) -> None:
+        """Leave AdamW's step as it is: in the authors' code too one count of steps corrects all entries' moments."""
 
     @override
     def remembered(self, entries: Entries) -> dict[str, torch.Tensor]:

@@ -44,6 +44,7 @@ class IncreLora(Method):
         "advance": (False, True),
     }
     defaults = {"rank": 4, "target_modules": "all-linear", "orthogonality": 0.1, "advance": False}
+    absent = {"advance": False}
     # e starts at 0 and a b^T at 4e-4: a run of hundreds of steps wants more than the paper's 3.5e-4 to 8e-4.
     learning_rate = (1e-3, 5e-2)
     mergeable = True

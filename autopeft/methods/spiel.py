@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from autopeft.methods.mechanisms.statistics import Statistics
 
 
-WINDOW = 5  # steps before a reselection over which the gradients of candidates are added up
-SHARE = 0.2  # replaced at a reselection at first, falling to none at the end; the very first one replaces all
+WINDOW = 5  # steps over which the gradients of candidates are added up; at its end entries are replaced
+SHARE = 0.2  # of the entries, falling to none at the end; after the first window, which begins the run, all of them
 
 
 class Spiel(Sparse):
-    """From random entries; every so many steps those of smallest value go and as many others come.
+    """From random entries, all replaced after step 5; then every so many steps those of smallest value go for others.
 
     growth "ag": those of the largest accumulated gradient among candidates; "ma": those of the largest product of
-    SM3's row and column statistics, which no gradient of an untrained entry is needed for. Both train with AdamW (the
-    paper trains "ma" with SM3).
+    SM3's row and column statistics, which no gradient of an untrained entry is needed for. When entries are replaced is as
+    in the authors' code, but a run of less than 40 steps has shorter windows: a rung at a quarter of it would otherwise
+    score the random entries. Both train with AdamW (the paper trains "ma" with SM3), and grown entries begin with the
+    moments that it would have of the window's gradients (the authors' code takes the means).
     """
 
     name = "spiel"
@@ -57,21 +59,25 @@ class Spiel(Sparse):
 
 
 class Growth(Reselection):
-    """Replaces a share of each layer's entries every so many steps; a subclass says which come in."""
+    """Replaces a share of each layer's entries at the end of every window; a subclass says which come in."""
+
+    def window(self, step: int) -> tuple[int, int]:
+        """How many steps of the window that began last are done, and how long a window is."""
+        return step % self.settings["reselect_every"], min(WINDOW, max(1, self.session.steps // 8))
 
     @override
     def before_forward(self, step: int) -> None:
-        every = self.settings["reselect_every"]
-        if step and step % every == 0:
-            share = 1.0 if step == every else SHARE * (1 - step / self.session.steps)
+        done, length = self.window(step)
+        if done == length:
+            share = 1.0 if step == length else SHARE * (1 - step / self.session.steps)
             for entries in self.entries:
-                number = round(share * entries.number)
+                number = int(share * entries.number)
                 if number:
                     dropped = entries.values.detach().abs().topk(number, largest=False).indices
                     self.grow(entries, dropped)
 
     def grow(self, entries: Entries, places: torch.Tensor) -> None:
-        """Put the best untrained entries at these places."""
+        """Put the best entries at these places."""
         raise NotImplementedError
 
 
@@ -86,12 +92,11 @@ class AccumulatedGradients(Growth):
     @override
     def before_forward(self, step: int) -> None:
         super().before_forward(step)
-        every = self.settings["reselect_every"]
-        watching = step % every >= every - WINDOW
+        done, length = self.window(step)
         for entries in self.entries:
             entries.layer.observe = None
-            if watching:
-                entries.watch(entries.number, lambda gradient: gradient.abs())
+            if done < length:
+                entries.watch(entries.number, lambda gradient: gradient.abs(), trained_too=True)
             else:
                 entries.candidates, entries.gradients = None, []
 
@@ -124,7 +129,12 @@ class AccumulatedGradients(Growth):
         for gradient in entries.gradients:
             first = beta1 * first + (1 - beta1) * gradient
             second = beta2 * second + (1 - beta2) * gradient.square()
-        best = top(sum(entries.gradients, torch.zeros_like(first)).abs(), len(places))
+        staying = entries.indices.index_fill(0, places, -1)
+        scores = sum(entries.gradients, torch.zeros_like(first)).abs()
+        best = top(scores.masked_fill(torch.isin(entries.candidates, staying), -1.0), len(places))
+        places = places[~torch.isin(entries.indices[places], entries.candidates[best])]  # what is among the best stays
+        best = best[~torch.isin(entries.candidates[best], entries.indices)][: len(places)]
+        places = places[: len(best)]
         entries.replace(places, entries.candidates[best], (first[best], second[best]), len(entries.gradients))
 
     @override

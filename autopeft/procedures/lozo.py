@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Settings
 from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import torch_generator
-from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
-from autopeft.procedures.mechanisms.procedure import Procedure
+from autopeft.procedures.mechanisms.forward_only import ForwardOnly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +19,11 @@ if TYPE_CHECKING:
 LEFT, RIGHT = 0, 1  # what a generator is for
 
 
-class Lozo(Procedure):
-    """z = U V^T / r for a matrix (m, n): U (m, r) is new at every step, V (n, r) every `interval` steps.
+class Lozo(ForwardOnly):
+    """z = U V^T for a matrix (m, n): U (m, r) is new at every step, V (n, r) every `interval` steps.
 
-    V is drawn again from the job's seed and the number of its period wherever it is needed, so there is no state.
-    Vectors get a full z ~ N(0, 1).
+    The update is rate * slope * z / r, of rank r as z is (the paper's eq. 4 and algorithm 1). V is drawn again from the
+    job's seed and the number of its period wherever it is needed, so there is no state. Vectors get a full z ~ N(0, 1).
     """
 
     name = "lozo"
@@ -35,16 +33,16 @@ class Lozo(Procedure):
     defaults = {"rank": 2, "interval": 50}
 
     @override
-    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
-        return needs_gradients(methods)
+    def directions(self, session: TrainingSession, settings: Settings) -> dict[str, torch.Tensor]:
+        return low_rank_noise(session, session.parameters, **settings)
 
     @override
     def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
-        return estimate_gradients(session, rows, lambda p: low_rank_noise(session, p, **settings))
-
-    @override
-    def passes(self, settings: Settings) -> tuple[float, float]:
-        return 2.0, 0.0  # the loss on both sides, and no graph
+        loss = super().gradients(session, rows, settings)
+        for parameter in session.parameters.values():
+            if parameter.ndim > 1 and parameter.grad is not None:
+                parameter.grad /= settings["rank"]
+        return loss
 
 
 def low_rank_noise(session: TrainingSession, parameters: dict, rank: int, interval: int) -> dict:
@@ -72,5 +70,5 @@ def low_rank_noise(session: TrainingSession, parameters: dict, rank: int, interv
         m, n = parameter.shape[0], parameter[0].numel()
         u = torch.randn(m, rank, generator=left, device=device)
         v = torch.randn(n, rank, generator=right, device=device)
-        z[name] = (u @ v.T / rank).view(parameter.shape)
+        z[name] = (u @ v.T).view(parameter.shape)
     return z

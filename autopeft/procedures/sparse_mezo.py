@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Settings
 from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures.mechanisms.draws import torch_generator
-from autopeft.procedures.mechanisms.forward_only import estimate_gradients, needs_gradients
-from autopeft.procedures.mechanisms.procedure import Procedure
+from autopeft.procedures.mechanisms.forward_only import ForwardOnly
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 
-class SparseMezo(Procedure):
+class SparseMezo(ForwardOnly):
     """z ~ N(0, 1) where |weight| is among the smallest 1 - sparsity of its tensor, else 0; dense in the head.
 
     The paper fixes each threshold at the start. Here it is the quantile of the tensor as it is: adapters begin with
@@ -33,17 +30,8 @@ class SparseMezo(Procedure):
     defaults = {"sparsity": 0.75}
 
     @override
-    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
-        return needs_gradients(methods)
-
-    @override
-    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
-        head = session.shapes.head_modules
-        return estimate_gradients(session, rows, lambda p: sparse_noise(session, p, settings["sparsity"], head))
-
-    @override
-    def passes(self, settings: Settings) -> tuple[float, float]:
-        return 2.0, 0.0  # the loss on both sides, and no graph
+    def directions(self, session: TrainingSession, settings: Settings) -> dict[str, torch.Tensor]:
+        return sparse_noise(session, session.parameters, settings["sparsity"], session.shapes.head_modules)
 
 
 def sparse_noise(session: TrainingSession, parameters: dict, sparsity: float, head_modules: Iterable[str]) -> dict:

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from autopeft.backbone.loading import Backbone
-from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY, learning_rate_factor
+from autopeft.base.recipe import learning_rate_factor
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.attach import is_head
 from autopeft.methods.mechanisms.callback import Callback
+from autopeft.procedures import get_procedure
 from autopeft.proxy.job import Job
 
 Groups = list[tuple[list[str], float]]  # (names, learning rate) of the parts of what is trained
@@ -30,12 +31,10 @@ class Run:
 
     def __init__(self, job: Job, parameters: dict[str, nn.Parameter], groups: Groups) -> None:
         self.job, self.parameters = job, parameters
-        self.optimiser = torch.optim.AdamW(
-            [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups],
-            betas=BETAS,
-            eps=EPSILON,
-            weight_decay=WEIGHT_DECAY,
-            fused=True,
+        procedure = get_procedure(job.configuration.procedure)
+        self.clip = procedure.clip
+        self.optimiser = procedure.optimiser(
+            [{"params": [parameters[n] for n in names], "lr": rate, "rate": rate} for names, rate in groups]
         )
         self.step = 0
         self.schedule: Callable[[int, int], float] = learning_rate_factor
@@ -66,7 +65,8 @@ class Run:
             group["lr"] = group["rate"] * factor
         for callback in callbacks:
             callback.before_update(self.step)
-        nn.utils.clip_grad_norm_(self.parameters.values(), CLIP)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters.values(), self.clip)
         self.optimiser.step()
         for callback in callbacks:
             callback.after_update(self.step)
@@ -82,7 +82,7 @@ class Run:
         return mean
 
     def state(self) -> bytes:
-        """Parameters, both moments of AdamW, the random states, the step and the callbacks' states, as safetensors."""
+        """Parameters, the moments that the optimiser keeps, the random states, the step and the callbacks' states, as safetensors."""
         tensors = {"step": torch.tensor(self.step)} | {rng_key(device): x for device, x in self.rng.items()}
         for number, callback in enumerate(self._callbacks):
             tensors |= {f"part.{number}.{name}": value for name, value in callback.state().items()}
@@ -99,11 +99,14 @@ class Run:
         self.step = int(tensors.pop("step"))
         self.rng = {k.removeprefix("rng.") if k != "rng" else "cpu": x for k, x in tensors.items() if is_rng(k)}
         self._kept = {k: v for k, v in tensors.items() if k.startswith("part.")}
+        kept: dict[str, dict[str, torch.Tensor]] = {}  # parameter -> its value, and what the optimiser keeps of it
+        for key, value in tensors.items():
+            what, _, name = key.partition(".")
+            kept.setdefault(name, {})[what] = value
         for name, parameter in self.parameters.items():
-            parameter.copy_(tensors[f"value.{name}"])
-            moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
-            if moments:
-                self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in moments.items()}
+            parameter.copy_(kept[name].pop("value"))
+            if kept[name]:
+                self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in kept[name].items()}
 
 
 def rng_key(device: str) -> str:

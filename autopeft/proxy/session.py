@@ -64,7 +64,7 @@ class Session:
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """AdamW over the parameters."""
+        """What steps on the gradients."""
         return self.run.optimiser
 
     @property

@@ -1,6 +1,6 @@
 """Configuration -> the parameters that sample it: the inverse of `SearchSpace.sample`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,18 +9,22 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration, Scalar
+from autopeft.methods import get_method
 from autopeft.procedures import get_procedure
 from autopeft.space.branch import SIZES, Branch
 from autopeft.space.search_space import SearchSpace
 
 
 class InverseSuggester:
-    """A Suggester that takes what a configuration says, and keeps the parameters and Optuna's distributions of them."""
+    """A Suggester that takes what a configuration says, and keeps the parameters and Optuna's distributions of them.
 
-    def __init__(self, branch: str, configuration: Configuration) -> None:
+    A parameter in `optional` is left out where the space does not allow its value.
+    """
+
+    def __init__(self, branch: str, configuration: Configuration, optional: Collection[str] = ()) -> None:
         self.parameters: dict[str, Scalar] = {}
         self.distributions: dict[str, BaseDistribution] = {}
-        self._branch, self._configuration = branch, configuration
+        self._branch, self._configuration, self._optional = branch, configuration, optional
 
     def suggest_categorical(
         self, name: str, choices: tuple, allowed: tuple, weights: Mapping[Any, float] | None = None
@@ -37,6 +41,8 @@ class InverseSuggester:
             AutopeftError: the space does not allow the configuration's value.
         """
         value = self._wanted(name, allowed)
+        if value not in allowed and name in self._optional:
+            return value  # its trial has no such parameter
         if value is None or value not in allowed:
             raise AutopeftError(f"{self._configuration} is not in this space: {name} is not one of {allowed}.")
         ordered = name == "frozen_layers"  # as the study asks for it
@@ -77,6 +83,15 @@ class InverseSuggester:
         return rate
 
 
+def completed(configuration: Configuration) -> Configuration:
+    """A stored configuration -> with the settings that are younger than it, at what it means without them."""
+    settings = dict(configuration.settings)
+    for name in configuration.methods:
+        prefix = f"{name}." if "+" in configuration.method else ""
+        settings = {prefix + k: v for k, v in get_method(name).absent.items()} | settings
+    return replace(configuration, settings=tuple(sorted(settings.items())))
+
+
 def branch_of(space: SearchSpace, configuration: Configuration) -> Branch:
     """The branch that makes a configuration. Raises AutopeftError when the space has none."""
     names = {b.name: b for b in space.branches}
@@ -86,14 +101,23 @@ def branch_of(space: SearchSpace, configuration: Configuration) -> Branch:
     return found
 
 
-def parameters_of(space: SearchSpace, configuration: Configuration) -> InverseSuggester:
+def parameters_of(space: SearchSpace, configuration: Configuration, stored: bool = False) -> InverseSuggester:
     """The parameters and distributions with which a space samples a configuration.
+
+    Args:
+        space: that makes it.
+        configuration: what is followed.
+        stored: it is the row of a benchmark: settings that are younger than it are no parameters of its trial where
+            the space does not hold what it means without them.
 
     Raises:
         AutopeftError: the space cannot make this configuration.
     """
-    suggester = InverseSuggester(branch_of(space, configuration).name, configuration)
+    whole = completed(configuration)
+    younger = {name for name, _ in whole.settings} - {name for name, _ in configuration.settings} if stored else ()
+    optional = [name if "." in name else f"{whole.method}.{name}" for name in younger]
+    suggester = InverseSuggester(branch_of(space, whole).name, whole, optional)
     made = space.sample(suggester)
-    if replace(made, learning_rate=0.0) != replace(configuration, learning_rate=0.0):
+    if replace(made, learning_rate=0.0) != replace(whole, learning_rate=0.0):
         raise AutopeftError(f"{configuration} is not in space '{space.name}': the nearest it has is {made}.")
     return suggester

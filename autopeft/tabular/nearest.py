@@ -7,7 +7,7 @@ from autopeft.configuration import Configuration, Scalar
 from autopeft.procedures import get_procedure
 from autopeft.space import SearchSpace
 from autopeft.space.branch import Branch
-from autopeft.space.inverse import branch_of, parameters_of
+from autopeft.space.inverse import branch_of, completed, parameters_of
 
 
 def position(space: SearchSpace, branch: Branch, configuration: Configuration) -> NDArray[np.float64]:
@@ -25,7 +25,7 @@ def position(space: SearchSpace, branch: Branch, configuration: Configuration) -
     Returns:
         (D,) The coordinates. D is the same for all configurations of a branch.
     """
-    top = branch.shapes.num_layers
+    configuration, top = completed(configuration), branch.shapes.num_layers
     found = [float(i in configuration.layers) / top for i in range(top)]
     for name, values in branch.choices:
         part, setting = name.split(".", 1) if "." in name else (branch.name, name)
@@ -73,7 +73,7 @@ class Rows:
 
     def __init__(self, space: SearchSpace, configurations: list[Configuration]) -> None:
         self.space, self.configurations = space, configurations
-        self.followed = [parameters_of(space, c) for c in configurations]
+        self.followed = [parameters_of(space, c, stored=True) for c in configurations]
         self._branches = [branch_of(space, c) for c in configurations]
         names = [b.name for b in self._branches]
         self._of = {n: np.flatnonzero(np.array(names) == n) for n in dict.fromkeys(names)}

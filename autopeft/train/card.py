@@ -65,7 +65,7 @@ def text(training: FullTraining, trained: Trained) -> str:
         "learning rate": f"{configuration.learning_rate:g}, and {case.head_learning_rate:g} for the task "
         f"head; {100 * training.options.warmup:g} % linear warm-up, then {ENDS[training.options.schedule]}",
         "procedure": trained_by(case),
-        "optimiser": "AdamW, weight decay 0, gradient norm clipped at 1",
+        "optimiser": get_procedure(configuration.procedure).stepping,
         "batch size": f"{training.batch_size}{in_parts(trained)}",
         "steps": f"{trained.stopped_at:,} of {training.steps:,} ({trained.epochs:g} epochs); the weights are those "
         f"of step {trained.kept_step:,}",

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from functools import cache
+from types import SimpleNamespace
 
 import tiny
 import torch
@@ -14,6 +15,7 @@ from autopeft.backbone.loading import Backbone
 from autopeft.configuration import Configuration
 from autopeft.costs import Step
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
+from autopeft.procedures import get_procedure
 from autopeft.proxy.generation import number_format
 from autopeft.tasks.kind import get_kind
 from autopeft.train.recompute import recomputed
@@ -126,13 +128,20 @@ def measured_memory(found: Backbone, configuration: Configuration, step: Step) -
             stack.enter_context(recomputed(blocks[configuration.frozen_layers or 0 :]))
         model.resident.values.clear()  # the copy of a rewritten backbone is the search's, not the step's
         tracker = stack.enter_context(tracked(model))
-        optimiser = torch.optim.AdamW([p for _, p in trainable_parameters(model)], foreach=False)
+        parameters, procedure = dict(trainable_parameters(model)), get_procedure(configuration.procedure)
+        session = SimpleNamespace(parameters=parameters, seed=0, step=0, shapes=shapes)
+        session.losses = lambda _: loss_of(model, found, configuration, step)[None]
+        if procedure.moments:
+            optimiser = torch.optim.AdamW(parameters.values(), foreach=False)
+        else:
+            optimiser = procedure.optimiser([{"params": list(parameters.values()), "lr": 1e-3, "foreach": False}])
         for _ in range(2):
             tracker.peak = tracker.now
-            loss = loss_of(model, found, configuration, step)
-            if loss.requires_grad:
-                loss.backward()
-            del loss
+            if procedure.own_gradients:
+                procedure.gradients(session, None, dict(configuration.procedure_settings))
+            elif (loss := session.losses(None)).requires_grad:
+                loss.sum().backward()
+            loss = None
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         return tracker.peak

@@ -14,7 +14,9 @@ from autopeft.backbone.blocks import describe
 from autopeft.backbone.loading import Backbone
 from autopeft.configuration import Configuration
 from autopeft.costs import Step, train_memory
+from autopeft.costs.memory import memory
 from autopeft.methods import REGISTRY, get_method, refusal
+from autopeft.procedures import get_procedure
 from autopeft.tasks.kind import get_kind
 
 WITHIN = 0.15
@@ -63,6 +65,18 @@ def test_checkpointing(method, model_type):
 @pytest.mark.parametrize("method", ["lora", "serial_adapter"])
 def test_language_models(method):
     agrees(method, "llama", replace(STEP, attention="sdpa"), "causal-lm")
+
+
+@pytest.mark.parametrize("model_type", ["bert", "llama"])
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("procedure", ["lozo", "sparse_mezo"])
+def test_forward_only_training_keeps_a_direction_and_no_moments(procedure, method, model_type):
+    found, how = backbone(model_type), dict(get_procedure(procedure).defaults)
+    plain = Configuration.of(method, get_method(method).defaults, range(4), 1e-3)
+    configuration = replace(plain, procedure=procedure, procedure_settings=tuple(sorted(how.items())))
+    measured = measured_memory(found, configuration, STEP)
+    assert train_memory(configuration, found.shapes, STEP) == pytest.approx(measured, rel=WITHIN)
+    assert memory(configuration, found.shapes, STEP).moments == 0 < memory(plain, found.shapes, STEP).moments
 
 
 def test_deep_freezing_saves_memory():

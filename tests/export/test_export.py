@@ -18,6 +18,7 @@ from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.methods import REGISTRY as METHODS
 from autopeft.methods import refusal
 from autopeft.procedures import REGISTRY as PROCEDURES
+from autopeft.procedures import get_procedure
 
 
 def cases(model_type: str):
@@ -56,6 +57,17 @@ def test_a_procedure_is_exported_or_named_as_lost(toolkit):
         written = get_toolkit(toolkit).write(case_of(how))
         said = " ".join((*written.losses, written.reason, *written.files.values()))
         assert written.verdict != "lossless" or name in said
+
+
+def test_the_card_says_what_steps():
+    one = case("lora").configuration
+    procedures = {name: get_procedure(name) for name in ("plain", "lozo")}
+    made = [
+        replace(one, procedure=n, procedure_settings=tuple(sorted(p.defaults.items()))) for n, p in procedures.items()
+    ]
+    plain, lozo = (get_toolkit("peft").write(case_of(how)).files["README.md"] for how in made)
+    assert "| optimiser | AdamW, weight decay 0, gradient norm clipped at 1 |" in plain
+    assert "| optimiser | SGD without momentum, weight decay 0, nothing clipped |" in lozo
 
 
 def with_kind(one, kind: str):

@@ -4,12 +4,15 @@ import json
 import runpy
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import torch
 from export_cases import case, save_toy
 
 from autopeft.export import export
 from autopeft.export.mechanisms.rows import rows_script
+from autopeft.procedures import get_procedure
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,28 @@ def test_the_script_trains_and_saves_what_the_search_would(method, precision, to
     assert sum(p.numel() for n, p in ran["named"] if not ran["is_head"](n, ran["head"])) == one.trainable
     before = {n: p for n, p in ran["backbone"].model.named_parameters() if not p.requires_grad}
     assert before and all(p.grad is None for p in before.values())
+
+
+@pytest.mark.parametrize("procedure", ["lozo", "sparse_mezo"])
+def test_the_script_steps_as_forward_only_training_does(procedure, toy, tmp_path, monkeypatch):
+    """The Trainer's first step has rate 0, so of two steps the second moves, along the direction of the search's own."""
+    one = case("lora", {"layers": "1"}, "bert", **toy)
+    how = dict(get_procedure(procedure).defaults)
+    own = replace(one.configuration, procedure=procedure, procedure_settings=tuple(sorted(how.items())))
+    one = replace(one, configuration=own, environment={"precision": {"format": "fp32"}, "device": "cpu"})
+    assert export("script", one, tmp_path).verdict == "lossless"
+
+    def trained(steps: int) -> dict:
+        monkeypatch.setattr(sys, "argv", ["train.py", "--steps", str(steps), "--out", str(tmp_path / "adapter")])
+        return runpy.run_path(str(tmp_path / "train.py"))
+
+    start, ran = dict(trained(1)["named"]), trained(2)
+    assert isinstance(ran["optimizer"], torch.optim.SGD) and not any(ran["optimizer"].state.values())
+    run = SimpleNamespace(parameters=start, seed=ran["SEED"], step=1, shapes=ran["backbone"].shapes)
+    z = get_procedure(procedure).directions(run, how)
+    for name, parameter in ran["named"]:
+        moved = parameter.detach() - start[name].detach()
+        assert moved.any() and torch.cosine_similarity(moved.flatten(), z[name].flatten(), dim=0).abs() > 0.98, name
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,19 @@ def test_normal_equations_are_the_pseudo_inverse():
     assert torch.allclose(bases, torch.linalg.pinv(weight).T[tokens], atol=1e-5)
 
 
+@pytest.mark.parametrize("outlier", [False, True])
+def test_an_ill_conditioned_head_has_the_bases_of_its_pseudo_inverse(outlier):
+    """At a condition number of 3e3 a Gram matrix summed in fp32, or a ridge of 1e-6, turns them away."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(n, 64, generator=generator).double()).Q for n in (20_000, 64))
+    spectrum = torch.logspace(0, -3.477, 64).double()
+    if outlier:  # one direction stands out
+        spectrum = torch.tensor([3000.0] + [1.0] * 63).double()
+    weight, tokens = (left * spectrum @ right.T).float(), torch.arange(0, 20_000, 97)
+    expected = torch.linalg.pinv(weight.double()).T[tokens].float()
+    assert torch.cosine_similarity(semantic_bases(weight, tokens), expected).min() > 0.9999
+
+
 def test_a_basis_makes_its_own_token_the_likeliest():
     """W s_i is column i of a projection; its diagonal is the largest where it is above a half, as it is here."""
     torch.manual_seed(0)

@@ -102,29 +102,65 @@ def test_a_move_keeps_what_stays():
 
 
 def test_ag_grows_the_largest_accumulated_gradients_with_their_moments():
-    run, given = Steps(AccumulatedGradients, 3, {"reselect_every": 8}), gradients(9)
+    """The first window begins the run, and after it every entry is replaced by the best candidates."""
+    run, given = Steps(AccumulatedGradients, 3, {"reselect_every": 8}), gradients(WINDOW)
     before, run.clipped = set(run.indices.tolist()), 0.5
-    for gradient in given[:8]:
+    given[0].flatten()[list(before)] *= 1e-3  # none of the random entries is a candidate
+    for gradient in given:
         run.step(gradient)
-    window = [g.flatten() for g in given[8 - WINDOW : 8]]
-    first = window[0].abs()
-    first[list(before)] = -1
-    candidates = first.topk(3).indices
-    run.callback.before_forward(8)  # the first time every entry is replaced
+    candidates = given[0].flatten().abs().topk(3).indices
+    run.callback.before_forward(WINDOW)
     assert set(run.indices.tolist()) == set(candidates.tolist()) and not set(run.indices.tolist()) & before
-    _, state = adamw([0.5 * g[run.indices.long()] for g in window])
+    _, state = adamw([0.5 * g.flatten()[run.indices.long()] for g in given])
     assert run.values.eq(0).all() and run.entries.age.eq(WINDOW).all()
     for mine, theirs in zip(run.entries.moments, (state["exp_avg"], state["exp_avg_sq"])):
         torch.testing.assert_close(mine, theirs)
 
 
+def test_an_entry_that_is_among_the_best_stays_as_it_is():
+    run, given = Steps(AccumulatedGradients, 3, {"reselect_every": 8}), gradients(WINDOW)
+    stays = int(run.indices[1])
+    for gradient in given:
+        gradient.flatten()[stays] = 9.0
+        run.step(gradient)
+    value, moments = run.values[1].item(), [m[1].item() for m in run.entries.moments]
+    run.callback.before_forward(WINDOW)
+    assert run.indices[1] == stays and run.values[1] == value != 0 and run.indices.unique().numel() == 3
+    assert [m[1].item() for m in run.entries.moments] == moments and run.values[[0, 2]].eq(0).all()
+
+
+@pytest.mark.parametrize("kind", [AccumulatedGradients, MomentumApproximation])
+def test_entries_are_replaced_after_each_window(kind):
+    """All of them after step 5 of a run, a falling share every so many steps after that, and none in between."""
+    run, replaced = Steps(kind, 10, {"reselect_every": 8}, steps=64), {}
+    for gradient in gradients(24):
+        before = run.indices.clone()
+        run.step(gradient)
+        gone = int((~torch.isin(before, run.indices)).sum())
+        replaced |= {run.done - 1: gone} if gone else {}
+    assert list(replaced) == [5, 13, 21] and replaced[13] == replaced[21] == 1  # 0.2 (1 - 13 / 64) of 10
+    assert replaced[5] >= 5  # of ten of 24 entries at random some are the best
+
+
+@pytest.mark.parametrize("steps, first", [(1000, 5), (64, 5), (24, 3), (4, 1)])
+def test_short_runs_have_a_shorter_window(steps, first):
+    """So that a rung at a quarter of the run never scores the random entries."""
+    run = Steps(AccumulatedGradients, 3, {"reselect_every": 40}, steps=steps)
+    for gradient in gradients(first):
+        run.step(gradient)
+        assert run.entries.age.max() == run.done
+    before = run.indices.clone()
+    run.step(gradients(1)[0])
+    assert not torch.equal(before, run.indices) and first <= max(1, steps // 8)
+
+
 def test_later_exchanges_drop_the_smallest_values():
     run = Steps(AccumulatedGradients, 10, {"reselect_every": 8}, steps=1000)
-    for gradient in gradients(16):
+    for gradient in gradients(13):
         run.step(gradient)
-    smallest = run.values.detach().abs().topk(2, largest=False).indices  # 0.2 (1 - 16 / 1000) of 10
+    smallest = run.values.detach().abs().topk(1, largest=False).indices  # 0.2 (1 - 13 / 1000) of 10, rounded down
     indices = run.indices.clone()
-    run.callback.before_forward(16)
+    run.callback.before_forward(13)
     assert set((run.indices != indices).nonzero().flatten().tolist()) == set(smallest.tolist())
     assert run.indices.unique().numel() == 10
 
@@ -134,11 +170,11 @@ def test_ma_grows_where_rows_and_columns_have_moved():
     run.indices.copy_(torch.tensor([0 * 4 + 1, 5 * 4 + 2]))  # (0, 1) and (5, 2)
     gradient = torch.zeros(6, 4)
     gradient[0, 1], gradient[5, 2] = 2.0, 3.0
-    for _ in range(8):
+    for _ in range(WINDOW):
         run.step(gradient)
-    assert run.entries.rows.tolist() == [8 * 4, 0, 0, 0, 0, 8 * 9]
-    assert run.entries.columns.tolist() == [0, 8 * 4, 8 * 9, 0]
-    run.callback.before_forward(8)
+    assert run.entries.rows.tolist() == [WINDOW * 4, 0, 0, 0, 0, WINDOW * 9]
+    assert run.entries.columns.tolist() == [0, WINDOW * 4, WINDOW * 9, 0]
+    run.callback.before_forward(WINDOW)
     assert set(run.indices.tolist()) == {0 * 4 + 2, 5 * 4 + 1}  # the two products that are not trained yet
 
 
@@ -158,7 +194,19 @@ def test_id3_unmasks_the_highest_scores_and_nothing_else_moves():
         assert run.indices[: len(chosen)].tolist() == chosen
         assert run.values[: len(chosen)].ne(0).all() and run.values[len(chosen) :].eq(0).all()
     assert len(set(chosen)) == 6 == run.layer.get_delta("default").ne(0).sum()
-    torch.testing.assert_close(run.values[4].detach(), adamw([given[2].flatten()[chosen[4]]])[0])
+
+
+def test_id3_steps_as_one_adamw_over_the_whole_matrix():
+    """As in the authors' code: gradients outside the growing mask are zero, and one count of steps corrects them all."""
+    run, given = Steps(Unmasking, 8, {"exponent": 0.0}, steps=4), gradients(4)
+    whole, mask = nn.Parameter(torch.zeros(24)), torch.zeros(24, dtype=torch.bool)
+    optimiser = torch.optim.AdamW([whole], lr=RATE, weight_decay=0.0)
+    for gradient in given:
+        run.step(gradient)
+        mask[gradient.flatten().abs().masked_fill(mask, -1.0).topk(2).indices] = True
+        whole.grad = gradient.flatten() * mask
+        optimiser.step()
+    torch.testing.assert_close(run.layer.get_delta("default").flatten(), whole.detach())
 
 
 def test_lift_refresh_follows_the_weights():
@@ -195,10 +243,10 @@ def trainer():
 )
 def test_resumed_is_bit_equal_to_in_one_piece(trainer, method, settings):
     chosen = {**get_method(method).defaults, "density": 0.02, **settings}
-    job = Job(Configuration.of(method, chosen, (1, 2), 1e-2), 0, 20, 20, (6, 11), keep_state=True)
+    job = Job(Configuration.of(method, chosen, (1, 2), 1e-2), 0, 20, 20, (1, 9), keep_state=True)
     (whole,) = trainer.run([job])
     state = None
-    for until in (6, 11, 20):  # in the middle of a window, after an exchange
+    for until in (1, 9, 20):  # in the middle of windows of two steps
         (done,) = trainer.run([replace(job, until=until, evaluation_steps=(), state=state)])
         state = done.state
     assert state == whole.state

@@ -1,12 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from sizes import bert_shapes
 from tiny import tiny_model
 from torch import nn
 from tuner_checks import attach, check_merge, check_tuner, fields_and_count
 
 from autopeft.configuration import Configuration
-from autopeft.methods import count
+from autopeft.methods import count, get_method, peft_fields
 from autopeft.methods.tuners.dcft import DcftConfig, DcftLayer, deconvolve, delta_weight, orthogonality
 
 SIZES = [(12, 12, 4, 1), (24, 8, 4, 2), (13, 10, 4, 2), (7, 5, 8, 1)]  # in, out, d, k: divisible or not
@@ -124,3 +125,23 @@ def test_orthogonality_is_the_mean_of_unsquared_norms():
         layer.dcft_A["default"].copy_(torch.tensor([[3.0, 0.0]]))  # | 9 - 1 | = 8
         layer.dcft_B["default"].copy_(torch.tensor([[0.0], [2.0]]))  # | 4 - 1 | = 3
     assert orthogonality(nn.Sequential(layer)).item() == pytest.approx(5.5)
+
+
+def scaling(**settings) -> float:
+    """What the update of a configuration with these settings is multiplied by."""
+    chosen = {"kernel_size": 4, "rank": 1, "target_modules": "query", "init": "zero", "orthogonality": 0.0, **settings}
+    fields = peft_fields(Configuration.of("dcft", chosen, (0,), 1e-3), bert_shapes(layers=1))
+    layer = DcftLayer(nn.Linear(8, 8), "default", DcftConfig(kernel_size=4, alpha=fields["alpha"]))
+    return layer.scaling("default")
+
+
+def test_the_scale_is_that_of_the_scripts_for_deberta():
+    """lora_alpha / lora_r is 32 / 2 in four of the eight; a configuration without the setting keeps the scale it had."""
+    assert scaling(scale=get_method("dcft").defaults["scale"]) == 16
+    assert scaling(scale=8.0) == 8 and scaling(scale=2.0) == scaling() == 2
+
+
+def test_a_saved_adapter_keeps_its_scale():
+    """Release 0.1 wrote no alpha, or 16, the default."""
+    layer = DcftLayer(nn.Linear(8, 8), "default", DcftConfig(kernel_size=4))
+    assert layer.scaling("default") == 2

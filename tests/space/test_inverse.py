@@ -1,5 +1,7 @@
 """The inverse of sampling: from every configuration back to the parameters that sample it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sizes import bert_shapes
@@ -91,3 +93,25 @@ def test_what_the_space_does_not_hold_is_one_sentence():
         parameters_of(
             space, Configuration.of("lora", {"rank": 3, "target_modules": "ffn", "rslora": False}, (1,), 1e-3)
         )
+
+
+def of_dcft(name: str):
+    """A space, and a configuration of DCFT in it, as it would have been stored before there was a scale."""
+    space = build_space(name, load_space(name), SHAPES, WITHIN)
+    now = next(m for m in map(space.sample, map(Dice, range(200))) if m.method == "dcft")
+    return space, now, replace(now, settings=tuple(pair for pair in now.settings if pair[0] != "scale"))
+
+
+def test_a_configuration_from_before_a_setting_means_what_it_meant():
+    space, now, before = of_dcft("dcft")
+    expected = {**parameters_of(space, now).parameters, "dcft.scale": 2.0}
+    assert parameters_of(space, before).parameters == parameters_of(space, before, stored=True).parameters == expected
+
+
+def test_a_space_without_that_value_refuses_it_as_a_beginning_and_takes_it_as_a_row():
+    space, now, before = of_dcft("default")
+    with pytest.raises(AutopeftError, match=r"scale=2.0.* is not in this space: dcft.scale is not one of \(16.0,\)"):
+        parameters_of(space, before)
+    expected = parameters_of(space, now).parameters
+    expected.pop("dcft.scale")
+    assert parameters_of(space, before, stored=True).parameters == expected

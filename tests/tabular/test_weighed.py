@@ -1,6 +1,7 @@
 """A tabular benchmark weighed by the objectives of a study."""
 
 import json
+from dataclasses import replace
 from math import log10
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from autopeft.costs.flops import train_flops
 from autopeft.costs.step import Step
 from autopeft.methods import count
 from autopeft.objectives import Counted, Limit, get_objective
+from autopeft.space.inverse import completed
 from autopeft.study.rungs import shares_of
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.fidelity import fidelity, read_and_judge
@@ -138,3 +140,16 @@ def test_the_step_of_a_benchmark_that_does_not_state_one_is_the_default(benchmar
     runs = runs_of(benchmark, objectives="train-flops,accuracy")
     first = benchmark.configurations()[runs.keys[0]]
     assert runs.counted[0, 0] == pytest.approx(log10(train_flops(first, bert_shapes(), Step(32, 128))))
+
+
+@pytest.mark.parametrize("name", ["vader-movies", "rotten-tomatoes"])
+def test_rows_from_before_a_setting_keep_their_place_in_the_space(name):
+    """The stored rows of DCFT know no scale, and the default space holds but one, which is another."""
+    read = TabularBenchmark.read(STUDIES / f"{name}.csv")
+    rows = Replay(read).rows("none")
+    own = [i for i, c in enumerate(rows.configurations) if c.method == "dcft"]
+    assert own and not any("scale" in dict(rows.configurations[i].settings) for i in own)
+    assert not any("dcft.scale" in rows.followed[i].parameters for i in own)
+    settings = dict(completed(rows.configurations[own[0]]).settings) | {"scale": 16.0}
+    proposed = replace(rows.configurations[own[0]], settings=tuple(sorted(settings.items())))
+    assert rows.nearest(proposed, set()) == own[0]

@@ -54,6 +54,7 @@ class Method:
     paper: ClassVar[str]  # "Hu et al. 2021, arXiv 2106.09685"
     hyperparameters: ClassVar[dict[str, tuple]] = {}
     defaults: ClassVar[dict] = {}
+    absent: ClassVar[dict] = {}  # of settings younger than stored configurations: what one without them means
     learning_rate: ClassVar[tuple[float, float]]
     layers: ClassVar[str] = "any"  # layer sets it can adapt: any | suffix | one | all | none
     zero_start: ClassVar[bool] = True  # bit-equal to the base model before the first step

@@ -79,16 +79,22 @@ class Entries:
         gone = (~torch.isin(self.indices, indices)).nonzero().flatten()
         self.replace(gone, indices[~torch.isin(indices, self.indices)])
 
-    def watch(self, number: int, score: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        """From the next backward pass on, follow the `number` best entries that are not trained: score(gradient)."""
+    def watch(self, number: int, score: Callable[[torch.Tensor], torch.Tensor], trained_too: bool = False) -> None:
+        """From the next backward pass on, follow the `number` best entries by score(gradient).
+
+        Args:
+            number: how many, fewer where the weight has no more.
+            score: gradient (n,) -> scores (n,).
+            trained_too: whether those that are trained already are among them.
+        """
 
         def see(gradient: torch.Tensor) -> None:
             from autopeft.methods.mechanisms.sparse_product import top
 
             flat = gradient.flatten().float()
             if self.candidates is None:
-                scores = score(flat).index_fill(0, self.indices[: self.filled].long(), -1.0)
-                self.candidates = top(scores, min(number, flat.numel() - self.filled))
+                taken = self.indices[: 0 if trained_too else self.filled].long()
+                self.candidates = top(score(flat).index_fill(0, taken, -1.0), min(number, flat.numel() - len(taken)))
             now = flat[self.candidates]
             self.seen = now if self.seen is None else self.seen + now
 

@@ -34,7 +34,10 @@ class TrainingSession(Protocol):
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """AdamW over `parameters`: one group of the method's, then one of the head's; "rate" is a group's peak rate."""
+        """The procedure's over `parameters`, AdamW unless it has one of its own, under which no method has a callback.
+
+        One group of the method's parameters, then one of the head's; "rate" is a group's peak rate.
+        """
 
     @property
     def configuration(self) -> Configuration:

@@ -21,7 +21,7 @@ from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import MergingLayer, WrappingConfig, WrappingTuner
 
 PAPER_STD = 0.02  # the reference code draws A, B and C from N(0, 0.02^2)
-ALPHA_DIVISOR = 8  # and scales by alpha / 8
+ALPHA_DIVISOR = 8  # and scales by lora_alpha / lora_r; its scripts for large models have lora_r 8, the others 2 or 3
 
 
 @dataclass

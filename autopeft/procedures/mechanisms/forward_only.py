@@ -1,61 +1,83 @@
-"""Gradients from losses alone: two forward passes, no graph."""
+"""Training from losses alone: two forward passes, no graph, plain SGD on the estimate."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from autopeft.methods.mechanisms.method import Method, get_method
+from typing_extensions import override
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.methods.mechanisms.method import Method, Settings, get_method
 from autopeft.methods.mechanisms.training import TrainingSession
+from autopeft.procedures.mechanisms.procedure import Procedure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     import torch
-
-    Direction = Callable[[dict[str, torch.nn.Parameter]], dict[str, torch.Tensor]]  # parameters -> z, by name
 
 EPSILON = 1e-3  # how far the weights are moved to either side
 
 
-def estimate_gradients(session: TrainingSession, rows: np.ndarray, direction: Direction) -> torch.Tensor:
-    """Write into .grad the slope of the loss along a direction z, times z (Malladi et al. 2023, 2305.17333, def. 1).
+class ForwardOnly(Procedure):
+    """MeZO (Malladi et al. 2023, arXiv 2305.17333): theta -= rate * slope * z, and nothing is kept between steps.
 
-    The estimate is divided by |z|: it is then about as long as the gradient itself and not sqrt(number of parameters)
-    times that, which the run would clip. The weights come back bit for bit.
+    The slope is that of the loss along a direction z, which a subclass draws. As in the papers the estimate is neither
+    normalised nor clipped, so that one step is as long as z says; the schedule of the rate is every procedure's.
+    """
+
+    clip = None
+    stepping = "SGD without momentum, weight decay 0, nothing clipped"
+    moments = 0
+
+    def directions(self, session: TrainingSession, settings: Settings) -> dict[str, torch.Tensor]:
+        """Draw a direction for each parameter of the run, by its name and in its shape."""
+        raise NotImplementedError
+
+    @override
+    def refuses(self, methods: tuple[str, ...], shapes: BackboneShapes) -> str | None:
+        for name in methods:
+            if type(get_method(name)).callback is not Method.callback:
+                return f"{name} reads the gradients of every step"
+        return None
+
+    @override
+    def gradients(self, session: TrainingSession, rows: np.ndarray, settings: Settings) -> torch.Tensor:
+        return estimate_gradients(session, rows, self.directions(session, settings))
+
+    @override
+    def optimiser(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        import torch
+
+        return torch.optim.SGD(groups)
+
+    @override
+    def passes(self, settings: Settings) -> tuple[float, float]:
+        return 2.0, 0.0  # the loss on both sides, and no graph
+
+
+def estimate_gradients(session: TrainingSession, rows: np.ndarray, z: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Write into .grad the slope of the loss along a direction, times the direction (2305.17333, definition 1).
+
+    The weights are moved to both sides and back in place: no copy of them is held, and they return up to rounding.
 
     Args:
         session: the running training.
         rows: row numbers of the train split (B,).
-        direction: parameters by name -> z by name, in their shapes.
+        z: the direction by the parameters' names; its tensors become the gradients.
 
     Returns:
         The mean of the two losses (1,).
     """
     import torch
 
-    parameters = session.parameters
+    parameters, losses = session.parameters, []
     with torch.no_grad():
-        z = direction(parameters)
-        start, losses = {name: p.clone() for name, p in parameters.items()}, []
-        try:
-            for side in (EPSILON, -EPSILON):
-                for name, parameter in parameters.items():
-                    torch.add(start[name], z[name], alpha=side, out=parameter)
-                losses.append(session.losses(rows))
-        finally:
+        for move in (EPSILON, -2 * EPSILON):
             for name, parameter in parameters.items():
-                parameter.copy_(start[name])
+                parameter.add_(z[name], alpha=move)
+            losses.append(session.losses(rows))
         slope = (losses[0] - losses[1]) / (2 * EPSILON)
-        length = torch.stack([value.square().sum() for value in z.values()]).sum().sqrt()
         for name, parameter in parameters.items():
-            parameter.grad = z[name] * (slope / length)
+            parameter.add_(z[name], alpha=EPSILON)
+            parameter.grad = z[name].mul_(slope)
     return (losses[0] + losses[1]) / 2
-
-
-def needs_gradients(methods: tuple[str, ...]) -> str | None:
-    """Why a method cannot do with estimates: what it does between steps reads true gradients."""
-    for name in methods:
-        if type(get_method(name)).callback is not Method.callback:
-            return f"{name} reads the gradients of every step"
-    return None

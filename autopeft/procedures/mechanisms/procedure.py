@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.plugins import check_plugins
+from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.method import Settings
@@ -26,8 +27,8 @@ class Procedure:
     """A way to train whatever a method trains. A subclass that sets `name` registers itself (one file each).
 
     `hyperparameters` maps a setting to its discrete choices, `defaults` gives each a value. A procedure acts through
-    one of three places: `around` changes the attached model for the whole run, its evaluations included; `callback`
-    acts between steps; `gradients` replaces the forward and backward pass of a step.
+    one of four places: `around` changes the attached model for the whole run, its evaluations included; `callback`
+    acts between steps; `gradients` replaces the forward and backward pass of a step; `optimiser` what steps on them.
     """
 
     name: ClassVar[str] = ""
@@ -39,6 +40,9 @@ class Procedure:
     in_parts: ClassVar[bool] = True  # a step's gradients are the mean of those of its rows, so it can be taken in parts
     repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
     learning_rate_factor: ClassVar[float] = 1.0  # its steps want the method's range of rates times this
+    clip: ClassVar[float | None] = CLIP  # largest norm of a step's gradients; None where they are taken as they are
+    stepping: ClassVar[str] = f"AdamW, weight decay {WEIGHT_DECAY:g}, gradient norm clipped at {CLIP:g}"  # for cards
+    moments: ClassVar[int] = 2  # how many numbers its optimiser keeps for each trained one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -91,6 +95,16 @@ class Procedure:
         losses.sum().backward()
         return losses
 
+    def optimiser(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """What steps on the gradients; its state must be tensors by name for each parameter, which a run saves.
+
+        Args:
+            groups: of the method and of the head: "params", "lr", and "rate", the peak of its learning rate.
+        """
+        import torch
+
+        return torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY, fused=True)
+
     @property
     def changes_model(self) -> bool:
         """Whether the attached model computes something else while it trains and is scored."""
@@ -100,6 +114,11 @@ class Procedure:
     def own_gradients(self) -> bool:
         """Whether the procedure replaces the forward and backward pass of a step."""
         return type(self).gradients is not Procedure.gradients
+
+    @property
+    def own_optimiser(self) -> bool:
+        """Whether something else than AdamW steps on the gradients."""
+        return type(self).optimiser is not Procedure.optimiser
 
 
 def only_classes(shapes: BackboneShapes) -> str | None:

@@ -27,6 +27,7 @@ Rotation = Callable[[torch.Tensor], torch.Tensor]
 
 BLOCK = 256  # largest block of a rotation: dense products with small blocks beat a fast transform in Python
 CALIBRATION = (8, 32)  # texts and tokens on which the rotations are chosen
+CLIP = 0.95  # of a row's ends, as in the recipes of the paper
 FULL = 16  # bits from which on nothing is rounded
 
 
@@ -107,10 +108,15 @@ def rotated_back(x: torch.Tensor, rotate: Rotation, bits: int) -> torch.Tensor:
 
 
 def rounded(x: torch.Tensor, bits: int) -> torch.Tensor:
-    """Symmetric rounding to 2^bits - 1 levels, one scale per row (per output of a weight, per token)."""
-    levels = 2 ** (bits - 1) - 1
-    scale = (x.abs().amax(-1, keepdim=True) / levels).clamp(min=torch.finfo(x.dtype).tiny)
-    return (x / scale).round() * scale
+    """Asymmetric rounding to 2^bits levels between the clipped ends of each row (an output of a weight, a token).
+
+    0 is always among the levels, as in the quantiser of QuaRot (arXiv 2404.00456), on which the paper's rests.
+    """
+    levels = 2**bits - 1
+    low, high = CLIP * x.amin(-1, keepdim=True).clamp(max=0), CLIP * x.amax(-1, keepdim=True).clamp(min=0)
+    scale = ((high - low) / levels).clamp(min=torch.finfo(x.dtype).tiny)
+    zero = (-low / scale).round()
+    return ((x / scale).round() + zero).clamp(0, levels).sub(zero) * scale
 
 
 def identity(x: torch.Tensor) -> torch.Tensor:
