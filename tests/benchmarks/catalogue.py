@@ -105,7 +105,7 @@ def largest(method: Method, shapes: BackboneShapes, budget: int) -> tuple[dict, 
     """Of what meets the budget the most layers, then the most parameters, then the most settings at their default."""
     branch = branch_of(method, shapes)
     for layers in layer_sets(method, shapes):
-        sized = [(branch.count(s, layers), s) for s in branch.completions({})]
+        sized = [(count(branch.configuration(s, layers, 1e-3), shapes), s) for s in branch.completions({})]
         fits = [
             (n, sum(method.defaults.get(k) == v for k, v in s.items()), i)
             for i, (n, s) in enumerate(sized)

@@ -6,7 +6,8 @@ residual sum. Pfeiffer et al. 2020, arXiv 2005.00247, as AdapterHub builds it; f
     N(f + r + SA(N(f + r))) where a norm N closes the block (BERT),        f + r + SA(f + r) where none does (Llama).
 
 A parallel adapter in the same block adds its part to the outer sum, and SA does not read it (AutoPEFT, Zhou et al. 2024,
-arXiv 2301.12132): N(f + r + SA(N(f + r)) + s PA(r)).
+arXiv 2301.12132): N(f + r + SA(N(f + r)) + s PA(r)). Where a norm lies between the FFN and the sum (Gemma 2), the parallel
+part is then outside of it, and alone inside.
 """
 
 from __future__ import annotations
