@@ -242,6 +242,26 @@ def test_an_adapter_saved_without_a_placement_runs_as_release_0_1_trained_it(met
     assert not torch.allclose(logits(old, BATCH), logits(model, BATCH), atol=1e-2)
 
 
+def test_a_combination_saved_without_a_placement_runs_as_release_0_1_trained_it(tmp_path):
+    """Its serial adapter stood behind the block and read what the parallel one had added."""
+    model = filled(together("llama", "parallel_adapter", "serial_adapter"), "llama")
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert [part.pop("placement", None) for part in config["parts"]] == [None, "pfeiffer"]
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    old = PeftModel.from_pretrained(tiny_model("llama"), tmp_path).eval()
+    block = old.get_base_model().model.layers[2]
+    seen = []
+    hook = block.base_layer.register_forward_hook(lambda *args: seen.append(args[2]))
+    returned = block.register_forward_hook(lambda *args: seen.append(args[2]))
+    logits(old, BATCH)
+    hook.remove(), returned.remove()
+    inside, outside = seen
+    parts = values(old, f"{BLOCKS['llama']}.2")
+    torch.testing.assert_close(outside, inside + bottleneck(inside, parts))
+    assert not torch.allclose(logits(old, BATCH), logits(model, BATCH), atol=1e-2)
+
+
 def test_an_unknown_placement_is_refused():
     with pytest.raises(AutopeftError, match="placement is 'sideways', it must be behind, houlsby or pfeiffer"):
         SerialConfig(hidden_size=4, placement="sideways")
