@@ -25,13 +25,13 @@ BOTTLENECK = {
 DORA = (
     "Its DoRA differs: the magnitude scales the bias too, the norm leaves out alpha / rank, and gradients run through it.",
 )
-PLACES = {  # our placement -> theirs, as the keys of a bottleneck config
+PLACES = {  # our placement -> theirs, as the keys of its own SeqBnConfig and DoubleSeqBnConfig
     "pfeiffer": {
         "mh_adapter": False,
         "output_adapter": True,
-        "original_ln_before": True,  # the adapter reads what the whole block returns, and nothing follows it
-        "original_ln_after": False,
-        "residual_before_ln": False,
+        "original_ln_before": True,
+        "original_ln_after": True,
+        "residual_before_ln": True,
     },
     "houlsby": {
         "mh_adapter": True,

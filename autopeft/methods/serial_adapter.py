@@ -11,7 +11,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.methods.mechanisms.method import Method, Settings
 from autopeft.methods.mechanisms.work import Place, Work, chain
 
-ACTIVATION = {"pfeiffer": "relu", "houlsby": "gelu"}  # as each paper's own code has it
+ACTIVATION = {"pfeiffer": "relu", "houlsby": "gelu_new"}  # as each paper's own code has it
 
 
 def bottleneck_parameters(width: int, bottleneck: int) -> int:
@@ -49,6 +49,7 @@ class SerialAdapter(Method):
             "bottleneck": settings["bottleneck"],
             "hidden_size": shapes.hidden_size,
             "activation": ACTIVATION[settings["placement"]],
+            "placement": settings["placement"],
             "target_modules": self.targets(settings, layers, shapes),
         }
 

@@ -135,7 +135,7 @@ def method_choices(
         name: the method.
         narrowed: the choices that the space's file gives, by setting.
         shapes: the backbone's sizes.
-        reference: the hidden size for which sizes in the file are meant, None to take them as they are.
+        reference: the hidden size for which widths in the file are meant, None to take them as they are.
         where: what holds the file's choices, for messages.
 
     Returns:
@@ -146,8 +146,8 @@ def method_choices(
     """
     choices = {}
     for key, values in setting_choices(get_method(name), narrowed, where).items():
-        if reference and key in SIZES:
-            values = tuple(v and max(1, round(v * shapes.hidden_size / reference)) for v in values)
+        if reference and key in SIZES and key != "prefix_length":  # tokens, no share of the width
+            values = tuple(v and max(1, v * shapes.hidden_size // reference) for v in values)
         choices[key] = distinct_targets(values, shapes) if key == "target_modules" else tuple(dict.fromkeys(values))
     return choices
 

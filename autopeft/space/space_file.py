@@ -20,7 +20,7 @@ class SpaceFile(BaseModel):
     methods: MethodChoices = Field(default_factory=dict)
     combination: MethodChoices = Field(default_factory=dict)  # parts that are on together; a size of 0 is off
     procedures: MethodChoices = Field(default_factory=dict)  # how they are trained, beside plain training
-    reference_hidden_size: int | None = None  # sizes are for this width and scale with the backbone's
+    reference_hidden_size: int | None = None  # widths are for this one and scale with the backbone's
     layers: Literal["any", "bits", "suffix", "all"] = "any"
     frozen_layers: list[int] | None = None  # None: every depth
 

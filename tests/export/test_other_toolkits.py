@@ -128,6 +128,14 @@ def test_adapters_leaves_out_the_layers_that_are_not_adapted():
     assert written.verdict == "lossless" and keys["leave_out"] == [0, 2] and keys["reduction_factor"] == 8.0
 
 
+@pytest.mark.parametrize("placement, before", [("pfeiffer", True), ("houlsby", False)])
+def test_adapters_places_them_as_its_own_configs_do(placement, before):
+    """The switches of its SeqBnConfig and DoubleSeqBnConfig."""
+    _, keys = said("adapters", case("serial_adapter", {"placement": placement}, "bert"))
+    assert keys["original_ln_before"] is before and keys["mh_adapter"] is not before
+    assert keys["original_ln_after"] is keys["residual_before_ln"] is keys["output_adapter"] is True
+
+
 @pytest.mark.parametrize("size", [1, 3, 5, 7, 13, 31, 32])
 def test_adapters_gets_the_bottleneck_that_is_asked_for(size):
     _, keys = said("adapters", case("parallel_adapter", {"bottleneck": size}, "bert"))

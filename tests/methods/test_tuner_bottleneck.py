@@ -5,13 +5,9 @@ from tiny import tiny_batch, tiny_model
 from torch import nn
 from tuner_checks import attach, check_tuner, fields_and_count, logits, two_steps
 
-from autopeft.methods.tuners.bottleneck import (
-    BottleneckLayer,
-    ParallelConfig,
-    ParallelEntrance,
-    ParallelLayer,
-    SerialConfig,
-)
+from autopeft.methods.tuners.bottleneck import BottleneckLayer
+from autopeft.methods.tuners.parallel import ParallelConfig, ParallelEntrance, ParallelLayer
+from autopeft.methods.tuners.serial import SerialConfig
 
 
 @pytest.mark.parametrize("placement, sites", [("pfeiffer", 1), ("houlsby", 2)])

@@ -102,6 +102,17 @@ def test_the_bundled_autopeft_space_on_bert_base_is_the_published_one():
     assert dict(space.branches[0].choices)["serial_adapter.bottleneck"] == (0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768)
 
 
+@pytest.mark.parametrize("width", [384, 768, 1024])
+def test_the_published_space_divides_the_width_and_takes_prefix_lengths_from_768(width):
+    """Bottlenecks are int(H // 2^k), prefixes 768 / 2^k whatever H is; 2^9 stands for 1 and 2^10 for none."""
+    branch = build_space("autopeft", load_space("autopeft"), bert_shapes(hidden=width)).branches[0]
+    choices = dict(branch.choices)
+    bottlenecks = {0, 1, *(width // 2**k for k in range(9))}
+    assert set(choices["serial_adapter.bottleneck"]) == set(choices["parallel_adapter.bottleneck"]) == bottlenecks
+    assert set(choices["prefix_tuning.prefix_length"]) == {0, 1, *(768 // 2**k for k in range(9))}
+    assert branch.learning_rate == (1e-3, 1e-2)  # the space's description says so
+
+
 @pytest.mark.parametrize("name", ["default", "lora", "dcft", "adapters", "freeze", "autopeft", "mam", "unipelt"])
 def test_no_path_leads_over_the_budget(name):
     shapes = bert_shapes(layers=4)

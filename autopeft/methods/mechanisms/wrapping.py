@@ -115,6 +115,9 @@ class WrappingLayer(nn.Module, BaseTunerLayer):
         """The wrapped module's output with the live adapters applied."""
         raise NotImplementedError
 
+    def combined(self) -> None:
+        """Take note of the other parts of a combination, which are all in place."""
+
 
 class MergingLayer(WrappingLayer):
     """A layer whose adapter is a constant added to one parameter of the wrapped module (`merges_into`)."""

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.methods.mechanisms.peft_registration import register
-from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingTuner, restore_originals
+from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner, restore_originals
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +59,9 @@ class CombinationModel(WrappingTuner):
         for part in sorted(config.parts, key=depth, reverse=True):
             inject_adapter_in_model(part_config(part, config.inference_mode), model, adapter_name, low_cpu_mem_usage)
             del model.peft_config
+        for layer in tuner_layers(model):
+            if isinstance(layer, WrappingLayer):
+                layer.combined()
         if outer is not None:
             model.peft_config = outer
         set_additional_trainable_modules(

@@ -20,8 +20,9 @@ from autopeft.backbone.roles import sizes
 from autopeft.methods.mechanisms.block import text_tokens
 from autopeft.methods.mechanisms.peft_registration import register
 from autopeft.methods.mechanisms.wrapping import WrappingConfig, WrappingLayer, WrappingTuner
-from autopeft.methods.tuners.bottleneck import BottleneckLayer, SerialConfig
+from autopeft.methods.tuners.bottleneck import BottleneckLayer
 from autopeft.methods.tuners.prefix import PrefixLayer, PrefixLayersConfig
+from autopeft.methods.tuners.serial import PfeifferLayer, SerialConfig
 
 STD = 0.02
 
@@ -103,11 +104,18 @@ class GatedAdapterLayer(BottleneckLayer):
         return gate(self._cast_input_dtype(x, weight.dtype), weight, bias) * super().bottleneck(x, adapter_name)
 
 
+class GatedPfeifferLayer(GatedAdapterLayer, PfeifferLayer):
+    """The same where a Pfeiffer adapter stands."""
+
+
 class GatedAdapterModel(WrappingTuner):
     """Wraps linears or blocks in gated serial adapters."""
 
     prefix = "bottleneck_"
-    tuner_layer_cls = GatedAdapterLayer
+
+    @override
+    def layer_class(self, config: GatedAdapterConfig, path: str) -> type[WrappingLayer]:
+        return GatedPfeifferLayer if config.placement == "pfeiffer" else GatedAdapterLayer
 
 
 @dataclass
