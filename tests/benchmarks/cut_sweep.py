@@ -1,0 +1,210 @@
+"""Is the trace's cut a good one on the 30 layers of SmolLM2? Train the layers above each of nine cuts and compare.
+
+    python tests/benchmarks/cut_sweep.py train     # hours; it resumes, and what is there is a complete smaller sweep
+    python tests/benchmarks/cut_sweep.py time      # seconds of a step beside its counted operations
+    python tests/benchmarks/cut_sweep.py print     # losses, regrets and the stability of the cut
+
+Every run is a line of studies/cuts.jsonl. Time is counted, not measured: operations of forward and backward of a step,
+the forward of the frozen layers paid at every step. "Equal time" gives each cut as many steps as fit into STEPS steps
+at cut 0, "equal steps" gives each cut STEPS. That the frozen states are really read from a store, which makes deep cuts
+cheaper to run here, enters neither. Rates are the better of two at cut RATE_CUT, one per task and method.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from oracle_sweep import configuration
+
+from autopeft.backbone.prefix import PrefixCache
+from autopeft.costs import Step, train_flops
+from autopeft.proxy.job import Job
+from autopeft.proxy.precision import Precision, pin, resident
+from autopeft.proxy.session import Session
+from autopeft.proxy.trainer import Trainer
+from autopeft.tasks import load_task
+from autopeft.tasks.batches import collate, unit_batches
+from autopeft.tasks.tokens import tokenise
+
+KEPT = Path(__file__).parents[2] / "studies" / "cuts.jsonl"
+MODEL, LAYERS, MAX_LENGTH = "smollm2-135m", 30, 64
+CUTS = (29, 28, 24, 20, 16, 12, 8, 4, 0)  # the deepest first: it fills the store for the others
+TASKS = {
+    "instruction": ({"data": "openbookqa-answers", "train_rows": 256, "validation_rows": 96}, 4),
+    "choice": ({"data": "openbookqa", "task": "choice", "train_rows": 160, "validation_rows": 64}, 2),
+}
+STEPS = 24  # of a run at cut 0
+RATES = {"lora": (1e-3, 4e-3), "full_layers": (5e-5, 2e-4)}
+RATE_CUT, RATE_SEED = 16, 0  # at half the length
+# What is run, in this order: seed, method, whether every cut gets the same steps instead of the same time.
+STAGES = [
+    (1, "lora", False),
+    (1, "full_layers", False),
+    (2, "lora", False),
+    (2, "full_layers", False),
+    (1, "lora", True),
+    (1, "full_layers", True),
+    (2, "lora", True),
+    (2, "full_layers", True),
+    (3, "lora", False),
+    (3, "full_layers", False),
+]
+STORE = 3 * 2**30  # bytes of frozen states, at most
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One training run."""
+
+    task: str
+    method: str
+    cut: int
+    seed: int
+    steps: int
+    rate: float
+
+    @classmethod
+    def of(cls, line: dict) -> "Asked":
+        """The run that a line is of."""
+        return cls(**{f.name: line[f.name] for f in fields(cls)})
+
+
+class Bench:
+    """A task on the resident backbone."""
+
+    def __init__(self, name: str) -> None:
+        source, self.batch_size = TASKS[name]
+        task = load_task(**source, test_rows=20)
+        self.backbone = resident(MODEL, task.outputs, Precision("bf16", "sdpa", {}), kind=task.kind)
+        self.tokenised = tokenise(task, self.backbone.tokenizer, MAX_LENGTH)
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Reads frozen states from a store."""
+        return Trainer(
+            self.backbone, self.tokenised, self.batch_size, prefix=PrefixCache(self.backbone, self.tokenised, STORE)
+        )
+
+    @cached_property
+    def sizes(self) -> list[Step]:
+        """Of the steps of an epoch."""
+        split, found = self.tokenised.train, []
+        for rows in unit_batches(split, self.batch_size, np.random.default_rng(0)):
+            inputs, _ = collate(split, rows, self.tokenised.pad_token_id)
+            found.append(Step(*inputs["input_ids"].shape, 2, "sdpa", target_tokens=len(inputs["logits_to_keep"])))
+        return found
+
+    def flops(self, method: str, cut: int) -> float:
+        """Counted operations of a step, the mean over an epoch."""
+        chosen = configuration(method, cut, LAYERS, 1.0)
+        return float(np.mean([train_flops(chosen, self.backbone.shapes, step) for step in self.sizes]))
+
+    def steps(self, method: str, cut: int) -> int:
+        """How many steps above a cut take as many operations as STEPS steps at cut 0."""
+        return round(STEPS * self.flops(method, 0) / self.flops(method, cut))
+
+    def train(self, asked: Asked) -> dict:
+        """Train once, and score each validation unit: its loss, its weight in the mean, and whether it is right."""
+        job = Job(
+            configuration(asked.method, asked.cut, LAYERS, asked.rate), asked.seed, asked.steps, until=asked.steps
+        )
+        with self.trainer.attached(job) as (model, place):
+            session = Session(self.trainer, model, place, [self.trainer.run_of(model, job, own=True)])
+            for _ in session.advance():
+                pass
+            if session.run.failure:
+                return {"failure": session.run.failure}
+            return {"train_loss": session.run.mean_loss(), **scored(session)}
+
+
+@torch.no_grad()
+def scored(session: Session) -> dict[str, list]:
+    """The loss, weight and, of questions, rightness of every validation unit, in their order."""
+    split, kind, found = session.tokenised.validation, session.tokenised.kind, []
+    for rows in unit_batches(split, kind.evaluation_rows // 4):
+        logits, targets = session.logits("validation", rows)
+        losses, weights = kind.losses(logits[0], targets)
+        units = split.units(rows)
+        right = [0.0] * len(units)
+        if kind.name == "choice":
+            right = [
+                float(p[0] == r) for p, r in zip(kind.predictions(logits[0], targets), kind.references(split, units))
+            ]
+        weights = [1.0] * len(units) if weights is None else weights.tolist()
+        found += zip(units.tolist(), losses.tolist(), weights, right)
+    _, losses, weights, right = zip(*sorted(found))
+    return {"loss": [round(x, 5) for x in losses], "weight": list(weights), "right": list(right)}
+
+
+bench = cache(Bench)
+
+
+def mean_loss(line: dict) -> float:
+    """The validation loss of a run; infinite if it failed."""
+    return float(np.average(line["loss"], weights=line["weight"])) if "loss" in line else float("inf")
+
+
+def read(kept: Path) -> list[dict]:
+    """The lines of the runs that are done."""
+    return [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
+
+
+def rate_runs(task: str, method: str) -> list[Asked]:
+    """The check of the rate: a line for each."""
+    return [Asked(task, method, RATE_CUT, RATE_SEED, STEPS // 2, rate) for rate in RATES[method]]
+
+
+def best_rate(lines: list[dict], task: str, method: str) -> float:
+    """Of the check, the rate with the lowest validation loss."""
+    asked = rate_runs(task, method)
+    return min((mean_loss(x), x["rate"]) for x in lines if Asked.of(x) in asked)[1]
+
+
+def planned(lines: list[dict], tasks: Sequence[str]) -> Iterator[Asked]:
+    """Every run in its order; lines grows meanwhile."""
+    for seed, method, equal_steps in STAGES:
+        for task in tasks:
+            yield from rate_runs(task, method)
+            rate = best_rate(lines, task, method)
+            for cut in CUTS:
+                steps = STEPS if equal_steps else bench(task).steps(method, cut)
+                yield Asked(task, method, cut, seed, steps, rate)
+
+
+def train(kept: Path, tasks: Sequence[str]) -> None:
+    """Run what is missing, a line each."""
+    pin()
+    lines = read(kept)
+    for asked in planned(lines, tasks):
+        if asked in map(Asked.of, lines):
+            continue
+        began, used = time.monotonic(), time.process_time()
+        line = asdict(asked) | bench(asked.task).train(asked)
+        line |= {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - used, 1)}
+        with kept.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        lines.append(line)
+        print(f"{asked}: loss {mean_loss(line):.4f}, {line['cpu_seconds']:.0f} of {line['seconds']:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["train"])
+    parser.add_argument("--kept", type=Path, default=KEPT)
+    parser.add_argument("--task", choices=TASKS, help="train on one task only, so that the other can run beside it")
+    arguments = parser.parse_args()
+    train(arguments.kept, [arguments.task] if arguments.task else list(TASKS))
+
+
+if __name__ == "__main__":
+    main()
