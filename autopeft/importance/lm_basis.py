@@ -48,7 +48,7 @@ def lm_cosines(
         seed: of the drawn positions.
 
     Returns:
-        The cosine of each state with the basis of the token to predict, (P, L + 1), and with the state before it, (P, L).
+        The cosine of each state with the basis of the token to predict, (P, L + 1), and with the state below it, (P, L).
 
     Raises:
         AutopeftError: the checkpoint holds no LM head.
@@ -67,8 +67,9 @@ def lm_cosines(
         bases = semantic_bases(weight, unique.to(weight.device)).double()
         for inputs, at, targets in drawn:
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-            states = [read_by_head(model, h[at]).double() for h in layer_states(model.base_model, inputs, norm)]
-            found.append(_cosines(states, bases[torch.searchsorted(unique, targets)]))
+            states = torch.stack([h[at] for h in layer_states(model.base_model, inputs, norm)])
+            read = read_by_head(model, states.flatten(0, 1)).view_as(states).double()  # in one pass of the head
+            found.append(_cosines(read, bases[torch.searchsorted(unique, targets)]))
     to_basis, steps = (torch.cat(parts).cpu().numpy() for parts in zip(*found))
     return to_basis, steps
 
@@ -87,13 +88,11 @@ def _drawn(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, see
     return found
 
 
-def _cosines(states: "list[torch.Tensor]", bases: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-    """L + 1 states (P, H) and a basis for each position (P, H) -> with the basis (P, L + 1), with the state before (P, L)."""
-    import torch
+def _cosines(states: "torch.Tensor", bases: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    """States (L + 1, P, H), bases (P, H) -> cosines with the bases (P, L + 1), and of each state with the one below (P, L)."""
+    from torch import cosine_similarity
 
-    to_basis = [torch.cosine_similarity(h, bases) for h in states]
-    steps = [torch.cosine_similarity(h, below) for h, below in zip(states[1:], states)]
-    return torch.stack(to_basis, dim=1), torch.stack(steps, dim=1)
+    return cosine_similarity(states, bases[None], dim=-1).T, cosine_similarity(states[1:], states[:-1], dim=-1).T
 
 
 def predicting(split: TokenisedSplit, rows: np.ndarray, width: int) -> "torch.Tensor":

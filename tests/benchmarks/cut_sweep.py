@@ -1,10 +1,11 @@
 """Is the trace's cut a good one on the 30 layers of SmolLM2? Train the layers above each of nine cuts and compare.
 
     python tests/benchmarks/cut_sweep.py train     # hours; it resumes, and what is there is a complete smaller sweep
-    python tests/benchmarks/cut_sweep.py time      # seconds of a step beside its counted operations
+    python tests/benchmarks/cut_sweep.py trace     # the deviations of the layers, group by group of rows; it resumes
+    python tests/benchmarks/cut_sweep.py time      # seconds of a step beside its operations; then two of them at once
     python tests/benchmarks/cut_sweep.py print     # losses, regrets and the stability of the cut
 
-Every run is a line of studies/cuts.jsonl. Time is counted, not measured: operations of forward and backward of a step,
+Every run is a line of studies/cuts.jsonl, every group of rows one of studies/cut_traces.jsonl. Time is counted, not measured: operations of forward and backward of a step,
 the forward of the frozen layers paid at every step. "Equal time" gives each cut as many steps as fit into STEPS steps
 at cut 0, "equal steps" gives each cut STEPS. That the frozen states are really read from a store, which makes deep cuts
 cheaper to run here, enters neither. Rates are the better of two at cut RATE_CUT, one per task and method.
@@ -22,8 +23,11 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache, cached_property
 from pathlib import Path
 
+import cut_traces
 import numpy as np
 import torch
+from cut_report import print_tables
+from cut_traces import read
 from oracle_sweep import configuration
 
 from autopeft.backbone.prefix import PrefixCache
@@ -33,7 +37,7 @@ from autopeft.proxy.precision import Precision, pin, resident
 from autopeft.proxy.session import Session
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks import load_task
-from autopeft.tasks.batches import collate, unit_batches
+from autopeft.tasks.batches import collate, endless, unit_batches
 from autopeft.tasks.tokens import tokenise
 
 KEPT = Path(__file__).parents[2] / "studies" / "cuts.jsonl"
@@ -59,6 +63,7 @@ STAGES = [
     (3, "lora", False),
     (3, "full_layers", False),
 ]
+TIMED = 3  # steps
 STORE = 3 * 2**30  # bytes of frozen states, at most
 
 
@@ -98,11 +103,12 @@ class Bench:
     @cached_property
     def sizes(self) -> list[Step]:
         """Of the steps of an epoch."""
-        split, found = self.tokenised.train, []
-        for rows in unit_batches(split, self.batch_size, np.random.default_rng(0)):
-            inputs, _ = collate(split, rows, self.tokenised.pad_token_id)
-            found.append(Step(*inputs["input_ids"].shape, 2, "sdpa", target_tokens=len(inputs["logits_to_keep"])))
-        return found
+        return [self.size(x) for x in unit_batches(self.tokenised.train, self.batch_size, np.random.default_rng(0))]
+
+    def size(self, rows: np.ndarray) -> Step:
+        """Of the step on these rows."""
+        inputs, _ = collate(self.tokenised.train, rows, self.tokenised.pad_token_id)
+        return Step(*inputs["input_ids"].shape, 2, "sdpa", target_tokens=len(inputs["logits_to_keep"]))
 
     def flops(self, method: str, cut: int) -> float:
         """Counted operations of a step, the mean over an epoch."""
@@ -154,11 +160,6 @@ def mean_loss(line: dict) -> float:
     return float(np.average(line["loss"], weights=line["weight"])) if "loss" in line else float("inf")
 
 
-def read(kept: Path) -> list[dict]:
-    """The lines of the runs that are done."""
-    return [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
-
-
 def rate_runs(task: str, method: str) -> list[Asked]:
     """The check of the rate: a line for each."""
     return [Asked(task, method, RATE_CUT, RATE_SEED, STEPS // 2, rate) for rate in RATES[method]]
@@ -170,10 +171,10 @@ def best_rate(lines: list[dict], task: str, method: str) -> float:
     return min((mean_loss(x), x["rate"]) for x in lines if Asked.of(x) in asked)[1]
 
 
-def planned(lines: list[dict], tasks: Sequence[str]) -> Iterator[Asked]:
-    """Every run in its order; lines grows meanwhile."""
+def planned(lines: list[dict], tasks: Sequence[str], methods: Sequence[str]) -> Iterator[Asked]:
+    """Every run of some tasks and methods in its order; lines grows meanwhile."""
     for seed, method, equal_steps in STAGES:
-        for task in tasks:
+        for task in tasks if method in methods else ():
             yield from rate_runs(task, method)
             rate = best_rate(lines, task, method)
             for cut in CUTS:
@@ -181,11 +182,11 @@ def planned(lines: list[dict], tasks: Sequence[str]) -> Iterator[Asked]:
                 yield Asked(task, method, cut, seed, steps, rate)
 
 
-def train(kept: Path, tasks: Sequence[str]) -> None:
+def train(kept: Path, tasks: Sequence[str], methods: Sequence[str]) -> None:
     """Run what is missing, a line each."""
     pin()
     lines = read(kept)
-    for asked in planned(lines, tasks):
+    for asked in planned(lines, tasks, methods):
         if asked in map(Asked.of, lines):
             continue
         began, used = time.monotonic(), time.process_time()
@@ -197,13 +198,68 @@ def train(kept: Path, tasks: Sequence[str]) -> None:
         print(f"{asked}: loss {mean_loss(line):.4f}, {line['cpu_seconds']:.0f} of {line['seconds']:.0f} s", flush=True)
 
 
+def show_times(name: str) -> None:
+    """Print the processor seconds of a step above each cut, without a store, beside its counted operations."""
+    pin()
+    found = bench(name)
+    trainer = Trainer(found.backbone, found.tokenised, found.batch_size)
+    rows = next(endless(found.tokenised.train, found.batch_size, 0))
+    for method in RATES:
+        whole: tuple[float, float] | None = None
+        for cut in reversed(CUTS):
+            chosen = configuration(method, cut, LAYERS, 1.0)
+            flops = train_flops(chosen, found.backbone.shapes, found.size(rows))
+            seconds = step_seconds(trainer, Job(chosen, 0, 1, 1), rows)
+            whole = whole or (flops, seconds)
+            counted, measured = flops / whole[0], seconds / whole[1]
+            print(
+                f"{name} {method:11s} cut {cut:2d}: {1000 * seconds:.0f} ms, {measured:.3f} of cut 0; counted "
+                f"{flops / 1e9:.0f} G, {counted:.3f}; measured / counted {measured / counted:.2f}",
+                flush=True,
+            )
+
+
+def step_seconds(trainer: Trainer, job: Job, rows: np.ndarray) -> float:
+    """Processor seconds of forward and backward, of the fastest of TIMED after one that warms up."""
+    with trainer.attached(job) as (model, place):
+        session, seconds = Session(trainer, model, place, [trainer.run_of(model, job, own=True)]), []
+        for _ in range(TIMED + 1):
+            began = time.process_time()
+            session.forward_backward(0, rows)
+            seconds.append(time.process_time() - began)
+            session.optimiser.zero_grad(set_to_none=True)
+    return min(seconds[1:])
+
+
+def compared(lines: list[dict]) -> list[dict]:
+    """The lines that are compared, each with what they have equal."""
+    found = []
+    for x in lines:
+        if x["seed"] != RATE_SEED and x["method"] in RATES and "loss" in x:
+            equal = {"steps": STEPS, "time": bench(x["task"]).steps(x["method"], x["cut"])}
+            found.append({**x, "equal": [name for name, steps in equal.items() if x["steps"] == steps]})
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["train"])
+    parser.add_argument("command", choices=["train", "trace", "time", "print"])
     parser.add_argument("--kept", type=Path, default=KEPT)
     parser.add_argument("--task", choices=TASKS, help="train on one task only, so that the other can run beside it")
+    parser.add_argument("--method", choices=RATES, help="train with one method only, likewise")
     arguments = parser.parse_args()
-    train(arguments.kept, [arguments.task] if arguments.task else list(TASKS))
+    tasks, traces = [arguments.task] if arguments.task else list(TASKS), arguments.kept.with_name("cut_traces.jsonl")
+    if arguments.command == "train":
+        train(arguments.kept, tasks, [arguments.method] if arguments.method else list(RATES))
+    elif arguments.command == "print":
+        print_tables(compared(read(arguments.kept)), read(traces), bench(tasks[0]).backbone.shapes)
+    for task in tasks:
+        if arguments.command == "trace":
+            pin()
+            source = {k: v for k, v in TASKS[task][0].items() if not k.endswith("_rows")}
+            cut_traces.measure(traces, task, source, MODEL, MAX_LENGTH)
+        elif arguments.command == "time":
+            show_times(task)
 
 
 if __name__ == "__main__":
