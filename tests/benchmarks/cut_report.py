@@ -66,6 +66,12 @@ def print_tables(lines: list[dict], groups: list[dict], shapes: BackboneShapes) 
                 mine = [x for x in lines if (x["task"], x["method"]) == (task, method) and equal in x["equal"]]
                 if {0, layers - 1} <= {x["cut"] for x in mine}:  # the first seed is through
                     print_sweep(f"{task}, {method}, equal {equal}", mine, own, shapes)
+    for x in lines:
+        if not x["equal"]:
+            loss = np.average(x["loss"], weights=x["weight"])
+            print(
+                f"{x['task']}, {x['method']}, cut {x['cut']}, {x['steps']} steps, rate {x['rate']:g}: loss {loss:.4f}"
+            )
 
 
 def print_traces(task: str, groups: list[dict], shapes: BackboneShapes) -> None:
