@@ -22,6 +22,7 @@ def trace(
     max_trained: int | None = None,
     progress: Progress | None = None,
     *,
+    deviation: str = "states",
     task: str | None = None,
     text: str | None = None,
     text_pair: str | None = None,
@@ -43,6 +44,7 @@ def trace(
         min_trained: of the trace: blocks at the top that are trained in any case.
         max_trained: of the trace: train at most so many blocks.
         progress: where notes go; None is quiet.
+        deviation: of the trace: "states", or with the bases head and lm-head "transitions".
         task: the kind of task; a built-in's own or classification if not given.
         text: column with the text (found if not given).
         text_pair: column with the second text of a pair.
@@ -80,9 +82,6 @@ def trace(
     )
     backbone = load_backbone(model, loaded.outputs, kind=loaded.kind, note=note)
     tokenised = tokenise(loaded, backbone.tokenizer, max_length)
-    options: dict[str, Any] = (
-        {}
-        if scorer != "trace"
-        else {"gain": gain, "min_trained": min_trained, "max_trained": max_trained, "basis": basis}
-    )
-    return score_layers(scorer, backbone, tokenised, rows=rows, seed=seed, **options)
+    own: dict[str, Any] = {"gain": gain, "min_trained": min_trained, "max_trained": max_trained}
+    own |= {"basis": basis, "deviation": deviation}
+    return score_layers(scorer, backbone, tokenised, rows=rows, seed=seed, **(own if scorer == "trace" else {}))

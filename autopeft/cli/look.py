@@ -33,6 +33,13 @@ from autopeft.study.spec import StudySpec
     "--basis",
     help="Semantic bases of the trace: class-means, final-means, head or lm-head (the task's own if not given).",
 )
+@click.option(
+    "--deviation",
+    type=click.Choice(["states", "transitions"]),
+    default="states",
+    show_default=True,
+    help="Of the trace: of each state from the basis, or of each step from the one to it (bases head and lm-head).",
+)
 @click.option("--rows", default=512, show_default=True, type=click.IntRange(min=8), help="Calibration rows.")
 @click.option("--max-trained", type=click.IntRange(min=1), help="Train at most this many layers.")
 @click.option("--seed", default=0, show_default=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from autopeft.importance.calibration import halves
+from autopeft.importance.transitions import transition_deviation
 
 # Of the softmax over cosines, the same at every layer. At 0.1 the states of a real encoder, whose few large directions
 # give cosines near 1 and -1, score worse than chance (up to 2.3 on MiniLM-L6), and the gains then measure calibration.
@@ -36,6 +37,11 @@ def head(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     return _cross_fitted(states, labels, seed, _head_deviation)
 
 
+def head_transitions(states: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """As head, but the deviation (N, L + 1) of the transitions between the states."""
+    return _cross_fitted(states, labels, seed, _head_transitions)
+
+
 BASES = {"class-means": class_means, "final-means": final_means, "head": head}
 
 
@@ -61,15 +67,27 @@ def _means_deviation(source: np.ndarray, y: np.ndarray, fit: np.ndarray, scored:
 
 
 def _head_deviation(fit: np.ndarray, y: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    return 1 - _cosine(scored - fit.mean(axis=1, keepdims=True), _head_bases(fit, y))
+
+
+def _head_transitions(fit: np.ndarray, y: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    states = scored - fit.mean(axis=1, keepdims=True)
+    to_bases = np.moveaxis(_cosine(states, _head_bases(fit, y)), 0, -1)
+    steps = np.stack([_cosine(a[:, None], b[:, None])[:, 0, 0] for a, b in zip(states[1:], states)], axis=-1)
+    return np.moveaxis(transition_deviation(to_bases, steps[:, None]), -1, 0)
+
+
+def _head_bases(fit: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """States (L + 1, N, H) and their classes (N,) -> the same bases for every layer, (L + 1, C, H)."""
     from sklearn.linear_model import LogisticRegression
 
-    classes, centre = y.max() + 1, fit.mean(axis=1, keepdims=True)
-    probe = LogisticRegression(max_iter=500).fit((fit - centre)[-1], y)
+    classes = y.max() + 1
+    probe = LogisticRegression(max_iter=500).fit(fit[-1] - fit[-1].mean(axis=0), y)
     weight, bias = probe.coef_, probe.intercept_
     if classes == 2:  # scikit-learn keeps one row for two classes
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     bases = (np.eye(classes) - 1 / classes - bias) @ np.linalg.pinv(weight).T
-    return 1 - _cosine(scored - centre, np.broadcast_to(bases, (len(scored), *bases.shape)))
+    return np.broadcast_to(bases, (len(fit), *bases.shape))
 
 
 def _cosine(states: np.ndarray, bases: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""LM head -> semantic bases of tokens, and how far each layer is from the next token's."""
+"""LM head -> semantic bases of tokens, and the cosines of each layer's states with the next token's."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from autopeft.backbone.loading import Backbone
 
+    Drawn = tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...], torch.Tensor]
+
 BATCH = 16
 RIDGE = 1e-12  # of the mean diagonal of W^T W, so that the Cholesky factor exists
 CHUNK = 8192  # rows of W that are held in fp64 at a time
@@ -33,8 +35,10 @@ def semantic_bases(weight: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Ten
     return torch.cholesky_solve(weight[tokens].double().T, torch.linalg.cholesky(gram)).T.float()
 
 
-def lm_deviation(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, seed: int) -> np.ndarray:
-    """Measure how far each layer is from the token to predict, at drawn positions.
+def lm_cosines(
+    backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measure how near each layer is to the token to predict, at drawn positions.
 
     A decoder predicts the next token, of the response where the task says what that is; an encoder the token under a
     mask.
@@ -46,7 +50,7 @@ def lm_deviation(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarra
         seed: of the drawn positions.
 
     Returns:
-        1 - cos(state, basis of the token to predict), (P, L + 1).
+        The cosine of each state with the basis of the token to predict, (P, L + 1), and with the state below it, (P, L).
 
     Raises:
         AutopeftError: the checkpoint holds no LM head.
@@ -57,23 +61,40 @@ def lm_deviation(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarra
         raise AutopeftError(
             f"The basis lm-head reads words, and {tokenised.kind.title} has none: choose another basis."
         )
-    kind, split = tokenised.kind, tokenised.train
-    model = load_lm(backbone) if kind.new_head else backbone.model
-    generator, found = torch.Generator().manual_seed(seed), []
-    weight = model.get_output_embeddings().weight.detach()
-    norm = top_norm(model, backbone.shapes.blocks_path)
-    mask_token = None if backbone.shapes.is_decoder else backbone.tokenizer.mask_token_id
+    model = load_lm(backbone) if tokenised.kind.new_head else backbone.model
+    weight, norm = model.get_output_embeddings().weight.detach(), top_norm(model, backbone.shapes.blocks_path)
+    drawn, found = _drawn(backbone, tokenised, rows, seed), []
+    unique = torch.unique(torch.cat([targets for _, _, targets in drawn]))
     with torch.no_grad():
-        for places in batches(split.lengths[rows], BATCH):
-            inputs, _ = collate(split, rows[places], tokenised.pad_token_id)
-            said = None if kind.new_head else predicting(split, rows[places], inputs["input_ids"].shape[1])
-            at, targets = positions(inputs, generator, mask_token, said)
+        bases = semantic_bases(weight, unique.to(weight.device)).double()
+        for inputs, at, targets in drawn:
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-            states = [read_by_head(model, h[at]) for h in layer_states(model.base_model, inputs, norm)]
-            unique, own = torch.unique(targets, return_inverse=True)
-            bases = semantic_bases(weight, unique.to(weight.device))[own]
-            found.append(1 - torch.stack([torch.cosine_similarity(h.float(), bases) for h in states], dim=1).cpu())
-    return torch.cat(found).double().numpy()
+            states = torch.stack([h[at] for h in layer_states(model.base_model, inputs, norm)])
+            read = read_by_head(model, states.flatten(0, 1)).view_as(states).double()  # in one pass of the head
+            found.append(_cosines(read, bases[torch.searchsorted(unique, targets)]))
+    to_basis, steps = (torch.cat(parts).cpu().numpy() for parts in zip(*found))
+    return to_basis, steps
+
+
+def _drawn(backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, seed: int) -> "list[Drawn]":
+    """Batches of rows with the positions drawn in each: inputs, where (P,) and the tokens to predict (P,)."""
+    import torch
+
+    kind, split = tokenised.kind, tokenised.train
+    generator, found = torch.Generator().manual_seed(seed), []
+    mask_token = None if backbone.shapes.is_decoder else backbone.tokenizer.mask_token_id
+    for places in batches(split.lengths[rows], BATCH):
+        inputs, _ = collate(split, rows[places], tokenised.pad_token_id)
+        said = None if kind.new_head else predicting(split, rows[places], inputs["input_ids"].shape[1])
+        found.append((inputs, *positions(inputs, generator, mask_token, said)))
+    return found
+
+
+def _cosines(states: "torch.Tensor", bases: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    """States (L + 1, P, H), bases (P, H) -> cosines with the bases (P, L + 1), and of each state with the one below (P, L)."""
+    from torch import cosine_similarity
+
+    return cosine_similarity(states, bases[None], dim=-1).T, cosine_similarity(states[1:], states[:-1], dim=-1).T
 
 
 def predicting(split: TokenisedSplit, rows: np.ndarray, width: int) -> "torch.Tensor":

@@ -1,7 +1,7 @@
 """Semantic trace analysis: how far each layer's states are from the label's basis, and where to cut (SALF, 2406.11753).
 
 The trace through the layers, the cosine to the label's basis and the trained suffix are SALF's; the bases without an
-LM head, the three gains and the scores are ours.
+LM head, the reading of transitions, the three gains and the scores are ours.
 """
 
 from collections.abc import Collection
@@ -13,11 +13,12 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.importance import cut as cuts
 from autopeft.importance.calibration import calibration_rows, class_weights, refuse_without_classes
-from autopeft.importance.class_basis import BASES
+from autopeft.importance.class_basis import BASES, head_transitions
 from autopeft.importance.hidden_states import classed_positions, states_at
-from autopeft.importance.lm_basis import lm_deviation
+from autopeft.importance.lm_basis import lm_cosines
 from autopeft.importance.registry import register
 from autopeft.importance.scores import LayerScores
+from autopeft.importance.transitions import transition_deviation
 from autopeft.tasks.tokens import TokenisedTask
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 GAINS = ("raw", "log", "scaling")
+DEVIATIONS = ("states", "transitions")
 
 
 @register("trace")
@@ -39,6 +41,7 @@ def semantic_trace(
     max_trained: int | None = None,
     fill: bool = False,
     basis: str | None = None,
+    deviation: str = "states",
     pool: str = "model",
     final_norm: bool = True,
 ) -> LayerScores:
@@ -54,6 +57,8 @@ def semantic_trace(
         max_trained: train at most so many blocks.
         fill: freeze exactly as many as max_trained asks for.
         basis: "class-means", "final-means", "head" or "lm-head"; None takes the kind of task's own.
+        deviation: "states" measures each state against the basis, "transitions" the step to it (`transition_deviation`);
+            the latter with the bases head and lm-head, which are the same for every layer.
         pool: "model" reads a row where the model's head does, "mean" averages its tokens.
         final_norm: the states below the last norm are read through it.
 
@@ -66,18 +71,21 @@ def semantic_trace(
             "such as gradient."
         )
     basis = basis or tokenised.kind.trace_basis
-    _check("gain", gain, GAINS)
-    _check("basis", basis, [*BASES, "lm-head"])
-    _check("pool", pool, ("model", "mean"))
+    _check_options(gain, basis, deviation, pool)
     kind, split = tokenised.kind, tokenised.train
     true = kind.true_rows(split)
     chosen = true[calibration_rows(kind.strata(split)[true], rows, seed)]
     if basis == "lm-head":
-        per_position = lm_deviation(backbone, tokenised, chosen, seed)
+        to_basis, steps = lm_cosines(backbone, tokenised, chosen, seed)
+        per_position = 1 - to_basis if deviation == "states" else transition_deviation(to_basis, steps)
         weights = np.full(len(per_position), 1 / len(per_position))
     else:
-        per_position, weights = _class_deviation(backbone, tokenised, chosen, seed, basis, pool, final_norm)
-    measured = {"basis": basis, "rows": len(chosen), "positions": len(weights)}
+        at, places, labels = classed_positions(tokenised, chosen, seed)
+        refuse_without_classes(labels, f"The basis {basis}", "choose --basis lm-head")
+        states = states_at(backbone, tokenised, at, places, pool, final_norm)
+        of_rows = head_transitions if deviation == "transitions" else BASES[basis]
+        per_position, weights = _class_deviation(of_rows(states, labels, seed), labels)
+    measured = {"basis": basis, "deviation_of": deviation, "rows": len(chosen), "positions": len(weights)}
     return from_deviation(
         "trace",
         per_position,
@@ -92,13 +100,8 @@ def semantic_trace(
     )
 
 
-def _class_deviation(
-    backbone: "Backbone", tokenised: TokenisedTask, rows: np.ndarray, seed: int, basis: str, pool: str, final_norm: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows (N,) -> deviation (P, L + 1) from the bases of their classes, and the positions' weights (P,)."""
-    at, places, labels = classed_positions(tokenised, rows, seed)
-    refuse_without_classes(labels, f"The basis {basis}", "choose --basis lm-head")
-    deviation = BASES[basis](states_at(backbone, tokenised, at, places, pool, final_norm), labels, seed)
+def _class_deviation(deviation: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Deviation (P, L + 1), NaN where none could be measured -> that of the other positions, and their weights."""
     scored = ~np.isnan(deviation).any(axis=1)  # a class with one row has nothing to be scored with
     return deviation[scored], class_weights(labels[scored])
 
@@ -172,6 +175,17 @@ def cumulative_parameters(shapes: BackboneShapes) -> np.ndarray:
 
 def _key(gain: str) -> str:
     return "gain" if gain == "raw" else f"gain_{gain}"
+
+
+def _check_options(gain: str, basis: str, deviation: str, pool: str) -> None:
+    _check("gain", gain, GAINS)
+    _check("basis", basis, [*BASES, "lm-head"])
+    _check("deviation", deviation, DEVIATIONS)
+    _check("pool", pool, ("model", "mean"))
+    if deviation == "transitions" and basis not in ("head", "lm-head"):
+        raise AutopeftError(
+            f"Transitions lead to the basis of one label, not to {basis}: choose the basis head or lm-head."
+        )
 
 
 def _check(option: str, value: str, choices: Collection[str]) -> None:

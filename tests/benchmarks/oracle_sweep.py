@@ -26,9 +26,9 @@ LORA = {"rank": 8, "target_modules": "all-linear"}
 TIMED = 4
 
 
-def configuration(cut: int, layers: int, full: bool, rate: float) -> Configuration:
+def configuration(method: str, cut: int, layers: int, rate: float) -> Configuration:
     """The suffix above the cut, by LoRA or with all its weights."""
-    method, settings = ("full", {}) if full else ("lora", get_method("lora").defaults | LORA)
+    settings = get_method("lora").defaults | LORA if method == "lora" else {}
     return Configuration.of(method, settings, range(cut, layers), rate)
 
 
@@ -55,7 +55,7 @@ def sweep(backbone, tokenised, arguments) -> None:
     layers = backbone.shapes.num_layers
     score, loss, seconds = [], [], []
     for cut in range(layers):
-        chosen = configuration(cut, layers, arguments.full, arguments.learning_rate)
+        chosen = configuration(arguments.method, cut, layers, arguments.learning_rate)
         curves = [
             train(backbone, tokenised, chosen, seed=s, steps=arguments.steps, batch_size=arguments.batch_size)
             for s in range(arguments.seeds)
@@ -97,13 +97,13 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="train all weights of the suffix instead of LoRA")
     parser.add_argument("--stability", action="store_true", help="only print the cut over calibration seeds and sizes")
     arguments = parser.parse_args()
+    arguments.method = "full" if arguments.full else "lora"
     arguments.learning_rate = arguments.learning_rate or (5e-5 if arguments.full else 1e-3)
     task = load_task(arguments.data, validation_rows=arguments.validation_rows)
     backbone = load_backbone(arguments.model, len(task.label_names))
     tokenised = tokenise(task, backbone.tokenizer)
-    middle = configuration(
-        backbone.shapes.num_layers // 2, backbone.shapes.num_layers, arguments.full, arguments.learning_rate
-    )
+    layers = backbone.shapes.num_layers
+    middle = configuration(arguments.method, layers // 2, layers, arguments.learning_rate)
     precision = choose_precision(backbone, tokenised, middle, arguments.batch_size)
     print(
         f"{task.name}: {len(tokenised.train)} training rows, {len(tokenised.validation)} validation rows; {precision}"

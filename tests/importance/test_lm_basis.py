@@ -1,13 +1,14 @@
 """Semantic bases of an LM head, against the pseudo-inverse, and the trace through a causal LM."""
 
+import numpy as np
 import pytest
 import torch
 from importance_cases import random_rows, tiny_backbone
 from tiny import LAYERS, tiny_config
 
 from autopeft.base.errors import AutopeftError
-from autopeft.importance import score_layers
-from autopeft.importance.lm_basis import read_by_head, semantic_bases
+from autopeft.importance import lm_basis, score_layers
+from autopeft.importance.lm_basis import load_lm, read_by_head, semantic_bases
 
 
 def test_normal_equations_are_the_pseudo_inverse():
@@ -92,3 +93,17 @@ def test_a_checkpoint_without_an_lm_head_is_refused(tmp_path):
     backbone.model.config._name_or_path = str(tmp_path)
     with pytest.raises(AutopeftError, match="LM head"):
         score_layers("trace", backbone, random_rows(), rows=24, basis="lm-head")
+
+
+def test_a_batch_passes_the_model_once_and_its_head_once_however_many_layers_there_are(llama, monkeypatch):
+    backbone, _ = llama
+    solved, passed = [], []
+    monkeypatch.setattr(lm_basis, "semantic_bases", lambda *told: solved.append(told) or semantic_bases(*told))
+    monkeypatch.setattr(lm_basis, "load_lm", lambda backbone: counted(load_lm(backbone), passed))
+    lm_basis.lm_cosines(backbone, random_rows(), np.arange(2 * lm_basis.BATCH), 0)
+    assert len(solved) == 1 and len(passed) == 2 * 2
+
+
+def counted(model, passed):
+    model.base_model.register_forward_pre_hook(lambda *_: passed.append(1))
+    return model
