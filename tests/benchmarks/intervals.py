@@ -24,8 +24,9 @@ PARTS = {
     "pairs": (simulation.pairs, simulation.ROWS, 1),
     "chosen": (simulation.studies_with_a_choice, simulation.ROWS, 1),
     "looks": (simulation.looks, (1000,), 1),
+    "looks at .95": (partial(simulation.looks, accuracy=0.95), (1000,), 1),
     "borrowed": (borrowed, (2000,), 4),
-    **{name: (partial(resampled_metric, name), (200, 1000), 2) for name in MADE},
+    **{name: (partial(resampled_metric, name), (200, 500), 2) for name in MADE},
 }
 WORST = {"estimate": min, "difference": min, "old estimate": min}
 AVERAGED = ("power", "undecided", "seeds", "bias", "equivalent when equal")

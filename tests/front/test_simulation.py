@@ -79,8 +79,9 @@ def test_metrics_that_are_no_means(name, rows):
 
 
 @pytest.mark.slow
-def test_seeds_one_by_one():
-    for cell, found in simulation.looks(500, STUDIES).items():
+@pytest.mark.parametrize("accuracy", [0.8, 0.95])
+def test_seeds_one_by_one(accuracy):
+    for cell, found in simulation.looks(500, STUDIES, accuracy).items():
         assert found["type I"] <= 0.06 + allowed(0.06), cell
         assert found["equivalent at the margin"] <= 0.06 + allowed(0.06), cell
         assert found["seeds"] < simulation.SEEDS[-1], cell
