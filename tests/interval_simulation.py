@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.special import digamma, polygamma, stdtrit
-from simulated_studies import World, chunks, other_split
+from scipy.special import stdtrit
+from simulated_studies import chunks, other_split
 
-from autopeft.front import crossed
 from autopeft.front.crossed import Variance, variance_of_difference, variance_of_mean
 from autopeft.front.intervals import EQUIVALENCE, LEVEL
 from autopeft.front.more_seeds import EARLY_EQUIVALENCE, EARLY_LEVEL
-from autopeft.tasks.metrics import macro_f1, pearson
-from autopeft.tasks.unit_metrics import FromSums
-from autopeft.tasks.unit_scores import resamples
 
 ROWS = (200, 500, 1000, 2000)
 SEEDS = (2, 3, 4, 5)
@@ -147,55 +143,6 @@ def studies_with_a_choice(rows: int, studies: int, accuracy: float = 0.8) -> dic
     return averaged(found)
 
 
-def borrowed(rows: int, studies: int, accuracy: float = 0.8) -> dict[tuple, Shares]:
-    """The spread over seeds as it is, and moderated by those of the study's other outcomes (Smyth 2004, eq. 3)."""
-    found: dict[tuple, list] = defaultdict(list)
-    count, spreads = len(FINALISTS) + 1, (*FINALISTS, UNIFORM)
-    for world in chunks(studies, count, SEEDS[-1], rows, seed=4):
-        equal = world.right((accuracy,) * count, spreads).astype(np.float32)
-        above = world.right((accuracy + POWER_AT,) * count, spreads).astype(np.float32)
-        for which in (0, len(FINALISTS) - 1):
-            for seeds in SEEDS:
-                cut, base = equal[:, :, :seeds], equal[:, -1, :seeds]
-                moderated = gap_of(cut[:, which], base).mean, moderated_variance(cut, which)
-                two = above[:, which, :seeds]
-                with_two = np.concatenate([two[:, None], cut[:, 1:]], axis=1)
-                none, some = Gap(*moderated), Gap(gap_of(two, base).mean, moderated_variance(with_two, 0))
-                own = gap_of(two, base)
-                found[rows, accuracy, spreads[which], seeds].append(
-                    {
-                        "type I": gap_of(cut[:, which], base).beyond(),
-                        "power": own.mean > own.half(),
-                        "moderated type I": none.beyond(),
-                        "moderated power": some.mean > some.half(),
-                    }
-                )
-    return averaged(found)
-
-
-def moderated_variance(right: np.ndarray, which: int) -> Variance:
-    """The variance of the difference of an outcome from the last, with spreads over seeds that all outcomes moderate."""
-    scores = right.mean(-1, dtype=float)
-    freedom = scores.shape[-1] - 1
-    prior, center = prior_of(scores.var(-1, ddof=1), freedom)
-    weight = 1 / (1 + freedom / prior)
-    a, b = (weight * center + (1 - weight) * scores[:, at].var(-1, ddof=1) for at in (which, -1))
-    df = np.minimum(prior + freedom, 1e6) * (a + b) ** 2 / (a**2 + b**2)
-    values = right[:, which] - right[:, -1]
-    return crossed._crossed(Variance(a + b, df), values, False, np.full(len(right), 1 / values.shape[-1] ** 2))
-
-
-def prior_of(variances: np.ndarray, freedom: int) -> tuple[np.ndarray, np.ndarray]:
-    """Variances (R, G) of the same degrees of freedom -> degrees of freedom and value (R,) of their prior (Smyth 2004)."""
-    logs = np.log(np.maximum(variances, 1e-8)) - digamma(freedom / 2) + np.log(freedom / 2)
-    excess = logs.var(-1, ddof=1) - polygamma(1, freedom / 2)
-    grid = np.geomspace(0.05, 100, 2000)  # half of the prior's degrees of freedom; its trigamma falls
-    half = np.interp(-np.maximum(excess, 1e-9), -polygamma(1, grid), grid)
-    known = excess > 0
-    center = np.exp(logs.mean(-1) + np.where(known, digamma(half) - np.log(half), 0))
-    return np.where(known, 2 * half, np.inf), center
-
-
 def looks(rows: int, studies: int, accuracy: float = 0.8) -> dict[tuple, Shares]:
     """Seeds one by one, from two or three to five: errors of all looks together, without and with the stricter level."""
     found: dict[tuple, list] = defaultdict(list)
@@ -234,64 +181,6 @@ def seeds_spent(gaps: list[Gap]) -> np.ndarray:
         still &= ~(gap.beyond(EARLY_LEVEL) | gap.equivalent(EARLY_EQUIVALENCE))
         spent += still
     return spent
-
-
-def resampled_metric(name: str, rows: int, studies: int, spread: float = 0.008) -> dict[tuple, Shares]:
-    """Macro-F1 of three unequal classes, or a correlation: two equal configurations, resampled as in a run."""
-    generator, found = np.random.default_rng(3), defaultdict(list)
-    counts = np.stack([np.bincount(drawn, minlength=rows) for drawn in resamples(rows)]).astype(np.float32)
-    worlds = chunks(studies, 2, SEEDS[-1], rows, seed=3)
-    scored = [scores_and_resamples(*MADE[name](world, spread, generator), counts) for world in worlds]
-    scores, values = (np.concatenate(x) for x in zip(*scored))
-    truth = scores.mean()  # of 10 times as many runs as there are studies
-    for seeds in SEEDS:
-        (a, b), (x, y) = ((z[:, 0, :seeds], z[:, 1, :seeds]) for z in (scores, values))
-        mean = Gap(a.mean(-1) - truth, variance_of_mean(a, x, True))
-        gap = Gap((a - b).mean(-1), variance_of_difference(a, b, x, y, True))
-        old = over_seeds_only(a)
-        found[rows, name, spread, seeds].append(
-            {
-                "estimate": ~mean.beyond(),
-                "type I": gap.beyond(),
-                "old estimate": np.abs(old.mean - truth) <= old.half(),
-                "old type I": over_seeds_only(a, b).beyond(),
-            }
-        )
-    return averaged(found)
-
-
-def scores_and_resamples(
-    metric: FromSums, references: np.ndarray, predictions: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """References (R, N), predictions (R, C, S, N) -> scores (R, C, S) and values on resamples (R, C, S, B)."""
-    numbers = np.array(
-        [
-            [[metric.numbers(true, said) for said in configuration] for configuration in study]
-            for true, study in zip(references, predictions)
-        ]
-    )
-    return metric.value(numbers.sum(-2)), metric.value(np.einsum("bn,rcsnk->rcsbk", counts, numbers, optimize=True))
-
-
-def classes(world: World, spread: float, generator: np.random.Generator) -> tuple[FromSums, np.ndarray, np.ndarray]:
-    """Three classes, six, three and one in ten; 80 % of the rows are right."""
-    right = world.right((0.8, 0.8), (spread, spread))
-    studies, rows = len(right), right.shape[-1]
-    true = generator.choice(3, size=(studies, rows), p=(0.6, 0.3, 0.1))
-    true[:, :3] = range(3)  # each class is there
-    wrong = (true + generator.integers(1, 3, size=(studies, rows))) % 3
-    return macro_f1, true, np.where(right, true[:, None, None], wrong[:, None, None])
-
-
-def values(world: World, spread: float, generator: np.random.Generator) -> tuple[FromSums, np.ndarray, np.ndarray]:
-    """Numbers, and predictions that are noisier with some seeds than with others; a correlation of about .8."""
-    studies, _, _, rows = world.rows.shape
-    true = generator.standard_normal((studies, rows))
-    noise = 0.75 + 3 * spread * world.seeds[..., None]
-    return pearson, true, true[:, None, None] + noise * world.rows
-
-
-MADE = {"macro-f1": classes, "pearson": values}
 
 
 def error(share: float, studies: int) -> float:

@@ -16,14 +16,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import interval_simulation as simulation
+from moderated_simulation import borrowed
+from resampled_simulation import MADE, resampled_metric
 
 # part -> what computes it, on how many rows, and by how much fewer studies: resampling and seven configurations take long
 PARTS = {
     "pairs": (simulation.pairs, simulation.ROWS, 1),
     "chosen": (simulation.studies_with_a_choice, simulation.ROWS, 1),
     "looks": (simulation.looks, (1000,), 1),
-    "borrowed": (simulation.borrowed, (2000,), 4),
-    **{name: (partial(simulation.resampled_metric, name), (200, 1000), 2) for name in simulation.MADE},
+    "looks at .95": (partial(simulation.looks, accuracy=0.95), (1000,), 1),
+    "borrowed": (borrowed, (2000,), 4),
+    **{name: (partial(resampled_metric, name), (200, 500), 2) for name in MADE},
 }
 WORST = {"estimate": min, "difference": min, "old estimate": min}
 AVERAGED = ("power", "undecided", "seeds", "bias", "equivalent when equal")

@@ -3,11 +3,12 @@
 import interval_simulation as simulation
 import numpy as np
 import pytest
+from resampled_simulation import MADE, resampled_metric, scores_and_resamples
 from simulated_studies import chunks
 
 from autopeft.front.intervals import difference, estimate
 from autopeft.tasks.metrics import macro_f1, pearson
-from autopeft.tasks.unit_scores import UnitScores, unit_scores
+from autopeft.tasks.unit_scores import UnitScores, resamples, unit_scores
 
 STUDIES = 4000
 
@@ -43,9 +44,9 @@ def test_the_truth_is_the_mean_over_rows_and_seeds():
 @pytest.mark.parametrize("name, metric", [("macro-f1", macro_f1), ("pearson", pearson)])
 def test_the_simulation_resamples_as_a_run_does(name, metric):
     (world,) = chunks(1, 2, 5, 60, seed=3)
-    made, references, predictions = simulation.MADE[name](world, 0.008, np.random.default_rng(3))
-    counts = np.stack([np.bincount(x, minlength=60) for x in simulation.resamples(60)]).astype(float)
-    scores, values = simulation.scores_and_resamples(made, references, predictions, counts)
+    made, references, predictions = MADE[name](world, 0.008, np.random.default_rng(3))
+    counts = np.stack([np.bincount(x, minlength=60) for x in resamples(60)]).astype(float)
+    scores, values = scores_and_resamples(made, references, predictions, counts)
     assert scores[0, 1, 2] == pytest.approx(metric(references[0], predictions[0, 1, 2]))
     expected = unit_scores(metric, references[0], predictions[0, 1, 2]).values
     assert values[0, 1, 2] == pytest.approx(expected, abs=1e-6)
@@ -69,17 +70,18 @@ def test_the_best_by_validation_of_six_equal_finalists(rows):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", simulation.MADE)
+@pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("rows", [200, 500])
 def test_metrics_that_are_no_means(name, rows):
-    for cell, found in simulation.resampled_metric(name, rows, 2000).items():
+    for cell, found in resampled_metric(name, rows, 2000).items():
         assert found["estimate"] >= 0.93 - allowed(0.93, 2000), cell
         assert found["type I"] <= 0.06 + allowed(0.06, 2000), cell
 
 
 @pytest.mark.slow
-def test_seeds_one_by_one():
-    for cell, found in simulation.looks(500, STUDIES).items():
+@pytest.mark.parametrize("accuracy", [0.8, 0.95])
+def test_seeds_one_by_one(accuracy):
+    for cell, found in simulation.looks(500, STUDIES, accuracy).items():
         assert found["type I"] <= 0.06 + allowed(0.06), cell
         assert found["equivalent at the margin"] <= 0.06 + allowed(0.06), cell
         assert found["seeds"] < simulation.SEEDS[-1], cell
