@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from typing_extensions import override
 
-from autopeft.base.recipe import CLIP, WARMUP, WEIGHT_DECAY
+from autopeft.base.recipe import BETAS, CLIP, EPSILON, WARMUP, WEIGHT_DECAY, warmup_steps
 from autopeft.configuration import Configuration, called
 from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
@@ -87,9 +87,9 @@ Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, 
 | configuration | `{case.configuration}` |
 | trainable parameters | {case.trainable:,} ({share:.3f} % of the backbone), and {shapes.head_parameters:,} of the task head |
 | task head, trained in full | {", ".join(shapes.head_modules)} |
-| learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; {100 * WARMUP:g} % linear warm-up, then linear decay to zero |
+| learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; {100 * WARMUP:g} % linear warm-up, then linear decay to zero: of T = {case.steps} steps, w = {warmup_steps(case.steps)} of them warm-up, step s from 0 has the share (s + 1) / w, from step w on (T - s) / (T - w) |
 | procedure | {trained_by(case)} |
-| optimiser | AdamW, weight decay {WEIGHT_DECAY:g}, gradient norm clipped at {CLIP:g} |
+| optimiser | AdamW, betas {BETAS[0]:g} and {BETAS[1]:g}, epsilon {EPSILON:g}, weight decay {WEIGHT_DECAY:g}, gradient norm clipped at {CLIP:g} |
 | batch size | {spec["batch_size"]} |
 | steps | {spec["full_steps"]} |
 | longest text | {spec["max_length"]} tokens |{pattern}{facts}
