@@ -64,6 +64,7 @@ def describe(model: PreTrainedModel, name: str, kind: TaskKind | None = None) ->
         kind=kind,
         decoder_path=stacks[1][0] if len(stacks) == 2 else None,
         encoder_layers=len(stacks[0][1]) if len(stacks) == 2 else 0,
+        dropout=_dropout(model.config),
         **_for_costs(model, stacks, len(blocks)),
     )
 
@@ -81,6 +82,14 @@ def _for_costs(model: PreTrainedModel, stacks: list[tuple[str, nn.ModuleList]], 
         "parallel_blocks": config.model_type in PARALLEL or bool(getattr(config, "use_parallel_residual", False)),
         "relative_positions": _relative_positions(config),
     }
+
+
+def _dropout(config: Any) -> tuple[str, ...]:
+    """The names of the probabilities with which training would drop something: dropout, attn_pdrop, layerdrop ..."""
+    values = config.to_dict()
+    return tuple(
+        sorted(name for name, value in values.items() if "drop" in name and isinstance(value, float) and value)
+    )
 
 
 def _outer_linears(model: PreTrainedModel, stacks: list[str], num_layers: int) -> tuple[Linear, ...]:

@@ -80,6 +80,7 @@ class BackboneShapes:
     rms_norm: bool = False  # the norms of the blocks divide by the root mean square alone
     parallel_blocks: bool = False  # attention and feed-forward net read the same input
     relative_positions: int = 0  # position vectors that every attention projects as well (DeBERTa)
+    dropout: tuple[str, ...] | None = None  # the config's probabilities of dropout above 0; None: not recorded
 
     @cached_property
     def blocks(self) -> tuple[tuple[Linear, ...], ...]:
@@ -152,6 +153,7 @@ class BackboneShapes:
         data["outer_linears"] = tuple(Linear(**x) for x in data.get("outer_linears", ()))
         for key in ("attention_paths", "block_parameters", "head_modules"):
             data[key] = tuple(data[key])
+        data["dropout"] = None if data.get("dropout") is None else tuple(data["dropout"])
         data["kind"] = get_kind(data.pop("task", DEFAULT))
         return cls(**data)
 

@@ -11,7 +11,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import cache_folder
 from autopeft.tasks.kind import TaskKind, get_kind
 
-FORMAT = 4  # of the cached sizes; raise it when `describe` changes
+FORMAT = 5  # of the cached sizes; raise it when `describe` changes
 
 
 def shapes_of(

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing_extensions import override
 
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.training import adamw, schedule
 from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
@@ -24,10 +24,17 @@ class Axolotl(YamlToolkit):
 
     file = "axolotl.yaml"
     command = "axolotl train axolotl.yaml"
+    copies = False  # it has a key
 
     @override
     def tuning(self, case: Case) -> Tuned:
         return trained(case), (), "" if case.trainable else "no part of a language model is trained"
+
+    @override
+    def also_lost(self, case: Case) -> tuple[str, ...]:
+        """It loads the model in one format and trains its weights in that."""
+        low = case.precision == "bf16" and not LowRank.of(case)
+        return ("The trained weights are in bf16, and in fp32 in a search.",) if low else ()
 
     @override
     def keys(self, case: Case, tuned: dict) -> dict:
@@ -63,6 +70,8 @@ def lora(low_rank: LowRank, shapes: BackboneShapes) -> dict:
         "lora_target_modules": names if layers else list(low_rank.targets),
         "peft_use_rslora": low_rank.rslora,
         "peft_use_dora": low_rank.dora,
+        # Else it switches its own on where there is no dropout, which stops it on GPT-2 and needs a GPU.
+        **dict.fromkeys(("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel"), False),
     }
     if layers:  # an empty list would mean all of them
         keys |= {"peft_layers_to_transform": layers, "peft_layers_pattern": [shapes.blocks_path.rpartition(".")[2]]}
@@ -105,6 +114,7 @@ def training(case: Case) -> dict:
     rows = {"ds_type": "json", "type": prompt_and_completion()}
     return {
         "base_model": case.model,
+        **({"overrides_of_model_config": case.no_dropout} if case.no_dropout else {}),
         "trust_remote_code": bool(spec.get("trust_remote_code")),
         "datasets": [{"path": FILES["train"], **rows}],
         "sequence_len": spec["max_length"],
@@ -112,11 +122,11 @@ def training(case: Case) -> dict:
         "train_on_inputs": False,
         "learning_rate": case.learning_rate,
         "optimizer": "adamw_torch",
+        **adamw(),
         "lr_scheduler": "linear",
-        "warmup_steps": case.warmup_steps,
-        "weight_decay": WEIGHT_DECAY,
-        "max_grad_norm": CLIP,
-        "max_steps": case.steps,
+        **schedule(case.steps),
+        "group_by_length": True,
+        "dataloader_drop_last": False,  # by default the last batch of an epoch is dropped if it is not full
         "micro_batch_size": spec["batch_size"],
         "gradient_accumulation_steps": 1,
         "seed": spec["seed"],

@@ -8,7 +8,8 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
-from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, language_head, trainer_arguments
+from autopeft.export.mechanisms.training import BY_LENGTH, trainer_arguments
+from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, language_head
 
 DATA = "study"  # the name of the rows in dataset_info.json
 
@@ -45,7 +46,7 @@ class LlamaFactory(YamlToolkit):
 
     @override
     def keys(self, case: Case, tuned: dict) -> dict:
-        return {**training(case), **tuned}
+        return {"model_name_or_path": self.model(case), **training(case), **tuned}
 
     @override
     def other_files(self, case: Case) -> dict[str, str]:
@@ -119,7 +120,6 @@ def at_an_end(layers: tuple[int, ...], shapes: BackboneShapes) -> int | None:
 def training(case: Case) -> dict:
     """The keys that say how. Numbers stay numbers: a rank in quotes passes its parser and fails in peft."""
     return {
-        "model_name_or_path": case.model,
         "trust_remote_code": bool(case.spec.get("trust_remote_code")),
         "stage": "sft",
         "do_train": True,
@@ -128,6 +128,7 @@ def training(case: Case) -> dict:
         "template": "empty",
         "cutoff_len": case.spec["max_length"],
         **trainer_arguments(case),
+        **BY_LENGTH,
         "report_to": "none",
     }
 

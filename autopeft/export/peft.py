@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from typing_extensions import override
 
-from autopeft.base.recipe import WARMUP
+from autopeft.base.recipe import WARMUP, warmup_steps
 from autopeft.configuration import Configuration, called
 from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
@@ -87,7 +87,7 @@ Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, 
 | configuration | `{case.configuration}` |
 | trainable parameters | {case.trainable:,} ({share:.3f} % of the backbone), and {shapes.head_parameters:,} of the task head |
 | task head, trained in full | {", ".join(shapes.head_modules)} |
-| learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; {100 * WARMUP:g} % linear warm-up, then linear decay to zero |
+| learning rate | {case.learning_rate:g}, and {case.head_learning_rate:g} for the task head; {100 * WARMUP:g} % linear warm-up, then linear decay to zero: of T = {case.steps} steps, w = {warmup_steps(case.steps)} of them warm-up, step s from 0 has the share (s + 1) / w, from step w on (T - s) / (T - w) |
 | procedure | {trained_by(case)} |
 | optimiser | {get_procedure(case.configuration.procedure).stepping} |
 | batch size | {spec["batch_size"]} |

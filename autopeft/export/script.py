@@ -4,10 +4,11 @@ import pprint
 
 from typing_extensions import override
 
-from autopeft.base.recipe import CLIP, WEIGHT_DECAY
+from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY
 from autopeft.export.mechanisms.beyond import does, losses_between_steps, procedure_losses
 from autopeft.export.mechanisms.rows import SOURCE, arguments, rows_script, words_of_classes
-from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written, warmup_code
+from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.training import BY_LENGTH, RATE, adamw
 from autopeft.export.peft import adapter_config, in_peft
 from autopeft.procedures import get_procedure
 
@@ -67,24 +68,28 @@ def task_script(case: Case, statistics: bool, regularised: bool) -> str:
     imports += "\nfrom autopeft.methods import get_method" if regularised else ""
     own = steps_its_own_way(case)
     imports += "\nfrom autopeft.procedures import get_procedure" if own else ""
-    types, optimiser, decay = "", "torch.optim.AdamW", f"\n    weight_decay={WEIGHT_DECAY},"
+    types, optimiser = "", "torch.optim.AdamW"
+    numbers = f"\n    betas={BETAS},\n    eps={EPSILON},\n    weight_decay={WEIGHT_DECAY},"
     if own:
         types = "\nfrom types import SimpleNamespace"
-        optimiser, decay = "get_procedure(CONFIGURATION.procedure).optimiser", ""
+        optimiser, numbers = "get_procedure(CONFIGURATION.procedure).optimiser", ""
     return f'''"""Trains {case.configuration} on {case.task["name"]} and saves the adapter."""
 
-import argparse{types}
+import argparse
+from itertools import islice{types}
 
-import numpy as np
 import torch
-from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainingArguments
 
 import autopeft
-from autopeft.backbone.loading import load_backbone{imports}
+from autopeft.backbone.loading import load_backbone
+from autopeft.base.recipe import learning_rate_factor{imports}
 from autopeft.methods.mechanisms.attach import attach, is_head, trainable_parameters
 from autopeft.proxy.scoring import evaluate
 from autopeft.tasks import load_task
-from autopeft.tasks.batches import collate
+from autopeft.tasks.batches import collate, endless
 from autopeft.tasks.tokens import tokenise
 
 CONFIGURATION = autopeft.Configuration.from_json(
@@ -108,18 +113,21 @@ optimizer = {optimiser}(
     [
         {{"params": [p for n, p in named if not is_head(n, head)], "lr": {case.learning_rate!r}}},
         {{"params": [p for n, p in named if is_head(n, head)], "lr": {case.head_learning_rate!r}}},
-    ],{decay}
+    ],{numbers}
 )
-schedule = get_linear_schedule_with_warmup(optimizer, {warmup_code("arguments.steps")}, arguments.steps)
+schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step, arguments.steps))
+batches = list(islice(endless(tokens.train, BATCH_SIZE, SEED), arguments.steps))  # the search's own, in its order
 
 
-def batch(units: list[int]) -> dict:
-    rows = tokens.train.expand(np.sort(units))  # of a question all options
+def batch(rows) -> dict:
     inputs, targets = collate(tokens.train, rows, tokens.pad_token_id)
     return {{**inputs, "targets": targets}}
 
 
 class TaskTrainer(Trainer):
+    def get_train_dataloader(self):
+        return DataLoader(batches, batch_size=None, collate_fn=batch)
+
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
         targets = inputs.pop("targets")
         outputs = model(**inputs)
@@ -141,8 +149,7 @@ trainer = TaskTrainer(
         report_to="none",
         remove_unused_columns=False,
     ),
-    train_dataset=range(tokens.train.number_of_units),
-    data_collator=batch,
+    train_dataset=batches,
     optimizers=(optimizer, schedule),
 )
 trainer.train()
@@ -180,6 +187,7 @@ def own_step() -> str:
 def sft_script(case: Case) -> str:
     """train.py of adapters on a language model; the adapter_config.json beside it is what is trained."""
     spec, low = case.spec, case.format == "bf16"
+    no_dropout = "".join(f", {name}={value}" for name, value in case.no_dropout.items())
     own = "" if in_peft(case) else "import autopeft  # noqa: F401  (peft learns of its methods)\n"
     return f'''"""Trains the adapter_config.json beside it on {spec["model"]} with TRL's SFTTrainer and saves the adapter."""
 
@@ -189,6 +197,7 @@ from pathlib import Path
 {own}import torch
 from datasets import load_dataset
 from peft import PeftConfig
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import AutoModelForCausalLM
 from trl import SFTConfig, SFTTrainer
 
@@ -196,18 +205,26 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("--steps", type=int, default={case.steps})
 arguments.add_argument("--out", default="adapter")
 arguments = arguments.parse_args()
+STEPS = arguments.steps
 
-trainer = SFTTrainer(
-    model=AutoModelForCausalLM.from_pretrained({case.model!r}, dtype=torch.{"bfloat16" if low else "float32"}),
+{RATE}
+
+class Trainer(SFTTrainer):
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, rate)
+        return self.lr_scheduler
+
+
+trainer = Trainer(
+    model=AutoModelForCausalLM.from_pretrained({case.model!r}, dtype=torch.{"bfloat16" if low else "float32"}{no_dropout}),
     args=SFTConfig(
         output_dir=arguments.out,
-        max_steps=arguments.steps,
+        max_steps=STEPS,
         per_device_train_batch_size={spec["batch_size"]},
         learning_rate={case.learning_rate!r},
-        lr_scheduler_type="linear",
-        warmup_steps={warmup_code("arguments.steps")},
-        weight_decay={WEIGHT_DECAY},
-        max_grad_norm={CLIP},
+        optim="adamw_torch",
+        {keywords(adamw())},
+        {keywords(BY_LENGTH)},
         max_length={spec["max_length"]},
         seed={spec["seed"]},
         bf16={low},
@@ -218,6 +235,9 @@ trainer = SFTTrainer(
     train_dataset=load_dataset(**{SOURCE!r}, split="train"),
     peft_config=PeftConfig.from_pretrained(str(Path(__file__).parent)),
 )
+for parameter in trainer.model.parameters():
+    if parameter.requires_grad:  # what is trained is fp32, whatever the format of the frozen weights
+        parameter.data = parameter.data.float()
 trainer.train()
 trainer.save_model(arguments.out)
 '''
@@ -231,6 +251,11 @@ def sft_files(case: Case) -> dict[str, str]:
         "adapter_config.json": adapter_config(case, fields),
         "data.py": rows_script(case),
     }
+
+
+def keywords(values: dict[str, object]) -> str:
+    """Arguments of a call, in Python's spelling."""
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
 
 def indented(value: object) -> str:

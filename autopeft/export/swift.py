@@ -8,7 +8,8 @@ from autopeft.backbone.shapes import Bias, Norm
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
-from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, trainer_arguments
+from autopeft.export.mechanisms.training import trainer_arguments, weights_format
+from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
@@ -48,7 +49,7 @@ class Swift(YamlToolkit):
 
     @override
     def keys(self, case: Case, tuned: dict) -> dict:
-        return {**training(case), **tuned}
+        return {"model": self.model(case), **training(case), **tuned}
 
     @override
     def row(self, case: Case) -> str:
@@ -117,11 +118,10 @@ def training(case: Case) -> dict:
         "problem_type": "single_label_classification",
     }
     return {
-        "model": case.model,
         **({"model_type": case.shapes.model_type} if case.shapes.model_type in NAMED else {}),
         "template": "dummy",  # the text between the tokenizer's own first and last tokens
         **(classifier if case.classifies else {}),
-        "torch_dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
+        "torch_dtype": weights_format(case),
         "fp16": False,  # it would take it for fp32 weights
         "dataset": [FILES["train"]],
         "split_dataset_ratio": 0.0,

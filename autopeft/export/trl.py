@@ -7,7 +7,8 @@ from typing_extensions import override
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import SOURCE, rows_script
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
-from autopeft.export.mechanisms.yaml_file import as_yaml, trainer_arguments
+from autopeft.export.mechanisms.training import BY_LENGTH, trainer_arguments, training_losses, weights_format
+from autopeft.export.mechanisms.yaml_file import as_yaml
 from autopeft.export.script import sft_files
 
 
@@ -27,11 +28,12 @@ class Trl(Toolkit):
             reason = f"{case.methods[0].title} trains the classification head alone, which TRL does not have."
         if reason:
             return Written(reason=reason)
-        losses += case.beyond
-        nearest = f"{case.instead}, on the language model" if losses else ""
         low_rank = LowRank.of(case)
-        if low_rank and low_rank.plain:
-            files = {"sft.yaml": as_yaml(sft(case, low_rank)), "data.py": rows_script(case)}
+        in_yaml = low_rank is not None and low_rank.plain
+        losses += (training_losses(case) if in_yaml else ()) + case.beyond
+        nearest = f"{case.instead}, on the language model" if losses else ""
+        if low_rank and in_yaml:
+            files = {"sft.yaml": as_yaml(case, sft(case, low_rank)), "data.py": rows_script(case)}
             return Written(files, "python data.py && trl sft --config sft.yaml", losses, nearest)
         return Written(sft_files(case), "python data.py && python train.py", losses, nearest)
 
@@ -40,7 +42,7 @@ def sft(case: Case, low_rank: LowRank) -> dict:
     """The keys of `trl sft --config`. Its parser is strict: a key that it does not know is an error."""
     return {
         "model_name_or_path": case.model,
-        "dtype": {"fp32": "float32", "bf16": "bfloat16"}[case.precision],
+        "dtype": weights_format(case),
         "datasets": [SOURCE],
         "use_peft": True,
         "lora_r": low_rank.rank,
@@ -51,6 +53,8 @@ def sft(case: Case, low_rank: LowRank) -> dict:
         "use_dora": low_rank.dora,
         "max_length": case.spec["max_length"],
         **trainer_arguments(case),
+        **BY_LENGTH,
+        **({"model_init_kwargs": case.no_dropout} if case.no_dropout else {}),
         "report_to": "none",
     }
 

@@ -6,8 +6,10 @@ from autopeft.base.recipe import WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.training import schedule
 from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, language_head
 
+OPTIMISER = "AdamW keeps its moments in 8 bits: Unsloth's command has no key for the optimiser."
 TEXT = '{"text": prompt + completion}'
 
 
@@ -48,7 +50,7 @@ class Unsloth(YamlToolkit):
 
     @override
     def keys(self, case: Case, tuned: dict) -> dict:
-        return sections(case, tuned)
+        return {"model": self.model(case), **sections(case, tuned)}
 
     @override
     def row(self, case: Case) -> str:
@@ -56,10 +58,10 @@ class Unsloth(YamlToolkit):
 
     @override
     def also_lost(self, case: Case) -> tuple[str, ...]:
+        if case.kind.name == "causal-lm":
+            return (OPTIMISER,)
         answer = "the class's word" if case.classifies else "the response"
-        return (
-            () if case.kind.name == "causal-lm" else (f"The loss is over the whole text and not over {answer} alone.",)
-        )
+        return (OPTIMISER, f"The loss is over the whole text and not over {answer} alone.")
 
 
 def sections(case: Case, tuned: dict) -> dict:
@@ -67,7 +69,6 @@ def sections(case: Case, tuned: dict) -> dict:
     spec = case.spec
     lora = {"lora": tuned["lora"]} if "lora" in tuned else {}
     return {
-        "model": case.model,
         "data": {
             "local_dataset": [FILES["train"]],
             "format_type": "raw",  # the chat template is in the text already
@@ -77,9 +78,8 @@ def sections(case: Case, tuned: dict) -> dict:
             "load_in_4bit": False,
             "max_seq_length": spec["max_length"],
             "learning_rate": case.learning_rate,
-            "warmup_steps": case.warmup_steps,
+            **schedule(case.steps),
             "weight_decay": WEIGHT_DECAY,
-            "max_steps": case.steps,
             "batch_size": spec["batch_size"],
             "gradient_accumulation_steps": 1,
             "packing": False,

@@ -3,6 +3,8 @@
 import pytest
 from kinds import asked, number, written
 
+from autopeft.export.unsloth import OPTIMISER
+
 pytestmark = pytest.mark.toolkits
 EXPRESSED = ["LoRA", "LoRA, some layers", "LoRA, one module", "rsLoRA, every linear", "DoRA, some layers"]
 
@@ -10,7 +12,7 @@ EXPRESSED = ["LoRA", "LoRA, some layers", "LoRA, one module", "rsLoRA, every lin
 def test_unsloth_reads_every_module_rank_and_switch(inside, tmp_path):
     cases = {kind: asked(kind, "llama", {}, causal=True) for kind in EXPRESSED}
     done = written("unsloth", cases, tmp_path)
-    assert {one.verdict for one in done.values()} == {"lossless"}
+    assert {one.losses for one in done.values()} == {(OPTIMISER,)}
     given = inside("unsloth", *(one.folder for one in done.values()))
     for kind, one in cases.items():
         fields, keywords = one.fields, given[number(kind)]["model"]

@@ -1,8 +1,9 @@
 """The scripts for AdapterHub's adapters: one writes the rows, the other trains on them."""
 
-from autopeft.base.recipe import CLIP, WEIGHT_DECAY
+from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY
 from autopeft.export.mechanisms.rows import FILES, arguments
-from autopeft.export.mechanisms.toolkit import Case, warmup_code
+from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.training import RATE
 
 ADAPTER = "autopeft"
 
@@ -37,7 +38,8 @@ for part, name in {FILES!r}.items():
 
 def train_script(case: Case) -> str:
     """train.py: needs adapters and not autopeft."""
-    spec = case.spec
+    spec, low = case.spec, case.format == "bf16"
+    no_dropout = "".join(f", {name}={value}" for name, value in case.no_dropout.items())
     return f'''"""Trains {case.configuration} with AdapterHub's adapters; the rows are those that data.py wrote."""
 
 import json
@@ -47,18 +49,14 @@ import adapters
 import torch
 from adapters import AdapterConfig, AdapterTrainer
 from datasets import load_dataset
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    TrainingArguments,
-    get_linear_schedule_with_warmup,
-)
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, TrainingArguments
 
 HEAD = {list(case.shapes.head_modules)!r}
 STEPS = {case.steps}
 here = Path(__file__).parent
 
+{RATE}
 
 def adapted(model):
     """The model with the adapter of adapter.json, which alone is trained, and the task head."""
@@ -73,16 +71,21 @@ def adapted(model):
 def main():
     tokenizer = AutoTokenizer.from_pretrained({case.model!r})
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model = AutoModelForSequenceClassification.from_pretrained({case.model!r}, num_labels={len(case.labels)})
+    # The study trained without the model's own dropout.
+    config = AutoConfig.from_pretrained({case.model!r}, num_labels={len(case.labels)}{no_dropout})
+    dtype = torch.{"bfloat16" if low else "float32"}
+    model = AutoModelForSequenceClassification.from_pretrained({case.model!r}, config=config, dtype=dtype)
     model.config.pad_token_id = tokenizer.pad_token_id
     adapted(model)
     heads = {{id(p) for path in HEAD for p in model.get_submodule(path).parameters()}}
     trained = [p for p in model.parameters() if p.requires_grad]
+    for parameter in trained:  # fp32, whatever the format of the frozen weights
+        parameter.data = parameter.data.float()
     groups = [
         {{"params": [p for p in trained if id(p) not in heads], "lr": {case.learning_rate!r}}},
         {{"params": [p for p in trained if id(p) in heads], "lr": {case.head_learning_rate!r}}},
     ]
-    optimizer = torch.optim.AdamW(groups, weight_decay={WEIGHT_DECAY})
+    optimizer = torch.optim.AdamW(groups, betas={BETAS}, eps={EPSILON}, weight_decay={WEIGHT_DECAY})
     trainer = AdapterTrainer(
         model=model,
         args=TrainingArguments(
@@ -91,17 +94,20 @@ def main():
             per_device_train_batch_size={spec["batch_size"]},
             max_grad_norm={CLIP},
             seed={spec["seed"]},
-            bf16={case.precision == "bf16"},
+            group_by_length=True,
+            bf16={low},
+            use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
             report_to="none",
         ),
         train_dataset=load_dataset("json", data_files=str(here / {FILES["train"]!r}), split="train"),
         data_collator=DataCollatorWithPadding(tokenizer),
-        optimizers=(optimizer, get_linear_schedule_with_warmup(optimizer, {warmup_code("STEPS")}, STEPS)),
+        optimizers=(optimizer, LambdaLR(optimizer, rate)),
     )
     trainer.train()
     model.save_adapter("adapter", {ADAPTER!r})
     torch.save({{path: model.get_submodule(path).state_dict() for path in HEAD}}, "adapter/task_head.pt")
+    return model
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from autopeft.export.mechanisms.toolkit import Case
 
 FILES = {"train": "train.jsonl", "validation": "validation.jsonl"}
+COPY = "model"  # the folder of a copy without dropout
 SOURCE = {"path": "json", "data_files": FILES["train"]}  # the arguments of datasets' load_dataset
 
 # A row as data.py writes it: Python that reads prompt, completion, the classes' label, and begin and end, the texts of
@@ -45,6 +46,24 @@ for part, name in {FILES!r}.items():
         {loop}
             file.write(json.dumps({row}) + "\\n")
 '''
+
+
+def copied_model(case: Case) -> str:
+    """What data.py does besides for a toolkit without a key for the model's dropout: links to its files, a config of its own."""
+    return f"""
+# The study trained without the model's own dropout: the same checkpoint with a config that has none.
+from huggingface_hub import snapshot_download  # noqa: E402
+
+source = Path({case.model!r})
+source = source if source.is_dir() else Path(snapshot_download(str(source), ignore_patterns=["*.bin", "*.h5", "*.msgpack"]))
+(here / {COPY!r}).mkdir(exist_ok=True)
+for file in source.iterdir():
+    (here / {COPY!r} / file.name).unlink(missing_ok=True)
+    if file.name != "config.json":
+        (here / {COPY!r} / file.name).symlink_to(file.resolve())
+config = json.loads((source / "config.json").read_text(encoding="utf-8")) | {case.no_dropout!r}
+(here / {COPY!r} / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+"""
 
 
 def words_of_classes(case: Case) -> tuple[str, ...]:

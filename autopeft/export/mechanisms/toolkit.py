@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from autopeft.backbone.resolve import BUILTIN, resolve
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.base.recipe import WARMUP, warmup_steps
 from autopeft.configuration import Configuration
 from autopeft.export.mechanisms.beyond import beyond_parameters
 from autopeft.methods import Method, count, get_method, peft_fields
@@ -115,14 +114,14 @@ class Case:
         return measured or ("fp32" if self.spec["precision"] == "auto" else self.spec["precision"])
 
     @property
-    def warmup_steps(self) -> int:
-        """The steps in which the learning rate rises."""
-        return warmup_steps(self.steps)
-
-    @property
     def precision(self) -> str:
         """The number format for a file that names no device: on a CPU transformers' Trainer refuses bf16 by default."""
         return "fp32" if self.environment.get("device", "cpu") == "cpu" else self.format
+
+    @property
+    def no_dropout(self) -> dict[str, float]:
+        """The fields of the model's config that a toolkit sets to 0, since no dropout runs in a search."""
+        return dict.fromkeys(self.shapes.dropout or (), 0.0)
 
     @property
     def beyond(self) -> tuple[str, ...]:
@@ -135,11 +134,6 @@ class Case:
         if self.fields["peft_type"] == "LORA" and any(m.needs_statistics for m in self.methods):
             return f"LoRA of rank {self.fields['r']} in the same modules"
         return f"the parameters of {self.configuration.method}, all of them at every step"
-
-
-def warmup_code(steps: str) -> str:
-    """`warmup_steps` in the Python of a script that learns only when it runs how many steps there are."""
-    return f"max(1, round({WARMUP} * {steps}))"
 
 
 def whole_path(name: str) -> str:

@@ -5,10 +5,10 @@ from typing import ClassVar
 import yaml
 from typing_extensions import override
 
-from autopeft.base.recipe import CLIP, WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
-from autopeft.export.mechanisms.rows import PROMPTED, rows_script
+from autopeft.export.mechanisms.rows import COPY, PROMPTED, copied_model, rows_script
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.training import schedule, training_losses
 
 Tuned = tuple[dict, tuple[str, ...], str]  # keys that say what is trained, losses, what is trained instead
 
@@ -19,6 +19,7 @@ class YamlToolkit(Toolkit):
     file: ClassVar[str]  # "train.yaml"
     command: ClassVar[str]  # runs it
     beside: ClassVar[str] = ", on the language model"  # where the nearest configuration is trained
+    copies: ClassVar[bool] = True  # it has no key for the model's dropout: data.py copies a model that has any
 
     def tuning(self, case: Case) -> Tuned:
         """Choose the keys that say what is trained; without keys the last part says why there are none, if it is known."""
@@ -45,11 +46,19 @@ class YamlToolkit(Toolkit):
             reason = f"{self.title} has no keys for {titles}{nearest and f' here: {nearest}'}."
         if reason:
             return Written(reason=reason)
-        losses += lost + self.also_lost(case) + case.beyond
-        files = {self.file: as_yaml(self.keys(case, tuned)), **self.other_files(case)}
-        files["data.py"] = rows_script(case, self.row(case))
+        losses += lost + self.also_lost(case) + training_losses(case) + case.beyond
+        files = {self.file: as_yaml(case, self.keys(case, tuned)), **self.other_files(case)}
+        files["data.py"] = rows_script(case, self.row(case)) + (copied_model(case) if self.copied(case) else "")
         nearest = nearest or f"{case.instead}{self.beside}"
         return Written(files, f"python data.py && {self.command}", losses, nearest if losses else "")
+
+    def copied(self, case: Case) -> bool:
+        """Whether the model is a copy without dropout, which data.py makes."""
+        return self.copies and bool(case.no_dropout)
+
+    def model(self, case: Case) -> str:
+        """The checkpoint that is trained."""
+        return COPY if self.copied(case) else case.model
 
     def other_files(self, case: Case) -> dict[str, str]:
         """What the YAML file refers to, besides the rows."""
@@ -64,9 +73,11 @@ class YamlToolkit(Toolkit):
         return rank, (loss,), f"LoRA of rank {rank} in the same modules"
 
 
-def as_yaml(keys: dict) -> str:
+def as_yaml(case: Case, keys: dict) -> str:
     """The text of a YAML file, keys in their order."""
-    return yaml.safe_dump(keys, sort_keys=False, width=110)
+    idle = schedule(case.steps)["max_steps"] - case.steps
+    head = f"# {case.steps} steps, and before them an idle one: the schedule begins at a rate of 0.\n" if idle else ""
+    return head + yaml.safe_dump(keys, sort_keys=False, width=110)
 
 
 def language_head(case: Case) -> tuple[str, ...]:
@@ -74,20 +85,3 @@ def language_head(case: Case) -> tuple[str, ...]:
     return (
         () if case.generates else ("The language model's own head is trained as well, where it is not the embedding.",)
     )
-
-
-def trainer_arguments(case: Case) -> dict:
-    """The keys of transformers' TrainingArguments, which the toolkits that are built on its Trainer take as they are."""
-    return {
-        "learning_rate": case.learning_rate,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": case.warmup_steps,
-        "weight_decay": WEIGHT_DECAY,
-        "max_grad_norm": CLIP,
-        "max_steps": case.steps,
-        "per_device_train_batch_size": case.spec["batch_size"],
-        "gradient_accumulation_steps": 1,
-        "seed": case.spec["seed"],
-        "bf16": case.precision == "bf16",
-        "output_dir": "adapter",
-    }

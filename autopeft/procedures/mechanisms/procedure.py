@@ -41,7 +41,10 @@ class Procedure:
     repeatable: ClassVar[bool] = True  # a forward pass of a step can be computed again and gives the same
     learning_rate_factor: ClassVar[float] = 1.0  # its steps want the method's range of rates times this
     clip: ClassVar[float | None] = CLIP  # largest norm of a step's gradients; None where they are taken as they are
-    stepping: ClassVar[str] = f"AdamW, weight decay {WEIGHT_DECAY:g}, gradient norm clipped at {CLIP:g}"  # for cards
+    stepping: ClassVar[str] = (  # for cards
+        f"AdamW, betas {BETAS[0]:g} and {BETAS[1]:g}, epsilon {EPSILON:g}, weight decay {WEIGHT_DECAY:g}, gradient norm "
+        f"clipped at {CLIP:g}"
+    )
     moments: ClassVar[int] = 2  # how many numbers its optimiser keeps for each trained one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -1,4 +1,5 @@
 """The exported train.py in adapters' environment. run FOLDER: all of it; the files that it saved.
+train FOLDER: all of it; the mean loss on train.jsonl.
 
 MODEL FOLDER ...: its model; folder's name -> trained: {name: shape}, and logits: of the inputs in values.safetensors, if
 it is there, once the trained parameters have the values there.
@@ -39,9 +40,20 @@ def adapted(model: str, folder: Path) -> dict:
     return {"trained": {name: list(p.shape) for name, p in trained.items()}, "logits": logits.tolist()}
 
 
+@torch.no_grad()
+def final_loss(model) -> float:
+    rows = [json.loads(line) for line in Path("train.jsonl").read_text().splitlines()]
+    logits = [model.eval()(input_ids=torch.tensor([row["input_ids"]])).logits for row in rows]
+    targets = torch.tensor([row["labels"] for row in rows])
+    return torch.nn.functional.cross_entropy(torch.cat(logits), targets).item()
+
+
 if sys.argv[1] == "run":
     os.chdir(sys.argv[2])
     script(Path.cwd()).main()
     print(json.dumps(sorted(os.listdir("adapter"))))
+elif sys.argv[1] == "train":
+    os.chdir(sys.argv[2])
+    print(json.dumps(final_loss(script(Path.cwd()).main())))
 else:
     print(json.dumps({Path(folder).name: adapted(sys.argv[1], Path(folder)) for folder in sys.argv[2:]}))

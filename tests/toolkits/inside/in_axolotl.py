@@ -1,10 +1,11 @@
 """Axolotl's own parser, loader and freezing on axolotl.yaml: FOLDER ... -> folder's name -> {name: shape} of what is trained.
 
-rows FOLDER: the tokens and labels that it makes of the rows.
+rows FOLDER: the tokens and labels that it makes of the rows. train FOLDER: all of `axolotl train`; what it saved.
 """
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,7 +47,17 @@ def rows(folder: Path) -> list[dict]:
     return [{name: list(row[name]) for name in ("input_ids", "labels")} for row in made]
 
 
+def train(folder: Path) -> list[str]:
+    command = [Path(sys.executable).parent / "axolotl", "train", "axolotl.yaml"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts accelerate
+    done = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return sorted(os.listdir(folder / "adapter"))
+
+
 if __name__ == "__main__":  # its processes import this file again
     what = sys.argv[1]
-    found = rows(Path(sys.argv[2])) if what == "rows" else {Path(x).name: trained(Path(x)) for x in sys.argv[1:]}
+    whole = {"rows": rows, "train": train}
+    found = whole[what](Path(sys.argv[2])) if what in whole else {Path(x).name: trained(Path(x)) for x in sys.argv[1:]}
     print(json.dumps(found))

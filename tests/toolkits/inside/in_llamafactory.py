@@ -1,6 +1,7 @@
 """In LLaMA-Factory's environment: what its own code trains, as JSON of names and shapes.
 
 adapter FOLDER: its parser and its adapters, on the model. run FOLDER: its whole training of two steps; what it saved.
+train FOLDER: all of its training.
 rows FOLDER: the tokens and labels that it makes of the rows.
 """
 
@@ -15,7 +16,9 @@ import yaml
 
 what, folder = sys.argv[1], Path(sys.argv[2])
 os.chdir(folder)
-keys = {**yaml.safe_load(Path("train.yaml").read_text()), "use_cpu": True, "max_steps": 2}
+keys = yaml.safe_load(Path("train.yaml").read_text())
+if what != "train":
+    keys |= {"use_cpu": True, "max_steps": 2}
 if what == "adapter":
     from llamafactory.hparams import get_train_args
     from llamafactory.model.adapter import init_adapter
@@ -44,5 +47,6 @@ else:
         from safetensors.torch import load_file
 
         run_exp(keys)
-        found = {n: list(t.shape) for n, t in load_file("adapter/adapter_model.safetensors").items()}
+        (weights,) = Path("adapter").glob("*.safetensors")
+        found = {n: list(t.shape) for n, t in load_file(weights).items()}
 print(json.dumps(found))

@@ -1,7 +1,7 @@
 """In TRL's environment: what its own code trains, or what its own command saved, as JSON of names and shapes.
 
 parse FOLDER: the strict parser and the peft config that it makes, on the model. run FOLDER: `trl sft` of two steps.
-script FOLDER: train.py of two steps. rows FOLDER: the tokens and labels that it makes of the rows. site: where its
+train FOLDER: all of `trl sft`. script FOLDER: train.py of two steps. rows FOLDER: the tokens and labels that it makes of the rows. site: where its
 packages lie.
 """
 
@@ -45,7 +45,7 @@ else:
     from safetensors.torch import load_file
 
     sft = [Path(sys.executable).parent / "trl", "sft", "--config", "sft.yaml", "--max_steps", "2", "--use_cpu", "True"]
-    command = sft if what == "run" else [sys.executable, "train.py", "--steps", "2"]
+    command = {"run": sft, "train": sft[:4], "script": [sys.executable, "train.py", "--steps", "2"]}[what]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
