@@ -39,6 +39,7 @@ from autopeft.tabular.build import IDENTITY
 
 BENCHMARKS = ("studies/benchmarks/rotten-tomatoes.csv", "studies/benchmarks/vader-movies.csv")
 SHARE = 4  # the rung is at 1 / SHARE of the full length, and so long is the branch as a share of the steps so far
+FROZEN = 3  # layers that a measured configuration freezes at least: their stored states make its runs cheap
 ROWS = 150  # validation rows of a reading, the same ones for all
 PREFIX = 2_000_000_000  # bytes of stored hidden states
 
@@ -78,7 +79,7 @@ class Branch(Trainer):
 
 
 def readings(trainer: Trainer, branch: Trainer, job: Job, rung: int) -> dict[str, Any]:
-    """The logits of one run at a rung by each reading; not a number where the run failed."""
+    """The validation loss of one run at a rung by each reading; not a number where the run failed."""
     history, found = [], {}
     with trainer.attached(job) as (model, place):
         session = Session(trainer, model, place, [trainer.run_of(model, job, own=True)])
@@ -96,12 +97,11 @@ def readings(trainer: Trainer, branch: Trainer, job: Job, rung: int) -> dict[str
         session = Session(branch, model, place, [branch.run_of(model, part, own=True)])
         for _ in session.advance():
             found["branch"] = read(session)
-    labels = trainer.tokenised.validation.labels[trainer.rows("validation", ROWS)]
-    return found | {"labels": "".join(map(str, labels))}
+    return found
 
 
 @torch.no_grad()
-def averaged(session: Session, history: torch.Tensor) -> dict[str, list[float]]:
+def averaged(session: Session, history: torch.Tensor) -> dict[str, float]:
     """The loss with the parameters (T, P) as they are and with their averages; what is trained is left as it was."""
     found = {"raw": read(session)}
     for name, weights in AVERAGES.items():
@@ -111,14 +111,10 @@ def averaged(session: Session, history: torch.Tensor) -> dict[str, list[float]]:
     return found
 
 
-@torch.no_grad()
-def read(session: Session) -> list[float]:
-    """The logit of the second of two classes over the first, for each row of a reading."""
-    found = []
-    for rows in np.array_split(session.rows("validation", ROWS), ROWS // 30):
-        logits, _ = session.logits("validation", rows)
-        found += (logits[0, :, 1] - logits[0, :, 0]).tolist()
-    return [round(x, 4) for x in found]
+def read(session: Session) -> float:
+    """The validation loss of the attached parameters."""
+    ((loss, _),) = session.evaluate("validation", ROWS)
+    return loss
 
 
 def put(session: Session, values: torch.Tensor) -> None:
@@ -139,9 +135,12 @@ def work_on(name: str, number: int) -> list[tuple[str, str, Trainer, Trainer, Jo
     ]
     rung = spec.full_steps // SHARE
     until = rung + rung // SHARE
+    deep = [
+        (k, c) for k, c in benchmark.configurations().items() if c.frozen_layers is None or c.frozen_layers >= FROZEN
+    ]
     return [
         (name, key, *trainers, Job(c, spec.seed, spec.full_steps, until, tuple(range(1, until))), rung)
-        for key, c in list(benchmark.configurations().items())[:number]
+        for key, c in deep[:number]
     ]
 
 
