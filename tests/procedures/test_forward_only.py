@@ -37,6 +37,7 @@ def test_no_graph_is_built_and_the_weights_come_back(name, monkeypatch):
         assert not loss.requires_grad
         for name, parameter in session.run.parameters.items():
             torch.testing.assert_close(parameter, before[name], rtol=0, atol=1e-6)
+            assert parameter[before[name] == 0].eq(0).all()
         assert gradients(session).isfinite().all() and gradients(session).any()
 
 

@@ -58,7 +58,8 @@ class ForwardOnly(Procedure):
 def estimate_gradients(session: TrainingSession, rows: np.ndarray, z: dict[str, torch.Tensor]) -> torch.Tensor:
     """Write into .grad the slope of the loss along a direction, times the direction (2305.17333, definition 1).
 
-    The weights are moved to both sides and back in place: no copy of them is held, and they return up to rounding.
+    The weights are moved to both sides and back in place: no copy of them is held, and they return up to rounding. A
+    zero returns as zero, for what is added is rounded once: Sparse MeZO's mask of a matrix of zeros depends on it.
 
     Args:
         session: the running training.
@@ -72,12 +73,14 @@ def estimate_gradients(session: TrainingSession, rows: np.ndarray, z: dict[str, 
 
     parameters, losses = session.parameters, []
     with torch.no_grad():
-        for move in (EPSILON, -2 * EPSILON):
+        for direction in z.values():
+            direction.mul_(EPSILON)
+        for move in (1, -2):
             for name, parameter in parameters.items():
                 parameter.add_(z[name], alpha=move)
             losses.append(session.losses(rows))
         slope = (losses[0] - losses[1]) / (2 * EPSILON)
         for name, parameter in parameters.items():
-            parameter.add_(z[name], alpha=EPSILON)
-            parameter.grad = z[name].mul_(slope)
+            parameter.add_(z[name])
+            parameter.grad = z[name].mul_(slope / EPSILON)
     return (losses[0] + losses[1]) / 2
