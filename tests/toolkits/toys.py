@@ -39,7 +39,9 @@ def save_toy(family: str, folder: Path) -> str:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = getattr(transformers, kind).from_config(config).eval()
-        pretrain(model, RATES[family], tokenizer, texts, [1 - y for y in task.train.labels] if family == "bert" else None)
+        pretrain(
+            model, RATES[family], tokenizer, texts, [1 - y for y in task.train.labels] if family == "bert" else None
+        )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     said = folder / "tokenizer_config.json"  # transformers 4 calls a tokenizer of transformers 5 otherwise
