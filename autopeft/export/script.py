@@ -1,6 +1,7 @@
 """A training script of one file, for what other toolkits have no key for."""
 
 import pprint
+from collections.abc import Mapping
 
 from typing_extensions import override
 
@@ -253,7 +254,7 @@ def sft_files(case: Case) -> dict[str, str]:
     }
 
 
-def keywords(values: dict[str, object]) -> str:
+def keywords(values: Mapping[str, object]) -> str:
     """Arguments of a call, in Python's spelling."""
     return ", ".join(f"{name}={value!r}" for name, value in values.items())
 

@@ -13,6 +13,11 @@ from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
 NAMED = ("llama", "mistral", "phi3", "qwen2", "qwen3")  # several of its model types have their architecture
+# Their configs call the width by another name than hidden_size, and ms-swift's loader then sets it to None.
+RENAMED = (
+    *("codegen", "ctrl", "dbrx", "distilbert", "flaubert", "funnel", "gpt-sw3", "gpt2", "gpt_bigcode"),
+    *("gptj", "mpt", "openai-gpt", "xglm", "xlm", "xlnet"),
+)
 LABELLED = '{"messages": [{"role": "user", "content": prompt}], "label": label}'
 ANSWERED = '{"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]}'
 
@@ -32,6 +37,8 @@ class Swift(YamlToolkit):
     @override
     def generates(self, case: Case) -> tuple[str, tuple[str, ...]]:
         """It trains classifiers too, encoders included."""
+        if case.shapes.model_type in RENAMED:
+            return f"ms-swift cannot load {case.shapes.model_type} models: its loader loses their width.", ()
         return ("", ()) if case.classifies else super().generates(case)
 
     @override
@@ -128,5 +135,6 @@ def training(case: Case) -> dict:
         "max_length": case.spec["max_length"],
         "truncation_strategy": "right",
         **trainer_arguments(case),
+        "group_by_length": True,  # as in the search, rows of similar length make a batch
         "report_to": ["none"],
     }

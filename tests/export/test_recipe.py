@@ -102,6 +102,9 @@ def test_the_dropout_of_a_language_model_is_off(toolkit, family, names):
     """Every trainer switches it on, and no dropout runs in a search."""
     one = language_model(family)
     written = REGISTRY[toolkit].write(one)
+    if (toolkit, family) == ("swift", "gpt2"):
+        assert "cannot load gpt2" in written.reason
+        return
     assert names <= set(one.no_dropout) and set(one.no_dropout.values()) == {0.0}
     found = keys(toolkit, one)
     own = {"trl": "model_init_kwargs", "axolotl": "overrides_of_model_config"}.get(toolkit)

@@ -89,3 +89,23 @@ def test_the_rows_are_texts_with_the_word_of_their_class(toy, tmp_path):
     assert {row["completion"] for row in rows} == {" poor", " fine", " strange"}
     assert all(row["prompt"].endswith(" so it was") for row in rows)
     assert len((tmp_path / "validation.jsonl").read_text().splitlines()) < len(rows)
+
+
+@pytest.mark.parametrize("method", ["lora", "full_layers"])
+def test_the_script_takes_the_steps_of_the_search(method, toy, tmp_path, monkeypatch):
+    """Its batches came in another order, and its schedule began at a rate of 0."""
+    from autopeft.proxy.job import Job
+    from autopeft.proxy.scoring import evaluate
+    from autopeft.proxy.trainer import Trainer
+
+    one = case(method, {}, "bert", **toy, seed=5)
+    export("script", one, tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--steps", "6", "--out", str(tmp_path / "adapter")])
+    ran = runpy.run_path(str(tmp_path / "train.py"))
+    tokens, backbone = ran["tokens"], ran["backbone"]
+    loss, score = evaluate(ran["model"], tokens.validation, tokens)
+    ran["model"].resident.restore()
+    trainer = Trainer(backbone, tokens, one.spec["batch_size"], one.head_learning_rate)
+    (found,) = trainer.run([Job(one.configuration, 5, 6, 6)])
+    assert found.curve.validation_loss[-1] == pytest.approx(loss, rel=1e-6)
+    assert found.curve.validation_score[-1] == score

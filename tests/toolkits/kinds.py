@@ -1,11 +1,13 @@
 """The configurations that every toolkit is asked for: one of each kind, on a tiny model that is saved as a real one is."""
 
+import shutil
 from pathlib import Path
 
 from export_cases import case
 from tiny import tiny_config
 
 from autopeft.export import Case, export
+from autopeft.export.mechanisms.rows import COPY
 from autopeft.export.mechanisms.trained_shapes import canonical, trained_shapes
 
 KINDS = {  # what it is called in the table -> method and settings
@@ -62,7 +64,11 @@ def asked(kind: str, model_type: str, toy: dict, causal: bool = False) -> Case:
 
 def written(toolkit: str, cases: dict[str, Case], folder: Path) -> dict:
     """Every case's files in a folder of its kind's number; kind -> what the toolkit said of it."""
-    return {kind: export(toolkit, one, folder / number(kind)) for kind, one in cases.items()}
+    done = {kind: export(toolkit, one, folder / number(kind)) for kind, one in cases.items()}
+    for kind, one in cases.items():  # what data.py makes, where there is a model to copy
+        if done[kind].files and one.no_dropout and Path(one.model).is_dir():
+            shutil.copytree(one.model, Path(done[kind].folder) / COPY)
+    return done
 
 
 def number(kind: str) -> str:

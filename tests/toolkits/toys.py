@@ -1,7 +1,7 @@
 """Tiny models that training changes visibly: trained for some seconds on shipped rows and saved with their tokenizer.
 
 A decoder learns the questions of OpenBookQA, and what is fine-tuned are the answers. An encoder learns film reviews with
-a head that is thrown away. Their configs have dropout where their family has it by default.
+bad and good exchanged: it has a head, so that no seed draws one, and all to learn. Their configs have dropout where their family has it by default.
 """
 
 import json
@@ -23,7 +23,8 @@ SIZES = {
     "bert": {"hidden_size": WIDTH, "num_attention_heads": 4, "intermediate_size": 96},
 }
 LAYERS = {"llama": "num_hidden_layers", "gpt2": "n_layer", "bert": "num_hidden_layers"}
-PRETRAINING, RATE, BATCH = 100, 1e-2, 32
+PRETRAINING, BATCH = 100, 32
+RATES = {"llama": 1e-2, "gpt2": 1e-2, "bert": 2e-3}
 
 
 def save_toy(family: str, folder: Path) -> str:
@@ -38,17 +39,19 @@ def save_toy(family: str, folder: Path) -> str:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = getattr(transformers, kind).from_config(config).eval()
-        pretrain(model, tokenizer, texts, task.train.labels if family == "bert" else None)
-    (model.bert if family == "bert" else model).save_pretrained(folder)
+        pretrain(
+            model, RATES[family], tokenizer, texts, [1 - y for y in task.train.labels] if family == "bert" else None
+        )
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     said = folder / "tokenizer_config.json"  # transformers 4 calls a tokenizer of transformers 5 otherwise
     said.write_text(json.dumps({**json.loads(said.read_text()), "tokenizer_class": "PreTrainedTokenizerFast"}))
     return str(folder)
 
 
-def pretrain(model, tokenizer, texts: list[str], labels) -> None:
+def pretrain(model, rate: float, tokenizer, texts: list[str], labels) -> None:
     """Steps of AdamW on batches of the texts, whose labels are the next tokens unless they are given."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, PRETRAINING)
     for _ in range(PRETRAINING):
         chosen = torch.randint(len(texts), (BATCH,)).tolist()

@@ -48,7 +48,8 @@ WRONG_SEED = 100  # of the runs with something wrong: none of those that the int
 ROWS = {"train_rows": 32, "validation_rows": 10, "test_rows": 10, "max_length": 64, "batch_size": 16}
 ANSWERS = {"data": "openbookqa-answers", "task": "instruction", **ROWS}
 REVIEWS = {"data": "rotten-tomatoes", **ROWS}
-LANGUAGE = ("peft", "trl", "script", "llamafactory", "axolotl", "swift")
+LANGUAGE = ("peft", "llamafactory", "axolotl", "swift", "trl", "script")
+WHOLE = tuple(name for name in LANGUAGE if name != "trl")  # which has the same script for it
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,14 @@ class Setting:
 
 LORA = {"rank": 8, "target_modules": "all-linear"}
 SETTINGS = {
-    "LoRA, Llama": Setting("llama", "lora", LORA, 5e-3, ANSWERS, LANGUAGE),
-    "layers in full, Llama": Setting("llama", "full_layers", {"layers": "1-2"}, 4e-3, ANSWERS, LANGUAGE),
+    "LoRA, Llama": Setting("llama", "lora", LORA, 2e-3, ANSWERS, LANGUAGE),
+    "layers in full, Llama": Setting("llama", "full_layers", {"layers": "1-2"}, 1e-3, ANSWERS, WHOLE),
     "LoRA, GPT-2": Setting("gpt2", "lora", LORA, 5e-3, ANSWERS, LANGUAGE),
-    "layers in full, GPT-2": Setting("gpt2", "full_layers", {"layers": "1-2"}, 4e-3, ANSWERS, LANGUAGE),
+    "layers in full, GPT-2": Setting("gpt2", "full_layers", {"layers": "1-2"}, 4e-3, ANSWERS, WHOLE),
     "LoRA, BERT": Setting("bert", "lora", {"rank": 8}, 5e-3, REVIEWS, ("peft", "script", "adapters", "swift")),
+    "LoRA and head at one rate, BERT": Setting(  # all that ms-swift has
+        "bert", "lora", {"rank": 8}, 3e-3, {**REVIEWS, "head_learning_rate": 3e-3}, ("swift",)
+    ),
     "serial adapter, BERT": Setting(
         "bert", "serial_adapter", {"bottleneck": 8}, 5e-3, REVIEWS, ("peft", "script", "adapters")
     ),
@@ -83,7 +87,8 @@ class Trial:
         model = folder / "models" / setting.family
         if not (model / "model.safetensors").exists():
             save_toy(setting.family, model)
-        given = {**setting.study, "model": str(model), "full_steps": STEPS, "seed": SEEDS, "head_learning_rate": 5e-3}
+        given = {"head_learning_rate": 5e-4, **setting.study}
+        given |= {"model": str(model), "full_steps": STEPS, "seed": SEEDS}
         self.spec = StudySpec(**given)
         self.task = load_task(**self.spec.task_arguments())
         self.shapes = shapes_of(str(model), self.task.outputs, kind=self.task.kind)

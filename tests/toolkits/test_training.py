@@ -1,0 +1,36 @@
+"""The exported files train as autopeft does, in each toolkit itself: the final loss lies where autopeft's next seed would."""
+
+import pytest
+from training import SETTINGS, rows
+
+pytestmark = [pytest.mark.toolkits, pytest.mark.slow]
+ASKED = [(name, toolkit) for name, setting in SETTINGS.items() for toolkit in setting.toolkits]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Of the models and the losses that are known already."""
+    return tmp_path_factory.mktemp("training")
+
+
+def distances(name: str, folder, toolkits: list[str]) -> dict:
+    """what -> (half widths of the interval from its middle, verdict) of each loss."""
+    found = rows(name, SETTINGS[name], folder, toolkits)
+    return {what: ((one["loss"] - mean) / half, verdict) for what, verdict, one, mean, half in found if "loss" in one}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_interval_tells_a_wrong_setting(folder, name):
+    found = distances(name, folder, ["none"])
+    assert found["untrained"][0] > 3 and found["half the learning rate"][0] > 1
+    if name == "LoRA, GPT-2":
+        assert found["the model's dropout on"][0] > 1
+
+
+@pytest.mark.parametrize("name, toolkit", ASKED)
+def test_a_toolkit_trains_as_autopeft_does(folder, name, toolkit):
+    found = distances(name, folder, [toolkit])
+    if toolkit not in found:
+        pytest.skip(f"{toolkit} is not set up, or does not take it")
+    far, verdict = found[toolkit]
+    assert abs(far) <= 1 or verdict == "lossy"
