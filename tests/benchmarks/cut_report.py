@@ -62,7 +62,7 @@ def print_tables(lines: list[dict], groups: list[dict], shapes: BackboneShapes) 
         if own:
             print_traces(task, own, shapes)
         for method in sorted({x["method"] for x in lines}, reverse=True):
-            for equal in ("time", "steps"):
+            for equal in ("time", "measured time", "steps"):
                 mine = [x for x in lines if (x["task"], x["method"]) == (task, method) and equal in x["equal"]]
                 if {0, layers - 1} <= {x["cut"] for x in mine}:  # the first seed is through
                     print_sweep(f"{task}, {method}, equal {equal}", mine, own, shapes)
