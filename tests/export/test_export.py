@@ -66,7 +66,9 @@ def test_the_card_says_what_steps():
         replace(one, procedure=n, procedure_settings=tuple(sorted(p.defaults.items()))) for n, p in procedures.items()
     ]
     plain, lozo = (get_toolkit("peft").write(case_of(how)).files["README.md"] for how in made)
-    assert "| optimiser | AdamW, betas 0.9 and 0.999, epsilon 1e-08, weight decay 0, gradient norm clipped at 1 |" in plain
+    assert (
+        "| optimiser | AdamW, betas 0.9 and 0.999, epsilon 1e-08, weight decay 0, gradient norm clipped at 1 |" in plain
+    )
     assert "| optimiser | SGD without momentum, weight decay 0, nothing clipped |" in lozo
 
 
