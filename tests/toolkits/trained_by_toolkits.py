@@ -111,7 +111,7 @@ def loss_of(trial, folder: Path) -> float:
     else:
         kind = getattr(transformers, trial.task.kind.auto_model)
         model = kind.from_pretrained(str(folder), num_labels=trial.task.outputs)
-    return trial.loss(model.float().eval())
+    return trial.loss(model.float().eval().requires_grad_(False))
 
 
 TRAINED_BY: dict[str, Callable] = {
