@@ -11,6 +11,7 @@ from autopeft.importance.semantic_trace import DEVIATIONS
 
 RESAMPLES = 2000
 DEFAULT_ROWS = 512  # of the trace
+ENOUGH = 8  # trained cuts
 
 
 class Sweep:
@@ -86,24 +87,32 @@ def print_traces(task: str, groups: list[dict], shapes: BackboneShapes) -> None:
 
 
 def print_sweep(title: str, lines: list[dict], groups: list[dict], shapes: BackboneShapes) -> None:
-    """Losses and scores by cut, then the regrets in loss, of questions in accuracy too."""
+    """Losses and scores by cut, then the regrets in loss where enough cuts are trained to read off the others."""
     layers = shapes.num_layers
     loss = Sweep(lines, "loss", layers)
     right = Sweep(lines, "right", layers) if any(map(any, (x["right"] for x in lines))) else None
     print(f"\n{title}: seeds {loss.seeds}, rate {lines[0]['rate']:g}")
     for cut, steps in zip(loss.cuts, loss.steps):
         accuracy = f", accuracy {right.mean()[cut]:.3f}" if right else ""
-        apart = "{:+.4f} ({:+.4f} to {:+.4f})".format(*loss.difference([cut], [0]))
-        print(f"cut {cut:2d}: {steps} steps, loss {loss.mean()[cut]:.4f}{accuracy}; to cut 0 {apart}")
-    best = int(loss.mean().argmin())
-    policies = {"none": [0], "middle": [layers // 2], "random": list(range(layers))}
+        print(f"cut {cut:2d}: {steps} steps, loss {loss.mean()[cut]:.4f}{accuracy}; to cut 0 {told(loss, [cut], [0])}")
+    if len(loss.cuts) >= ENOUGH:
+        print_regrets(loss, groups, shapes)
+
+
+def print_regrets(loss: Sweep, groups: list[dict], shapes: BackboneShapes) -> None:
+    """What each way to choose a cut loses against the best, the middle and a random one."""
+    layers, best = shapes.num_layers, int(loss.mean().argmin())
+    middle, random = [layers // 2], list(range(layers))
+    policies = {(0,): ["none"], tuple(middle): ["middle"], tuple(random): ["random"]}
     for (of, gain, rows), cuts in drawn_cuts(groups, shapes).items() if groups else ():
         if rows == DEFAULT_ROWS:
-            policies[f"{of} {gain}"] = cuts
-    print(
-        f"best: cut {best}. In loss, with 95 % intervals: regret against it, against the middle, against a random cut"
-    )
-    for name, cuts in policies.items():
-        gaps = [loss.difference(cuts, other) for other in ([best], policies["middle"], policies["random"])]
-        told = "; ".join("{:+.4f} ({:+.4f} to {:+.4f})".format(*gap) for gap in gaps)
-        print(f"{name:19s} cut {np.mean(cuts):4.1f}: {told}")
+            policies.setdefault(tuple(cuts), []).append(f"{of} {gain}")
+    print(f"best: cut {best}. Loss over that of the best, of the middle and of a random cut, with 95 % intervals")
+    for cuts, names in policies.items():
+        gaps = "; ".join(told(loss, cuts, other) for other in ([best], middle, random))
+        print(f"cut {np.mean(cuts):4.1f} ({', '.join(names)}): {gaps}")
+
+
+def told(loss: Sweep, one: Sequence[int], other: Sequence[int]) -> str:
+    """A difference with its interval."""
+    return "{:+.3f} ({:+.3f} to {:+.3f})".format(*loss.difference(one, other))
