@@ -26,4 +26,4 @@ def test_unsloth_reads_full_fine_tuning(inside, tmp_path):
     kind = "full fine-tuning"
     written("unsloth", {kind: asked(kind, "llama", {})}, tmp_path)
     (given,) = inside("unsloth", tmp_path / number(kind)).values()
-    assert not given["model"]["use_lora"] and given["training"]["max_steps"] == 20
+    assert not given["model"]["use_lora"] and given["training"]["max_steps"] == 21

@@ -31,12 +31,13 @@ def adamw() -> dict[str, float]:
 def schedule(steps: int) -> dict[str, int]:
     """The linear schedule of transformers that is nearest to the recipe's over T steps with a rise of w.
 
-    At step s from 0 transformers has the rate s / w, the recipe (s + 1) / w. One step more, T + 1, makes of the first
-    one an idle step at a rate of 0. The rise is then the recipe's own, and the fall lower by one part in T - w + 1. A
-    rise of a single step is none: without warm-up transformers begins at the full rate.
+    At step s from 0 transformers has the rate s / w, the recipe (s + 1) / w. Two steps more make of the first one an idle
+    step at a rate of 0; the rise is then the recipe's own, and the fall one step longer, so that the sum of the rates is
+    the recipe's, T / 2 + 1, which no length of the rise could make it. A rise of a single step is none: without warm-up
+    transformers begins at the full rate, and one step more makes the sum the same.
     """
     rise = warmup_steps(steps)
-    return {"warmup_steps": rise, "max_steps": steps + 1} if rise > 1 else {"warmup_steps": 0, "max_steps": steps}
+    return {"warmup_steps": rise, "max_steps": steps + 2} if rise > 1 else {"warmup_steps": 0, "max_steps": steps + 1}
 
 
 def trainer_arguments(case: Case) -> dict[str, Any]:

@@ -75,8 +75,13 @@ class YamlToolkit(Toolkit):
 
 def as_yaml(case: Case, keys: dict) -> str:
     """The text of a YAML file, keys in their order."""
-    idle = schedule(case.steps)["max_steps"] - case.steps
-    head = f"# {case.steps} steps, and before them an idle one: the schedule begins at a rate of 0.\n" if idle else ""
+    idle = (
+        ", the first of them idle, for the schedule begins at a rate of 0"
+        if schedule(case.steps)["warmup_steps"]
+        else ""
+    )
+    asked = schedule(case.steps)["max_steps"]
+    head = f"# {asked} steps{idle}: as much learning rate in all as autopeft's {case.steps}.\n"
     return head + yaml.safe_dump(keys, sort_keys=False, width=110)
 
 
