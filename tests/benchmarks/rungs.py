@@ -113,8 +113,8 @@ def averaged(session: Session, history: torch.Tensor) -> dict[str, float]:
 
 def read(session: Session) -> float:
     """The validation loss of the attached parameters."""
-    ((loss, _),) = session.evaluate("validation", ROWS)
-    return loss
+    (reached,) = session.evaluate("validation", ROWS)
+    return reached.loss
 
 
 def put(session: Session, values: torch.Tensor) -> None:
