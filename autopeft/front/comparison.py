@@ -31,7 +31,7 @@ class Comparison:
 
     def __str__(self) -> str:
         """The gap, its interval and the word."""
-        low, high = (amount(x, self.points) for x in (self.gap.low, self.gap.high))
+        low, high = (amount(x, self.points).removesuffix(" points") for x in (self.gap.low, self.gap.high))
         known = self.gap.half == self.gap.half
         interval = f"95 % interval {low} to {high}" if known else "no interval: it takes two seeds"
         within = f" within {amount(self.margin, self.points, sign='')}" if self.word == "equivalent" else ""
