@@ -162,6 +162,8 @@ def intervals_note(result: StudyResult) -> str:
     if not any(curve.test_units for outcome in result.outcomes for curve in outcome.curves):
         return "There are no intervals: a study of release 0.1 did not keep what each test row scored."
     seeds = max(len(outcome.curves) for outcome in result.outcomes)
+    if seeds == 1:
+        return "There are no intervals: it takes two seeds to see how far they lie apart (--seeds)."
     return (
         f"Intervals are 95 % over {seeds} seeds and {result.task['test']:,} test rows together. Differences are taken "
         "on the same rows and seeds, so they are surer than two intervals side by side look."
