@@ -8,7 +8,7 @@ from autopeft.tasks import load_task
 
 def searched(folder, shift: int):
     """A search on film reviews whose test labels are moved on by so many rows."""
-    task = load_task("rotten-tomatoes", train_rows=120, validation_rows=60, test_rows=60)
+    task = load_task("rotten-tomatoes", train_rows=64, validation_rows=32, test_rows=32)
     splits = {"train": task.train, "validation": task.validation, "test": task.test}
     columns = {name: (list(split.texts), list(split.labels)) for name, split in splits.items()}
     texts, labels = columns["test"]
@@ -16,7 +16,7 @@ def searched(folder, shift: int):
     rows = {name: Dataset.from_dict({"text": t, "label": y}) for name, (t, y) in columns.items()}
     DatasetDict(rows).save_to_disk(str(folder / "data"))
     spec = autopeft.StudySpec(
-        data=str(folder / "data"), trials=3, full_steps=6, max_length=16, batch_size=8, seeds=2, finalists=2,
+        data=str(folder / "data"), trials=2, full_steps=3, cohort=2, max_length=16, batch_size=8, seeds=2, finalists=1,
         ceiling=False, budget="0.5%", deterministic=True, workers=1
     )  # fmt: skip
     return autopeft.search(spec, folder / "study")

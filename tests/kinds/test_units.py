@@ -12,8 +12,13 @@ from autopeft.proxy.trainer import Trainer
 from autopeft.tasks import load_task
 from autopeft.tasks.unit_scores import UnitScores
 
+QUICK = ("classification", "regression", "token-classification")  # the others run with -m slow
+CASES = [("rotten-tomatoes", "classification"), ("vader-ratings", "regression"), *KINDS]
 
-@pytest.mark.parametrize("data, kind", [("rotten-tomatoes", "classification"), ("vader-ratings", "regression"), *KINDS])
+
+@pytest.mark.parametrize(
+    "data, kind", [pytest.param(*c, marks=[pytest.mark.slow] if c[1] not in QUICK else []) for c in CASES]
+)
 def test_what_is_kept_is_what_is_reported(data, kind, checkpoint, tmp_path):
     task = load_task(data, task=kind, **ROWS)
     trainer = trainer_of(model_of(task, checkpoint, tmp_path), task, max_length=32)
