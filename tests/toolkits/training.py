@@ -34,6 +34,7 @@ from autopeft.base.recipe import warmup_steps  # noqa: E402
 from autopeft.configuration import Configuration  # noqa: E402
 from autopeft.counting import configuration_of  # noqa: E402
 from autopeft.export import Case, Exported, export  # noqa: E402
+from autopeft.procedures.mechanisms import procedure  # noqa: E402
 from autopeft.proxy import run as run_module  # noqa: E402
 from autopeft.proxy.job import Job  # noqa: E402
 from autopeft.proxy.scoring import evaluate  # noqa: E402
@@ -129,7 +130,7 @@ class Trial:
 
 @contextmanager
 def betas(_: Trial) -> Iterator[None]:
-    with mock.patch.object(run_module, "BETAS", (0.9, 0.95)):
+    with mock.patch.object(procedure, "BETAS", (0.9, 0.95)):
         yield
 
 
@@ -157,7 +158,7 @@ def dropout(trial: Trial) -> Iterator[None]:
 
 @contextmanager
 def decay(_: Trial) -> Iterator[None]:
-    with mock.patch.object(run_module, "WEIGHT_DECAY", 1.0):
+    with mock.patch.object(procedure, "WEIGHT_DECAY", 1.0):
         yield
 
 
