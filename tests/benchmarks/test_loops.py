@@ -52,6 +52,7 @@ def test_a_process_of_its_own_finds_the_same(prepared):
     assert apart["test_score"] == here["test_score"]
 
 
+@pytest.mark.slow
 def test_more_steps_learn_more(prepared):
     spec = SPEC.model_copy(update={"full_steps": 16, "batch_size": 4})
     (lora,) = sample(prepared, 1)
