@@ -61,7 +61,9 @@ def gap_of(one: Outcome, other: Outcome, result: StudyResult, split: str) -> Int
     """One minus other in the study's quality on a split, with its interval."""
     quality = result.objectives.quality
     mine, its = one.runs(quality, split), other.runs(quality, split)
-    if other.name == DOING_NOTHING:  # nothing of it is drawn, so it is the same with every seed
+    if one.name == DOING_NOTHING and mine:  # nothing of it is drawn, so it is the same with every seed
+        mine = dict.fromkeys(its, next(iter(mine.values())))
+    if other.name == DOING_NOTHING and its:
         its = dict.fromkeys(mine, next(iter(its.values())))
     return difference(mine, its)
 

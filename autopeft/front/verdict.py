@@ -105,25 +105,35 @@ def what(outcome: Outcome) -> str:
 
 
 def leanest(result: StudyResult, outcomes: dict[str, Outcome]) -> Iterator[Lean]:
-    """In each objective beside the quality, what costs less than uniform LoRA: the least of what holds up, or the best."""
-    if (uniform := outcomes.get(UNIFORM_LORA)) is None:
-        return
+    """For each objective beside the quality: the leanest, where anything costs less than uniform LoRA in it."""
     points = {p.name: p for p in eligible(result)}
-    if UNIFORM_LORA not in points:
-        return
-    quality = result.objectives.quality
-    for objective in result.objectives.others:
+    if UNIFORM_LORA in points:
+        found = (leanest_in(objective, points, outcomes, result) for objective in result.objectives.others)
+        yield from (lean for lean in found if lean)
 
-        def cost(point: FrontPoint, objective: Objective = objective) -> float:
-            return objective.cost(point.decides[objective.name])
 
-        leaner = [p for p in points.values() if cost(p) < cost(points[UNIFORM_LORA])]
-        holding = [p for p in leaner if holds_up(outcomes[p.name], uniform, result)]
-        found = (
-            min(holding, key=cost) if holding else min(leaner, key=lambda p: quality.cost(p.validation), default=None)
-        )
-        if found:
-            yield Lean(objective, found, bool(holding), compare(outcomes[found.name], uniform, result))
+def leanest_in(
+    objective: Objective, points: dict[str, FrontPoint], outcomes: dict[str, Outcome], result: StudyResult
+) -> Lean | None:
+    """Of what costs less than uniform LoRA in an objective: the least that holds up, or else the best.
+
+    Args:
+        objective: what is to be low.
+        points: those within the limits, by name, uniform LoRA among them.
+        outcomes: by name.
+        result: the study.
+    """
+
+    def cost(point: FrontPoint) -> float:
+        return objective.cost(point.decides[objective.name])
+
+    uniform = outcomes[UNIFORM_LORA]
+    leaner = [p for p in points.values() if cost(p) < cost(points[UNIFORM_LORA])]
+    holding = [p for p in leaner if holds_up(outcomes[p.name], uniform, result)]
+    if not leaner:
+        return None
+    found = min(holding, key=cost) if holding else min(leaner, key=lambda p: p.quality.cost(p.validation))
+    return Lean(objective, found, bool(holding), compare(outcomes[found.name], uniform, result))
 
 
 def told(lean: Lean) -> str:

@@ -98,7 +98,7 @@ class Attempt:
     def __str__(self) -> str:
         """What a progress line calls it."""
         if self.tuning:
-            return f"{self.candidate.name}, learning rate {self.configuration.learning_rate:.1g}"
+            return f"{self.candidate.name}, learning rate {self.configuration.learning_rate:.2g}"
         return f"{self.candidate.name}, seed {self.seed}"
 
 

@@ -28,8 +28,6 @@ def accuracy(labels: Values, predictions: Values) -> np.ndarray:
 
 macro_f1 = FromSums(class_counts, mean_f1)  # the mean over classes of their F1; 0 for a class that is never predicted
 matthews = FromSums(class_counts, matthews_of)  # Matthews' correlation coefficient, from -1 to 1; 0 is chance
-
-
 pearson = FromSums(moments, correlation)  # 0 where either side is constant and has none
 r2 = FromSums(moments, explained)  # 1 less the squared error's share of the variance; 0 where the labels have none
 neg_rmse = FromSums(moments, minus_root_of_error)  # in the labels' unit, times -1 so that more is better

@@ -77,8 +77,12 @@ def test_finalists_and_baselines_have_three_seeds_and_a_test_score(study):
 
 def test_running_it_again_trains_nothing(study):
     before = (study / "outcomes.jsonl").read_bytes(), trials_in(study)
-    autopeft("search", *SMALL, "--trials", "4", "--no-ceiling", "--out", study)
+    printed = json.loads(
+        autopeft("search", *SMALL, "--trials", "4", "--no-ceiling", "--out", study, "--margin", "0.3", "--json").stdout
+    )
     assert ((study / "outcomes.jsonl").read_bytes(), trials_in(study)) == before
+    assert printed["margin"] == 0.3, "the margin may change, and is kept"
+    assert json.loads(autopeft("report", study, "--json").stdout)["margin"] == 0.3
 
 
 def test_another_study_in_the_same_folder_is_refused(study):
@@ -87,8 +91,8 @@ def test_another_study_in_the_same_folder_is_refused(study):
 
 
 def test_the_report_command_prints_json(study):
-    printed = json.loads(autopeft("report", study, "--json").stdout)
-    assert printed["front"] and printed["verdict"]
+    printed = json.loads(autopeft("report", study, "--margin", "0.02", "--json").stdout)
+    assert printed["front"] and printed["verdict"] and printed["margin"] == 0.02
 
 
 def test_the_export_is_what_the_search_attached(study):

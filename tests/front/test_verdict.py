@@ -92,3 +92,15 @@ def test_a_log_likelihood_is_compared_in_its_own_unit_and_with_doing_nothing():
     said = verdict(result)
     assert said.judgement == "better" and said.gains["uniform LoRA"].margin == pytest.approx(0.025)
     assert "Against doing nothing (-4.0100): +1.7467" in said.sentence and "points" not in said.sentence
+
+
+def test_the_untrained_model_is_the_same_with_every_seed_on_either_side():
+    """It has a single run: as the best of a study it was "undecided" against whatever was far below it."""
+    outcomes = (
+        outcome("uniform LoRA", "baseline", 4, (-5.0, -5.01, -4.99)),
+        outcome("trial 1", "finalist", 2, (-5.1, -5.11, -5.12)),
+        outcome("doing nothing", "baseline", 0, (-4.0,)),
+    )
+    said = verdict(replace(WHOLE, outcomes=outcomes, task={**WHOLE.task, "metric": "log-likelihood"}))
+    assert said.best.name == "doing nothing" and said.judgement == "better"
+    assert said.lean[0].point.name == "doing nothing" and said.lean[0].holds_up

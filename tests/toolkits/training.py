@@ -23,6 +23,7 @@ from unittest import mock
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import environments  # noqa: E402  (the line above lets it be found)
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
 from toys import save_toy  # noqa: E402
@@ -36,6 +37,7 @@ from autopeft.counting import configuration_of  # noqa: E402
 from autopeft.export import Case, Exported, export  # noqa: E402
 from autopeft.procedures.mechanisms import procedure  # noqa: E402
 from autopeft.proxy import run as run_module  # noqa: E402
+from autopeft.proxy import session as session_module  # noqa: E402
 from autopeft.proxy.job import Job  # noqa: E402
 from autopeft.proxy.scoring import evaluate  # noqa: E402
 from autopeft.proxy.session import Session  # noqa: E402
@@ -45,6 +47,7 @@ from autopeft.tasks import load_task  # noqa: E402
 from autopeft.tasks.tokens import tokenise  # noqa: E402
 
 SEEDS, LEVEL, STEPS = 8, 0.99, 40
+OTHER_BATCHES = 4  # seeds
 WRONG_SEED = 100  # of the runs with something wrong: none of those that the interval is made of
 ROWS = {"train_rows": 32, "validation_rows": 10, "test_rows": 10, "max_length": 64, "batch_size": 16}
 ANSWERS = {"data": "openbookqa-answers", "task": "instruction", **ROWS}
@@ -127,6 +130,19 @@ class Trial:
         with WRONG[what](self) as rate:
             return self.trained(WRONG_SEED, rate or 1.0)
 
+    def in_other_batches(self) -> float:
+        """What autopeft gives on average where rows of any length make a batch, as some toolkits have it."""
+        with mock.patch.object(session_module, "endless", shuffled):
+            return statistics.mean(self.trained(seed) for seed in range(OTHER_BATCHES))
+
+
+def shuffled(split, batch_size: int, seed: int, rows=None) -> Iterator[np.ndarray]:
+    """All rows in a new order in each epoch, cut into batches."""
+    generator = np.random.default_rng(seed)
+    while True:
+        order = generator.permutation(len(split))
+        yield from np.split(order, range(batch_size, len(order), batch_size))
+
 
 @contextmanager
 def betas(_: Trial) -> Iterator[None]:
@@ -174,6 +190,7 @@ def plain_schedule(_: Trial) -> Iterator[None]:
         yield
 
 
+IN_OTHER_BATCHES = "rows of any length in a batch"
 WRONG = {
     "half the learning rate": rate,
     "beta2 = .95": betas,
@@ -221,6 +238,13 @@ def rows(
     own = [kept.of(f"{name}/seed {s}", lambda s=s: {"loss": trial.trained(s)})["loss"] for s in range(SEEDS)]
     mean, half = interval(own)
     yield "untrained", "", kept.of(f"{name}/untrained", lambda: {"loss": trial.loss(trial.backbone.model)}), mean, half
+    yield (
+        IN_OTHER_BATCHES,
+        "",
+        kept.of(f"{name}/{IN_OTHER_BATCHES}", lambda: {"loss": trial.in_other_batches()}),
+        mean,
+        half,
+    )
     for what in WRONG:
         if what != "the model's dropout on" or trial.case.no_dropout:
             yield what, "wrong", kept.of(f"{name}/{what}", lambda what=what: {"loss": trial.wrong(what)}), mean, half
