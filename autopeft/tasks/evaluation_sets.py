@@ -67,3 +67,13 @@ def answers(folder: Path) -> Frames:
         )
         for part, frame in choices("openbookqa", "train", "val", "test")(folder).items()
     }
+
+
+def passages(folder: Path) -> Frames:
+    """BoolQ as pairs of texts: a question, and the passage that answers it with yes or no."""
+    frames = {}
+    for part, frame in choices("boolq", "train", "val")(folder).items():
+        parts = [text.rsplit("\nQuestion: ", 1) for text in frame["question"]]
+        labels = ["yes" if options[i] == "yes" else "no" for options, i in zip(frame["choices"], frame["label"])]
+        frames[part] = pd.DataFrame([(q, p, y) for (p, q), y in zip(parts, labels)], columns=["text", "text2", "label"])
+    return frames
