@@ -11,6 +11,7 @@ import torch
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.configuration import Configuration
 from autopeft.proxy.job import Job
+from autopeft.proxy.timing import fastest
 from autopeft.proxy.trainer import Trainer
 from autopeft.tasks.kind import TaskKind
 from autopeft.tasks.tokens import TokenisedTask
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ATTENTIONS = ("eager", "sdpa")
+SLOWER = 3.0  # times as long as in fp32 a single product may take before a format is not timed
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def choose_precision(
         batch_size: rows of a step.
         wanted: "auto", or a format's name to leave only the attention to the timing.
     """
-    formats = FORMATS if wanted == "auto" else {wanted: FORMATS[wanted]}
+    formats = {k: v for k, v in FORMATS.items() if k == wanted or (wanted == "auto" and worth_timing(v))}
     seconds = {}
     for name, dtype in formats.items():
         backbone.model.to(device(), dtype)
@@ -75,6 +77,17 @@ def choose_precision(
     best = min(seconds, key=lambda pair: seconds[pair])
     number_format, attention = best.split("/")
     return Precision(number_format, attention, seconds)
+
+
+def worth_timing(dtype: torch.dtype) -> bool:
+    """Whether a product in a format is no slower than in fp32; without hardware for bf16 it takes a hundred times as long."""
+    here = torch.nn.Linear(1, 1, device=device())
+
+    def seconds(tried: torch.dtype) -> float:
+        one = torch.ones(64, 256, dtype=tried, device=device())
+        return fastest(lambda: one @ one.T, here)
+
+    return dtype == torch.float32 or seconds(dtype) <= SLOWER * seconds(torch.float32)
 
 
 def fixed_precision(backbone: Backbone, wanted: str = "auto") -> Precision:

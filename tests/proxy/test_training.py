@@ -11,7 +11,7 @@ from autopeft.base.recipe import learning_rate_factor
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
-from autopeft.proxy.precision import FORMATS, choose_precision, resident
+from autopeft.proxy.precision import choose_precision, resident
 from autopeft.proxy.run import parameter_groups
 from autopeft.proxy.scoring import evaluate
 from autopeft.proxy.trainer import Diverged, train
@@ -84,9 +84,11 @@ def test_the_schedule_rises_then_falls():
     assert max(factors) == 1 and factors[0] < 0.2 and factors[-1] < 0.02 and np.argmax(factors) <= 6
 
 
-def test_precision_is_the_fastest_of_what_was_timed(tokenised):
+def test_precision_is_the_fastest_of_what_was_timed(tokenised, monkeypatch):
+    """A format whose products alone are many times slower is not timed: without hardware for bf16 a step takes seconds."""
+    monkeypatch.setattr("autopeft.proxy.precision.worth_timing", lambda dtype: dtype == torch.float32)
     precision = choose_precision(load_backbone("minilm-l6", 2), tokenised, LORA, 8)
-    assert set(precision.seconds_per_step) == {f"{f}/{a}" for f in FORMATS for a in ("eager", "sdpa")}
+    assert set(precision.seconds_per_step) == {f"{f}/{a}" for f in ("fp32",) for a in ("eager", "sdpa")}
     assert precision.seconds_per_step[f"{precision.format}/{precision.attention}"] == min(
         precision.seconds_per_step.values()
     )
