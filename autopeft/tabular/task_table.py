@@ -1,0 +1,146 @@
+"""An evidence file as arrays: what each candidate reaches at its best rate, and what each rate had reached on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.errors import AutopeftError
+from autopeft.base.pareto import hypervolume
+from autopeft.configuration import Configuration
+from autopeft.space.relative import RelativeConfiguration
+from autopeft.tabular.evidence import Evidence, EvidenceRun
+
+SMALLEST_SHARE, LARGEST_SHARE = 1e-5, 1e-2  # of the backbone's parameters, between which the hypervolume is taken
+LEAST_ROOM = 0.02  # of a score: a task where nothing gains more over the linear probe says nothing
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate on one task.
+
+    Attributes:
+        runs: of the first seed, by rising rate.
+        best: the one that is chosen, by the validation score of those at full length.
+        test: the mean test score of its seeds.
+        validation: its validation score.
+    """
+
+    relative: RelativeConfiguration
+    trainable: int
+    runs: tuple[EvidenceRun, ...]
+    best: EvidenceRun
+    test: float
+    validation: float
+
+    @property
+    def configuration(self) -> Configuration:
+        """At its best rate."""
+        return self.best.configuration
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """The candidates of one task on one backbone, and its baselines.
+
+    Attributes:
+        task: the data's name; tables of one task are left out together.
+        baselines: role -> test score: "linear probe", "usual guess", "full fine-tuning".
+    """
+
+    name: str
+    task: str
+    shapes: BackboneShapes
+    rows: tuple[Row, ...]
+    baselines: dict[str, float]
+    _position: dict[RelativeConfiguration, int] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "TaskTable":
+        """The table of an evidence file; candidates of which no run was finished are left out.
+
+        Raises:
+            AutopeftError: it lacks the linear probe or has no finished candidate.
+        """
+        groups: dict[tuple, list[EvidenceRun]] = {}
+        for run in evidence.runs:
+            key = (run.role, run.configuration.method, run.configuration.settings, run.configuration.layers)
+            groups.setdefault(key, []).append(run)
+        rows, baselines = [], {}
+        for (role, *_), runs in groups.items():
+            if (row := row_of(runs)) is None:
+                continue
+            if role == "candidate":
+                rows.append(row)
+            else:
+                baselines[role] = row.test
+        if "linear probe" not in baselines or not rows:
+            raise AutopeftError(f"The evidence {evidence.name} has no finished linear probe or candidate yet.")
+        position = {row.relative: i for i, row in enumerate(rows)}
+        return cls(evidence.name, evidence.about["spec"]["data"], evidence.shapes, tuple(rows), baselines, position)
+
+    @property
+    def probe(self) -> float:
+        """The linear probe's test score."""
+        return self.baselines["linear probe"]
+
+    def row(self, relative: RelativeConfiguration) -> int | None:
+        """The row of a candidate; None where it was not trained here."""
+        return self._position.get(relative)
+
+    @cached_property
+    def shares(self) -> Floats:
+        """(N,) Trainable numbers as a share of the backbone's."""
+        return np.array([r.trainable for r in self.rows]) / self.shapes.backbone_parameters
+
+    @cached_property
+    def gains(self) -> Floats:
+        """(N,) Test scores over the linear probe's."""
+        return np.array([r.test for r in self.rows]) - self.probe
+
+    @cached_property
+    def whole(self) -> float:
+        """The hypervolume of all rows."""
+        return self.volume(range(len(self.rows)))
+
+    def volume(self, chosen: Sequence[int] | NDArray[np.integer] | range, gains: Floats | None = None) -> float:
+        """The hypervolume of some rows: decades of parameters times gain over the linear probe."""
+        chosen = np.asarray(list(chosen), dtype=int)
+        gains = self.gains if gains is None else gains
+        cost = np.log10(np.clip(self.shares[chosen], SMALLEST_SHARE, None))
+        return hypervolume(np.column_stack([cost, -gains[chosen]]), [np.log10(LARGEST_SHARE) + 1e-9, 0.0])
+
+    def share(self, chosen: Sequence[int]) -> float:
+        """The same as a share of the whole table's."""
+        return self.volume(chosen) / self.whole
+
+    @property
+    def has_room(self) -> bool:
+        """Whether anything gains enough over the linear probe for the order of candidates to mean something."""
+        return bool(self.gains.max() >= LEAST_ROOM)
+
+
+def row_of(runs: Sequence[EvidenceRun]) -> Row | None:
+    """The runs of one candidate -> its row; None if none was finished."""
+    seed = min(r.seed for r in runs)
+    first = sorted((r for r in runs if r.seed == seed), key=lambda r: r.configuration.learning_rate)
+    finished = [r for r in first if r.whole]
+    if not finished:
+        return None
+    best = max(finished, key=validation)
+    same = [r for r in runs if r.whole and r.configuration == best.configuration]
+    tested = [r.curve.test_score for r in same if r.curve and r.curve.test_score is not None]
+    relative = best.relative or {"method": best.configuration.method, "settings": {}, "depth": 1.0}
+    found = RelativeConfiguration.from_json(relative)
+    return Row(found, best.trainable, tuple(first), best, float(np.mean(tested)), validation(best))
+
+
+def validation(run: EvidenceRun) -> float:
+    """The last validation score of a run."""
+    assert run.curve is not None
+    return run.curve.validation_score[-1]
