@@ -38,3 +38,21 @@ def evidence(names: tuple[str, ...], cells: str, candidates: int | None, workers
         some = relatives[: candidates or cell.candidates]
         built = build_evidence(prepared, Path(cells).parent / f"{name}.jsonl", some, progress)
         click.echo(f"{name}: {len(built.runs)} runs")
+
+
+@commands.command()
+@click.option("--evidence", "folder", default="studies/evidence", show_default=True, type=click.Path())
+@click.option("--without", multiple=True, help="A task or backbone to leave out; several allowed.")
+@click.option("--out", type=click.Path(), help="A folder to write to (default: into the package).")
+def learn(folder: str, without: tuple[str, ...], out: str | None) -> None:
+    r"""Learn the portfolio and the learning rates, with which searches begin, from the benchmark of tasks.
+
+    \b
+    Example: autopeft learn --without minilm-l3 --out learnt
+    """
+    from autopeft.tabular.learning import learn as learn_from
+    from autopeft.tabular.learning import read_tables, write_learnt
+
+    tables = read_tables(folder, without)
+    write_learnt(learn_from(tables), tables, out)
+    click.echo(f"Learnt from {len(tables)} tables: {', '.join(t.name for t in tables)}.")

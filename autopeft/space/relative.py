@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from autopeft.backbone.shapes import BackboneShapes
@@ -13,6 +14,8 @@ from autopeft.methods import get_method
 from autopeft.space.branch import Branch
 
 RATE = 1e-3  # of a configuration that has none yet
+SIZE = re.compile(r"width/([\d.e+-]+)")
+HALVINGS = 8  # of a size before layers are left out instead
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,19 @@ class RelativeConfiguration:
         settings = {name: self._nearest(wanted.get(name), choices[name], branch) for name in choices}
         return branch.configuration(settings, self._layers(branch), RATE)
 
+    def within(self, branch: Branch, fits: Callable[[Configuration], bool]) -> Configuration | None:
+        """The same, made smaller until it fits: halved sizes first, then half of the layers; None if nothing does.
+
+        Args:
+            branch: of this method.
+            fits: whether a configuration keeps to the limits.
+        """
+        for depth, half in product((1.0, 0.5, 0.25, 0.0), range(HALVINGS)):
+            smaller = replace(self, depth=depth * self.depth, settings=tuple(halved(s, half) for s in self.settings))
+            if fits(made := smaller.on(branch)):
+                return made
+        return None
+
     def _layers(self, branch: Branch) -> tuple[int, ...]:
         top = branch.shapes.num_layers
         if branch.layers in ("all", "none"):
@@ -65,7 +81,7 @@ class RelativeConfiguration:
 
     def _nearest(self, wanted: Scalar | None, choices: tuple[Scalar, ...], branch: Branch) -> Scalar:
         """The choice nearest to a size on a log scale; of target modules the one that selects the same linears."""
-        if isinstance(wanted, str) and (share := re.fullmatch(r"width/([\d.e+-]+)", wanted)):
+        if isinstance(wanted, str) and (share := SIZE.fullmatch(wanted)):
             size = branch.shapes.hidden_size / float(share[1])
             return min(choices, key=lambda v: abs(math.log(max(float(v), 0.5) / size)))
         if wanted in choices or wanted is None:
@@ -86,6 +102,13 @@ class RelativeConfiguration:
         inner = ", ".join(f"{k}={v}" for k, v in self.settings)
         share = "" if self.depth in (0, 1) else f", upper {fraction(self.depth)} of the layers"
         return f"{self.method}({inner}){share}" if inner else f"{self.method}{share}"
+
+
+def halved(setting: tuple[str, Scalar], times: int) -> tuple[str, Scalar]:
+    """A setting with its size, if it is one, divided by two so many times."""
+    name, value = setting
+    share = SIZE.fullmatch(value) if isinstance(value, str) else None
+    return (name, f"width/{float(share[1]) * 2**times:.4g}") if share else setting
 
 
 def sizes_of(method: str) -> frozenset[str]:

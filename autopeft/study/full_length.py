@@ -14,8 +14,8 @@ from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.folder import StudyFolder
-from autopeft.study.halving import Train
 from autopeft.study.records import TrialRecord
+from autopeft.study.running import Train
 from autopeft.study.spec import StudySpec
 from autopeft.uniform_lora import uniform_lora
 

@@ -4,38 +4,22 @@ Optuna refuses report() and should_prune() in a study of several objectives, so 
 is in the trial's user attributes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import optuna
 from optuna.trial import TrialState
 
-from autopeft.configuration import Configuration
 from autopeft.objectives import Objectives
-from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.folder import StudyFolder
 from autopeft.study.promotion import promoted
+from autopeft.study.rates import chosen, compared_after, jobs_of
 from autopeft.study.records import TrialRecord
 from autopeft.study.rungs import Rung
+from autopeft.study.running import RunningTrial, Train
 from autopeft.study.spec import StudySpec
 from autopeft.study.stored import record
-
-Train = Callable[[list[Job]], Iterator[tuple[int, JobResult]]]  # jobs -> (number, what it gave), as they end
-
-
-@dataclass(frozen=True)
-class RunningTrial:
-    """A trial that has not ended, and what it has measured so far."""
-
-    trial: optuna.Trial
-    configuration: Configuration
-    curve: Curve | None = None
-
-    @property
-    def number(self) -> int:
-        """The number of the Optuna trial."""
-        return self.trial.number
 
 
 @dataclass(frozen=True)
@@ -58,9 +42,12 @@ class Halving:
     def run(self, cohort: list[RunningTrial]) -> Iterator[TrialRecord]:
         """Take a cohort through the rungs; gives each trial as it ends."""
         running = {t.number: t for t in cohort}
+        running |= {t.number: t for t in self._with_rates(cohort)}
+        for trial in [t for t in running.values() if t.failed]:
+            yield self._end(running.pop(trial.number), TrialState.FAIL)
         for rung in self.rungs:
             for trial in self._train_to(rung, list(running.values())):
-                if trial.curve is None:
+                if trial.failed:
                     yield self._end(running.pop(trial.number), TrialState.FAIL)
                 else:
                     running[trial.number] = trial
@@ -72,23 +59,35 @@ class Halving:
             yield self._complete(trial)
         self.folder.drop_states()
 
+    def _with_rates(self, cohort: list[RunningTrial]) -> Iterator[RunningTrial]:
+        """Choose the rates of those that have not begun: all of theirs are trained a little, the best goes on."""
+        new = [t for t in cohort if t.rates and t.curve is None]
+        until = compared_after(self.spec.full_steps, self.rungs[0].steps) if new else 0
+        jobs = [jobs_of(t, self._job(t, None, self.rungs[0]), until) for t in new]
+        results = dict(self.train([job for own in jobs for job in own]))
+        numbers = iter(range(len(results)))
+        for trial, own in zip(new, jobs):
+            yield self._took(*chosen(trial, [results[next(numbers)] for _ in own]))
+
     def _train_to(self, rung: Rung, cohort: list[RunningTrial]) -> Iterator[RunningTrial]:
-        """Train those that are below a rung up to it; a trial that failed comes back without a curve."""
+        """Train those that are below a rung up to it."""
         below = [t for t in cohort if t.curve is None or t.curve.steps[-1] < rung.steps]
         begun = [(t, self.folder.state(t.number) if t.curve else None) for t in below]
         for number, result in self.train([self._job(t, state, rung) for t, state in begun]):
             trial, state = begun[number]
-            if result.curve is None:
-                trial.trial.set_user_attr("reason", result.failure)
-                trial.trial.set_user_attr("state", "failed")
-                yield replace(trial, curve=None)
-                continue
-            if result.state is not None:
-                self.folder.write_state(trial.number, result.state)
-            resumed = trial.curve is not None and state is not None
-            curve = trial.curve.then(result.curve) if trial.curve and resumed else result.curve
-            trial.trial.set_user_attr("curve", curve.to_json())
-            yield replace(trial, curve=curve)
+            yield self._took(replace(trial, curve=trial.curve if state else None), result)
+
+    def _took(self, trial: RunningTrial, result: JobResult) -> RunningTrial:
+        """A trial with what its next part gave, which is stored; a trial without a curve of one that failed."""
+        if result.curve is None:
+            trial.trial.set_user_attr("reason", result.failure)
+            trial.trial.set_user_attr("state", "failed")
+            return replace(trial, curve=None, failed=True)
+        if result.state is not None:
+            self.folder.write_state(trial.number, result.state)
+        curve = trial.curve.then(result.curve) if trial.curve else result.curve
+        trial.trial.set_user_attr("curve", curve.to_json())
+        return replace(trial, curve=curve)
 
     def _job(self, trial: RunningTrial, state: bytes | None, rung: Rung) -> Job:
         """The part of a run up to a rung; from the beginning where no state is left to resume from."""

@@ -173,6 +173,26 @@ class TrialSuggester:
         return self._trial.suggest_float(name, low, high, log=True)
 
 
+class SearchSuggester(TrialSuggester):
+    """The same, but the learning rate is left to the trial's first steps, unless it was queued with the trial.
+
+    Attributes:
+        rate_given: whether it was queued.
+    """
+
+    def __init__(self, trial: optuna.Trial, sampler: LimitedSampler) -> None:
+        super().__init__(trial, sampler)
+        self._queued = trial.study.get_trials(deepcopy=False)[trial.number].system_attrs.get("fixed_params", {})
+        self.rate_given = False
+
+    @override
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        if name not in self._queued:
+            return low
+        self.rate_given = True
+        return super().suggest_float(name, low, high)
+
+
 def observed_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that were trained, to the end or to a rung where they were stopped."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))

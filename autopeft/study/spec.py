@@ -24,7 +24,11 @@ FREE = (
     "prefix_cache",
     "margin",
 )  # may change between two runs of the same study
-OLDER = {"task": "classification"}  # what studies were made for when they did not say so
+OLDER = {
+    "task": "classification",
+    "portfolio": False,
+    "rates": 1,
+}  # what studies were made for when they did not say so
 
 
 class StudySpec(BaseModel):
@@ -95,6 +99,12 @@ class StudySpec(BaseModel):
     importance: str = Field(
         "none",
         description="Layer scores that weight the layers: none, trace, gradient, variance, saving, uniform or random.",
+    )
+    portfolio: bool = Field(
+        True, description="Begin with the configurations that did best on a benchmark of tasks; else with defaults."
+    )
+    rates: int = Field(
+        3, ge=1, description="Learning rates with which a trial starts; after its first steps the best goes on."
     )
     sampler: str = Field("tpe", description="tpe, tpe-multivariate, tpe-group, nsga2, random or gp.")
     trials: int = Field(40, ge=1, description="Configurations to try.")

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import optuna
@@ -12,10 +13,13 @@ from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.objectives import Limits
 from autopeft.proxy.curve import Curve
-from autopeft.space import SearchSpace, default_parameters
-from autopeft.study.halving import Halving, RunningTrial
+from autopeft.space import SearchSpace, parameters_of
+from autopeft.space.portfolio import first_configurations
+from autopeft.space.rates import rate_rule
+from autopeft.study.halving import Halving
 from autopeft.study.records import TrialRecord
-from autopeft.study.sampler import LimitedSampler, TrialSuggester
+from autopeft.study.running import RunningTrial
+from autopeft.study.sampler import LimitedSampler, SearchSuggester
 from autopeft.study.stored import ended, record
 
 
@@ -83,25 +87,43 @@ class Trials:
         """
         spec, study = self.halving.spec, self.halving.study
         study.sampler = sampler = LimitedSampler(spec.sampler, seed=spec.seed * 100_003 + number)
-        self._enqueue_default(number)
+        self._enqueue_first(number)
         trial = study.ask()
-        configuration = self.space.sample(TrialSuggester(trial, sampler), exclude=finished_methods(study, self.space))
+        suggester = SearchSuggester(trial, sampler)
+        configuration = self.space.sample(suggester, exclude=finished_methods(study, self.space))
+        rates = self._rates(configuration, suggester)
+        if rates:
+            configuration = replace(configuration, learning_rate=rates[len(rates) // 2])
+            trial.set_user_attr("started", list(rates))
         trial.set_user_attr("trainable", count(configuration, self.space.shapes))
         trial.set_user_attr("counted", self.halving.objectives.count(configuration, self.limits))
         trial.set_user_attr("configuration", configuration.to_json())
         reason = self.limits.exceeded(configuration)
         if reason is None:
-            return RunningTrial(trial, configuration)
+            return RunningTrial(trial, configuration, rates=rates)
         trial.set_user_attr("reason", reason)
         trial.set_user_attr("state", "over_limit")
         study.tell(trial, state=TrialState.FAIL)
         return record(study.get_trials(deepcopy=False)[trial.number])
 
-    def _enqueue_default(self, number: int) -> None:
-        """Each method begins with its default configuration; what is queued already comes first."""
-        first, study = default_parameters(self.space), self.halving.study
-        if number < len(first) and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            study.enqueue_trial(first[number])
+    def _rates(self, configuration: Configuration, suggester: "SearchSuggester") -> tuple[float, ...]:
+        """The rates with which a trial starts; none where its rate was given, or where nothing but the head is trained."""
+        if suggester.rate_given or configuration.method == "head_only":
+            return ()
+        return rate_rule().around(configuration, self.space.shapes, self.halving.spec.rates)
+
+    def _enqueue_first(self, number: int) -> None:
+        """The search begins with the portfolio, or each method with its default; what is queued already comes first."""
+        study = self.halving.study
+        if number < len(self._first) and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            study.enqueue_trial(self._first[number])
+
+    @cached_property
+    def _first(self) -> list[dict[str, Any]]:
+        """Parameters without rates, which are chosen when a trial starts."""
+        entries = None if self.halving.spec.portfolio else ()
+        made = [parameters_of(self.space, c).parameters for c in first_configurations(self.space, entries)]
+        return [{k: v for k, v in m.items() if not k.endswith(".learning_rate")} for m in made]
 
 
 def unfinished(study: optuna.Study) -> list[RunningTrial]:
@@ -112,7 +134,8 @@ def unfinished(study: optuna.Study) -> list[RunningTrial]:
         if "configuration" in attrs:
             curve = Curve.from_json(attrs["curve"]) if "curve" in attrs else None
             configuration = Configuration.from_json(attrs["configuration"])
-            found.append(RunningTrial(optuna.Trial(study, trial._trial_id), configuration, curve))
+            rates = () if "rates" in attrs else tuple(attrs.get("started", ()))
+            found.append(RunningTrial(optuna.Trial(study, trial._trial_id), configuration, curve, rates))
         else:
             study.tell(trial.number, state=TrialState.FAIL)
             if trial.params:

@@ -6,7 +6,7 @@ from itertools import cycle, product
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
-from autopeft.methods import REGISTRY, count, get_method
+from autopeft.methods import REGISTRY, count, count_per_module, get_method
 from autopeft.space import build_space
 from autopeft.space.branch import Branch
 from autopeft.space.relative import RATE, RelativeConfiguration
@@ -16,7 +16,7 @@ SMALLEST, LARGEST = 100, 0.01  # trainable numbers; share of the backbone
 SHARES = (6e-3, 6e-4, 6e-5)  # of the backbone's parameters: a method gets a candidate near each that it can reach
 SHIFTS = (0.0, 0.25, -0.25, 0.12, -0.12)  # decades by which the shares of the methods in turn are shifted
 REACH = 0.5  # decades from a share beyond which a method does not reach it
-NEAR = 0.15  # decades within which one size is as good as another, so that more layers and usual settings are preferred
+NEAR = 0.15  # decades within which one size is as good as another, so that more layers, more modules, usual settings are preferred
 DEPTHS = (1.0, 0.5, 1 / 6)
 LORA = (
     *(("query+value", r) for r in (1, 8, 16)),
@@ -32,6 +32,7 @@ class Sized:
     configuration: Configuration
     size: float
     depth: float
+    modules: int  # that hold something trained
     usual: int  # settings at their default
 
 
@@ -71,10 +72,10 @@ def sized(branch: Branch) -> list[Sized]:
     found = []
     for settings, (depth, layers) in product(branch.completions({}), sets.items()):
         made = branch.configuration(settings, layers, RATE)
-        numbers = count(made, shapes)
+        numbers, modules = count(made, shapes), len(count_per_module(made, shapes))
         if SMALLEST <= numbers <= LARGEST * shapes.backbone_parameters:
             usual = sum(method.defaults.get(k) == v for k, v in settings.items())
-            found.append(Sized(made, math.log10(numbers / shapes.backbone_parameters), depth, usual))
+            found.append(Sized(made, math.log10(numbers / shapes.backbone_parameters), depth, modules, usual))
     return found
 
 
@@ -84,6 +85,6 @@ def near_shares(sizes: list[Sized], shift: float) -> list[Configuration | None]:
     for share in (math.log10(x) + shift for x in SHARES):
         nearest = min((abs(x.size - share) for x in sizes), default=math.inf)
         near = [x for x in sizes if abs(x.size - share) <= max(nearest, NEAR)]
-        best = max(near, key=lambda x: (x.depth, x.usual, -abs(x.size - share)), default=None)
+        best = max(near, key=lambda x: (x.depth, x.modules, x.usual, -abs(x.size - share)), default=None)
         found.append(best.configuration if best and nearest <= REACH else None)
     return found

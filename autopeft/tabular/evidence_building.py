@@ -34,7 +34,8 @@ STEP = 10**0.5  # ratio of neighbouring rates
 MOST_RATES = 5
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)  # of the length, after which the validation split is scored
 # share of the length, and of the best rate's gain over the linear probe that a rate needs there
-RULED = ((1 / 8, 0.5), (1 / 4, 0.95))
+RULED = ((1 / 8, 0.5), (1 / 4, 0.98))
+GO_ON = 2  # rates at most that go on from there
 BEATEN = 4  # times that a candidate may be beaten at the last of these by one with no more parameters and still go on
 TOGETHER = 8  # candidates that are trained in one go: what a kill can lose
 SECOND = 1 / 3  # share of the candidates that get a second seed
@@ -171,7 +172,7 @@ class Building:
         left = [c for c in candidates if parts_key(c) not in done]
         self.progress.stage("candidates", len(candidates), len(candidates) - len(left))
         while left:
-            size = 1 if left[0].configuration.method == "full" else TOGETHER
+            size = TOGETHER if left[0].relative else 1  # the linear probe first: rates are compared with it
             together, left = left[:size], left[size:]
             self.train(together)
         self.second_seeds()
@@ -232,7 +233,8 @@ class Building:
             return []
         best = min(here, key=lambda b: b.loss)
         probe = self.probe_loss(step, best.loss)
-        return [b for b in here if b is best or probe - b.loss >= gain * (probe - best.loss) > 0]
+        going = [b for b in here if b is best or probe - b.loss >= gain * (probe - best.loss) > 0]
+        return sorted(going, key=lambda b: b.loss)[:GO_ON]
 
     def not_beaten(self, going: list[tuple[int, Begun]], share: float) -> list[tuple[int, Begun]]:
         """Those that not too many candidates, trained earlier or now, beat there with no more parameters."""

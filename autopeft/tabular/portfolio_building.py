@@ -12,28 +12,43 @@ from autopeft.space.relative import RelativeConfiguration
 from autopeft.tabular.task_table import TaskTable
 
 ENTRIES = 30
+LEAST_GAIN = 1e-3  # of the mean share of the hypervolume that an entry has to add
 
 
 def portfolio_of(tables: Sequence[TaskTable], entries: int = ENTRIES) -> list[RelativeConfiguration]:
     """Choose candidates greedily.
 
-    A candidate that a table lacks adds nothing there.
+    Once the fronts are covered, those that are left begin to cover them again: on a new task another one may be the best.
 
     Args:
         tables: the tasks; those without room over the linear probe say nothing.
-        entries: how many at most; fewer where no candidate adds anything.
+        entries: how many at most.
     """
     tables = [t for t in tables if t.has_room]
     left = list(dict.fromkeys(row.relative for table in tables for row in table.rows))
     chosen: list[RelativeConfiguration] = []
-    reached = np.zeros(len(tables))
     while left and len(chosen) < entries:
-        volumes = np.array([[share_with(t, [*chosen, c]) for t in tables] for c in left])
-        best = int(volumes.mean(axis=1).argmax())
-        if volumes[best].mean() <= reached.mean() + 1e-12:
+        layer = covering(tables, left, entries - len(chosen))
+        if not layer:
             break
-        reached = volumes[best]
-        chosen.append(left.pop(best))
+        chosen += layer
+        left = [c for c in left if c not in layer]
+    return chosen
+
+
+def covering(
+    tables: Sequence[TaskTable], candidates: Sequence[RelativeConfiguration], most: int
+) -> list[RelativeConfiguration]:
+    """Candidates of which each adds most to what those before it reach, until none adds anything."""
+    chosen: list[RelativeConfiguration] = []
+    reached = 0.0
+    while len(chosen) < most:
+        means = [float(np.mean([share_with(t, [*chosen, c]) for t in tables])) for c in candidates]
+        best = int(np.argmax(means))
+        if means[best] <= reached + LEAST_GAIN:
+            break
+        reached = means[best]
+        chosen.append(candidates[best])
     return chosen
 
 

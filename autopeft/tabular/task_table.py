@@ -11,10 +11,14 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import hypervolume
 from autopeft.configuration import Configuration
+from autopeft.methods import count, refusal
+from autopeft.space import build_space
 from autopeft.space.relative import RelativeConfiguration
+from autopeft.space.space_file import SpaceFile
 from autopeft.tabular.evidence import Evidence, EvidenceRun
 
 SMALLEST_SHARE, LARGEST_SHARE = 1e-5, 1e-2  # of the backbone's parameters, between which the hypervolume is taken
+NEAR = 0.3  # decades of size within which another row of the same method stands for one that was not trained
 LEAST_ROOM = 0.02  # of a score: a task where nothing gains more over the linear probe says nothing
 
 Floats = NDArray[np.float64]
@@ -58,7 +62,7 @@ class TaskTable:
     shapes: BackboneShapes
     rows: tuple[Row, ...]
     baselines: dict[str, float]
-    _position: dict[RelativeConfiguration, int] = field(default_factory=dict, compare=False)
+    _position: dict[RelativeConfiguration, int | None] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, evidence: Evidence) -> "TaskTable":
@@ -81,7 +85,7 @@ class TaskTable:
                 baselines[role] = row.test
         if "linear probe" not in baselines or not rows:
             raise AutopeftError(f"The evidence {evidence.name} has no finished linear probe or candidate yet.")
-        position = {row.relative: i for i, row in enumerate(rows)}
+        position: dict[RelativeConfiguration, int | None] = {row.relative: i for i, row in enumerate(rows)}
         return cls(evidence.name, evidence.about["spec"]["data"], evidence.shapes, tuple(rows), baselines, position)
 
     @property
@@ -90,8 +94,20 @@ class TaskTable:
         return self.baselines["linear probe"]
 
     def row(self, relative: RelativeConfiguration) -> int | None:
-        """The row of a candidate; None where it was not trained here."""
-        return self._position.get(relative)
+        """The row of a candidate, or the one of its method that is nearest in size; None where none is near."""
+        if relative not in self._position:
+            self._position[relative] = self._nearest(relative)
+        return self._position[relative]
+
+    def _nearest(self, relative: RelativeConfiguration) -> int | None:
+        if refusal(relative.method, self.shapes):
+            return None
+        file = SpaceFile(methods={relative.method: {}})
+        made = relative.on(build_space(relative.method, file, self.shapes).branches[0])
+        size = np.log10(max(1, count(made, self.shapes)) / self.shapes.backbone_parameters)
+        same = [i for i, row in enumerate(self.rows) if row.relative.method == relative.method and row.trainable]
+        near = min(same, key=lambda i: abs(np.log10(self.shares[i]) - size), default=None)
+        return near if near is not None and abs(np.log10(self.shares[near]) - size) <= NEAR else None
 
     @cached_property
     def shares(self) -> Floats:
@@ -127,11 +143,12 @@ class TaskTable:
 
 def row_of(runs: Sequence[EvidenceRun]) -> Row | None:
     """The runs of one candidate -> its row; None if none was finished."""
-    seed = min(r.seed for r in runs)
-    first = sorted((r for r in runs if r.seed == seed), key=lambda r: r.configuration.learning_rate)
-    finished = [r for r in first if r.whole]
-    if not finished:
+    whole = [r for r in runs if r.whole]
+    if not whole:
         return None
+    seed = min(r.seed for r in whole)
+    first = sorted((r for r in runs if r.seed == seed), key=lambda r: r.configuration.learning_rate)
+    finished = [r for r in whole if r.seed == seed]
     best = max(finished, key=validation)
     same = [r for r in runs if r.whole and r.configuration == best.configuration]
     tested = [r.curve.test_score for r in same if r.curve and r.curve.test_score is not None]

@@ -3,6 +3,7 @@
     python tests/benchmarks/catalogue.py time                  # seconds per step against plain LoRA, peak memory (run it alone)
     python tests/benchmarks/catalogue.py train [--workers 1]   # accuracy: hours; it resumes
     python tests/benchmarks/catalogue.py print                 # the tables of docs/catalogue.md
+    python tests/benchmarks/catalogue.py evidence              # what it holds of methods as a task of the benchmark of tasks
 
 Everything is kept in studies/catalogue.jsonl, a line per measurement. "Full length" is that of the tabular benchmarks
 (studies/benchmark.yaml): 96 steps of 16 rows of 4,000; 300 validation rows, 1,000 test rows.
@@ -21,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
 import json
+import math
 import multiprocessing
 import resource
 import time
@@ -35,12 +37,14 @@ from scipy.stats import spearmanr
 
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.files import write_whole
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY as METHODS
 from autopeft.methods import Method, count, get_method, peft_fields, refusal
 from autopeft.prepare import Prepared, prepare
 from autopeft.procedures import REGISTRY as PROCEDURES
+from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job
 from autopeft.proxy.session import Session
 from autopeft.proxy.trainer import Trainer
@@ -48,9 +52,11 @@ from autopeft.proxy.workers import Workers
 from autopeft.resident import load_resident
 from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
+from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
 from autopeft.study.full_length import TUNING
 from autopeft.study.spec import load_spec
+from autopeft.tabular.evidence import FORMAT, EvidenceRun
 
 KEPT = Path(__file__).parents[2] / "studies" / "catalogue.jsonl"
 DATA = ("rotten-tomatoes", "vader-movies")
@@ -370,9 +376,37 @@ def agreement(kept: Kept) -> str:
     return "\n".join(lines)
 
 
+def evidence(kept: Kept) -> str:
+    """The plainly trained methods on one of the data sets (the other shares sentences) as an evidence file's lines."""
+    data = DATA[0]
+    prepared = prepare(load_spec("benchmark", {"data": data, "budget": BUDGETS[0]}))
+    spec, shapes, length = prepared.spec, prepared.shapes, prepared.spec.full_steps
+    about = {"format": FORMAT, "spec": spec.model_dump(), "task": prepared.task.summary(), "shapes": shapes.to_json()}
+    runs = [
+        evidence_run(line, shapes, length // 2 if line["kind"] == "tuning" else length)
+        for line in kept.lines
+        if line["kind"] != "time" and line["data"] == data and line["failure"] is None and " x " not in line["name"]
+    ]
+    small = [r for r in runs if r.role != "candidate" or 0 < r.trainable <= prepared.budget]
+    return "".join(json.dumps(x) + "\n" for x in (about, *(r.to_json() for r in small)))
+
+
+def evidence_run(line: dict, shapes: BackboneShapes, steps: int) -> EvidenceRun:
+    configuration = Configuration.from_json(line["configuration"])
+    role = {"head_only": "linear probe", "full": "full fine-tuning"}.get(configuration.method, "candidate")
+    seed = line.get("seed", SEEDS[0])
+    loss, score = (
+        line.get("loss", math.nan),
+        line.get("score", line["test"]),
+    )  # the first lines kept the test split only
+    curve = Curve(seed, (steps,), (math.nan,), (loss,), (score,), 0.0, 0, test_score=line["test"])
+    relative = RelativeConfiguration.of(configuration, shapes) if role == "candidate" else None
+    return EvidenceRun(role, relative and relative.to_json(), configuration, line["parameters"], seed, curve)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("time", "train", "print"))
+    parser.add_argument("part", choices=("time", "train", "print", "evidence"))
     parser.add_argument("--only", nargs="*", default=[], help="of `time`: these entries")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
@@ -381,6 +415,8 @@ def main() -> None:
         measure_time(kept, arguments.only)
     elif arguments.part == "train":
         train(kept, arguments.workers)
+    elif arguments.part == "evidence":
+        write_whole(KEPT.parent / "evidence" / "movie-reviews.jsonl", evidence(kept))
     else:
         print(tables(kept), agreement(kept), sep="\n\n")
 

@@ -30,7 +30,8 @@ from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.prepare import Prepared, prepare
 from autopeft.study.folder import StudyFolder
-from autopeft.study.halving import Halving, RunningTrial
+from autopeft.study.halving import Halving
+from autopeft.study.running import RunningTrial
 from autopeft.study.spec import StudySpec, load_spec
 from autopeft.study.trials import Trials
 from autopeft.tasks.tokens import tokenise

@@ -42,8 +42,9 @@ from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.resident import load_resident, load_workers
 from autopeft.study.folder import StudyFolder
-from autopeft.study.halving import Halving, RunningTrial
+from autopeft.study.halving import Halving
 from autopeft.study.rungs import rungs_of
+from autopeft.study.running import RunningTrial
 from autopeft.study.spec import load_spec
 from autopeft.tasks import batches as bucketing
 from autopeft.tasks.batches import batches

@@ -1,0 +1,57 @@
+"""A folder of evidence -> the portfolio and the rate rule that come with autopeft."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autopeft.base.errors import AutopeftError
+from autopeft.base.files import write_whole
+from autopeft.space.portfolio import FILE as PORTFOLIO
+from autopeft.space.rates import FILE as RATES
+from autopeft.tabular.evidence import Evidence
+from autopeft.tabular.portfolio_building import portfolio_of
+from autopeft.tabular.rate_fitting import fit_rates
+from autopeft.tabular.task_table import TaskTable
+
+HEADER = "# Made by `autopeft learn` from {tables}. Do not edit: run it again.\n"
+
+
+def read_tables(folder: str | Path, leave_out: Sequence[str] = ()) -> list[TaskTable]:
+    """Read the tables of a folder of evidence.
+
+    Args:
+        folder: with a file per task and backbone.
+        leave_out: tasks, backbones or names of files that are not read.
+
+    Raises:
+        AutopeftError: none is left, or a name is none of theirs.
+    """
+    tables = [TaskTable.of(Evidence.read(path)) for path in sorted(Path(folder).glob("*.jsonl"))]
+    known = {name for t in tables for name in (t.name, t.task, t.shapes.name)}
+    if unknown := next((name for name in leave_out if name not in known), None):
+        raise AutopeftError(f"Nothing in {folder} is called '{unknown}': there are {', '.join(sorted(known))}.")
+    kept = [t for t in tables if not {t.name, t.task, t.shapes.name} & set(leave_out)]
+    if not kept:
+        raise AutopeftError(f"{folder} holds no evidence to learn from.")
+    return kept
+
+
+def learn(tables: Sequence[TaskTable]) -> dict[str, Any]:
+    """The portfolio and the rate rule, as plain values."""
+    return {"entries": [c.to_json() for c in portfolio_of(tables)], "rates": fit_rates(tables).to_json()}
+
+
+def write_learnt(learnt: dict[str, Any], tables: Sequence[TaskTable], folder: str | Path | None = None) -> None:
+    """Write both files.
+
+    Args:
+        learnt: what `learn` gave.
+        tables: from which it was learnt, for the first line.
+        folder: where; by default the package's own.
+    """
+    header = HEADER.format(tables=", ".join(t.name for t in tables))
+    for file, data in ((PORTFOLIO, {"entries": learnt["entries"]}), (RATES, learnt["rates"])):
+        path = Path(folder) / file.name if folder else file
+        write_whole(path, header + yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120))
