@@ -1,6 +1,6 @@
 """The portfolio: configurations learnt from a benchmark of tasks, with which every search begins, cut to its limits."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,37 +17,47 @@ from autopeft.uniform_lora import uniform_lora
 FILE = Path(__file__).with_name("portfolio.yaml")
 
 
+@dataclass(frozen=True)
+class Portfolio:
+    """What a search begins with.
+
+    Attributes:
+        entries: the best first.
+        methods: that the benchmark held, so that one without an entry is known to be no better than those with one.
+    """
+
+    entries: tuple[RelativeConfiguration, ...] = ()
+    methods: frozenset[str] = frozenset()
+
+
 @cache
-def portfolio() -> tuple[RelativeConfiguration, ...]:
-    """The entries that come with autopeft, in their order."""
-    entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))["entries"]
-    return tuple(RelativeConfiguration.from_json(entry) for entry in entries)
+def portfolio() -> Portfolio:
+    """The portfolio that comes with autopeft."""
+    data = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return Portfolio(tuple(map(RelativeConfiguration.from_json, data["entries"])), frozenset(data["methods"]))
 
 
-def first_configurations(
-    space: SearchSpace, entries: Sequence[RelativeConfiguration] | None = None
-) -> list[Configuration]:
+def first_configurations(space: SearchSpace, begin_with: Portfolio) -> list[Configuration]:
     """What a search of a space tries first.
 
     Args:
         space: on its backbone and within its limits.
-        entries: a portfolio; by default the one that comes with autopeft.
+        begin_with: a portfolio; an empty one gives every method's default.
 
     Returns:
         The entries that the space has, in their order, made smaller where they exceed a limit, with uniform LoRA as the
-        second; then the default configuration of each method of which no entry is.
+        second; then the default configuration of each method that the portfolio's benchmark did not hold.
     """
-    entries = portfolio() if entries is None else entries
     branches = {b.name: b for b in space.affordable() if len(b.parts) == 1}
     meets = space.limits.meet if space.limits else lambda configuration: True
     uniform = space.limits.setting.uniform_lora if space.limits else uniform_lora(space.shapes, None)
-    offered = [e for e in entries if e.method in branches]
-    if "lora" in branches:
+    offered = [e for e in begin_with.entries if e.method in branches]
+    if "lora" in branches and offered:
         offered.insert(1, RelativeConfiguration.of(uniform, space.shapes))
     cut = [e.within(branches[e.method], meets) for e in offered]
     found = [c for c in cut if c and is_in(space, c)]
-    covered = {c.method for c in found}
-    return list(dict.fromkeys([*found, *(c for c in default_configurations(space) if c.method not in covered)]))
+    known = begin_with.methods if found else frozenset[str]()
+    return list(dict.fromkeys([*found, *(c for c in default_configurations(space) if c.method not in known)]))
 
 
 def is_in(space: SearchSpace, configuration: Configuration) -> bool:

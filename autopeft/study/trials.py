@@ -14,7 +14,7 @@ from autopeft.methods import count
 from autopeft.objectives import Limits
 from autopeft.proxy.curve import Curve
 from autopeft.space import SearchSpace, parameters_of
-from autopeft.space.portfolio import first_configurations
+from autopeft.space.portfolio import Portfolio, first_configurations, portfolio
 from autopeft.space.rates import rate_rule
 from autopeft.study.halving import Halving
 from autopeft.study.records import TrialRecord
@@ -121,8 +121,8 @@ class Trials:
     @cached_property
     def _first(self) -> list[dict[str, Any]]:
         """Parameters without rates, which are chosen when a trial starts."""
-        entries = None if self.halving.spec.portfolio else ()
-        made = [parameters_of(self.space, c).parameters for c in first_configurations(self.space, entries)]
+        begin_with = portfolio() if self.halving.spec.portfolio else Portfolio()
+        made = [parameters_of(self.space, c).parameters for c in first_configurations(self.space, begin_with)]
         return [{k: v for k, v in m.items() if not k.endswith(".learning_rate")} for m in made]
 
 

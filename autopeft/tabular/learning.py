@@ -40,7 +40,9 @@ def read_tables(folder: str | Path, leave_out: Sequence[str] = ()) -> list[TaskT
 
 def learn(tables: Sequence[TaskTable]) -> dict[str, Any]:
     """The portfolio and the rate rule, as plain values."""
-    return {"entries": [c.to_json() for c in portfolio_of(tables)], "rates": fit_rates(tables).to_json()}
+    held = sorted({row.relative.method for table in tables for row in table.rows})
+    entries = [c.to_json() for c in portfolio_of(tables)]
+    return {"portfolio": {"entries": entries, "methods": held}, "rates": fit_rates(tables).to_json()}
 
 
 def write_learnt(learnt: dict[str, Any], tables: Sequence[TaskTable], folder: str | Path | None = None) -> None:
@@ -52,6 +54,6 @@ def write_learnt(learnt: dict[str, Any], tables: Sequence[TaskTable], folder: st
         folder: where; by default the package's own.
     """
     header = HEADER.format(tables=", ".join(t.name for t in tables))
-    for file, data in ((PORTFOLIO, {"entries": learnt["entries"]}), (RATES, learnt["rates"])):
+    for file, data in ((PORTFOLIO, learnt["portfolio"]), (RATES, learnt["rates"])):
         path = Path(folder) / file.name if folder else file
         write_whole(path, header + yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120))

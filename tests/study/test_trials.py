@@ -75,7 +75,7 @@ def test_no_ask_is_wasted_on_the_budget(tmp_path, sampler):
 
 
 def test_every_method_is_tried_before_any_is_tried_twice(tmp_path):
-    study, space, spec = start(tmp_path, trials=len(space_names()))
+    study, space, spec = start(tmp_path, portfolio=False, trials=len(space_names()))
     run_trials(study, space, spec, measured, lambda *_: None)
     tried = [t.configuration.method for t in records(study)]
     assert sorted(tried) == sorted({b.name for b in space.affordable()})
