@@ -124,12 +124,10 @@ class TaskTable:
         """The hypervolume of all rows."""
         return self.volume(range(len(self.rows)))
 
-    def volume(self, chosen: Sequence[int] | NDArray[np.integer] | range, gains: Floats | None = None) -> float:
-        """The hypervolume of some rows: decades of parameters times gain over the linear probe."""
+    def volume(self, chosen: Sequence[int] | NDArray[np.integer] | range) -> float:
+        """The hypervolume of some rows at their best rates."""
         chosen = np.asarray(list(chosen), dtype=int)
-        gains = self.gains if gains is None else gains
-        cost = np.log10(np.clip(self.shares[chosen], SMALLEST_SHARE, None))
-        return hypervolume(np.column_stack([cost, -gains[chosen]]), [np.log10(LARGEST_SHARE) + 1e-9, 0.0])
+        return volume(self.shares[chosen], self.gains[chosen])
 
     def share(self, chosen: Sequence[int]) -> float:
         """The same as a share of the whole table's."""
@@ -141,13 +139,25 @@ class TaskTable:
         return bool(self.gains.max() >= LEAST_ROOM)
 
 
+def volume(shares: Floats, gains: Floats) -> float:
+    """The hypervolume of points: decades of parameters, up to LARGEST_SHARE, times gain over the linear probe.
+
+    Args:
+        shares: (N,) trainable numbers as a share of the backbone's.
+        gains: (N,) scores over the linear probe's.
+    """
+    cost = np.log10(np.clip(shares, SMALLEST_SHARE, None))
+    return hypervolume(np.column_stack([cost, -gains]), [np.log10(LARGEST_SHARE) + 1e-9, 0.0])
+
+
 def row_of(runs: Sequence[EvidenceRun]) -> Row | None:
     """The runs of one candidate -> its row; None if none was finished."""
     whole = [r for r in runs if r.whole]
     if not whole:
         return None
     seed = min(r.seed for r in whole)
-    first = sorted((r for r in runs if r.seed == seed), key=lambda r: r.configuration.learning_rate)
+    by_rate = {r.configuration: r for r in sorted((r for r in runs if r.seed == seed), key=lambda r: r.whole)}
+    first = sorted(by_rate.values(), key=lambda r: r.configuration.learning_rate)
     finished = [r for r in whole if r.seed == seed]
     best = max(finished, key=validation)
     same = [r for r in runs if r.whole and r.configuration == best.configuration]
