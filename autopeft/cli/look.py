@@ -1,7 +1,7 @@
 """The commands `trace`, `space`, `methods` and `procedures`: what a search would work with."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from autopeft.cli.main import commands
 from autopeft.cli.options import as_json, quiet
 from autopeft.report.rows import print_rows
 from autopeft.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from autopeft.backbone.shapes import BackboneShapes
 
 
 @commands.command()
@@ -83,23 +86,30 @@ def space_list() -> None:
 
 
 @space.command("show")
-@click.argument("name")
+@click.argument("name", default="default")
 @click.option(
     "--model", default="minilm-l6", show_default=True, help="A folder with a config.json, a built-in or a hub name."
 )
 @click.option("--task", default="classification", show_default=True, help="Kind of task (`autopeft data tasks`).")
+@click.option("--portfolio", is_flag=True, help="What a search begins with instead, with its learning rates.")
+@click.option("--budget", help="Of the portfolio: cut to so many trainable parameters (0.5%, 300k).")
 @as_json
-def space_show(name: str, model: str, task: str, json_: bool) -> None:
+def space_show(name: str, model: str, task: str, portfolio: bool, budget: str | None, json_: bool) -> None:
     r"""A space's dimensions and its exact number of discrete configurations on a backbone.
 
     \b
-    Example: autopeft space show default --model ./my-bert --json
+    Examples:
+      autopeft space show default --model ./my-bert --json
+      autopeft space show --portfolio --budget 0.5%
     """
     from autopeft.backbone.sizes import shapes_of
     from autopeft.space import build_space, load_space
     from autopeft.tasks.kind import get_kind
 
-    built = build_space(name, load_space(name), shapes_of(model, kind=get_kind(task)))
+    shapes = shapes_of(model, kind=get_kind(task))
+    if portfolio:
+        return show_portfolio(name, shapes, budget, json_)
+    built = build_space(name, load_space(name), shapes)
     if json_:
         return click.echo(
             json.dumps(
@@ -133,6 +143,38 @@ def space_show(name: str, model: str, task: str, json_: bool) -> None:
     click.echo(
         f"{built.configurations:,} discrete configurations ({built.assignments:,} parameter assignments), learning rate aside."
     )
+
+
+def show_portfolio(name: str, shapes: "BackboneShapes", budget: str | None, json_: bool) -> None:
+    """What a search of a space begins with on a backbone, in its order."""
+    from autopeft.configuration import spans
+    from autopeft.methods import count
+    from autopeft.objectives import Limits
+    from autopeft.space import build_space, load_space, parse_budget
+    from autopeft.space.portfolio import first_configurations
+    from autopeft.space.portfolio import portfolio as learnt
+    from autopeft.space.rates import rate_rule
+
+    limit = parse_budget(budget, shapes.backbone_parameters)
+    space = build_space(name, load_space(name), shapes, Limits.of_budget(shapes, limit))
+    rule, found = rate_rule(), first_configurations(space, learnt())
+    rows: list[dict[str, Any]] = [
+        {
+            "trial": place,
+            "method": c.method,
+            "settings": ", ".join(f"{k}={v}" for k, v in c.settings),
+            "layers": spans(c.layers) if c.layers else "none",
+            "parameters": count(c, shapes),
+            "rates": [float(f"{rate:.2g}") for rate in rule.around(c, shapes, 3)] if c.layers else [],
+        }
+        for place, c in enumerate(found)
+    ]
+    if json_:
+        return click.echo(json.dumps(rows, indent=1))
+    shown = [
+        {**r, "parameters": f"{r['parameters']:,}", "rates": ", ".join(f"{x:g}" for x in r["rates"])} for r in rows
+    ]
+    print_rows(shown, f"what a search of space '{name}' begins with on {shapes.name}")
 
 
 @commands.command()
