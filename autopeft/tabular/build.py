@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,12 @@ def stored_facts(prepared: Prepared, path: Path) -> dict[str, Any] | None:
     if not about.is_file():
         return None
     stored = json.loads(about.read_text(encoding="utf-8"))
+    check_same(prepared, stored, path)
+    return stored
+
+
+def check_same(prepared: Prepared, stored: Mapping[str, Any], path: Path) -> None:
+    """Raise AutopeftError if a file holds the runs of another study than the one that is asked for."""
     for key in IDENTITY:
         asked = getattr(prepared.spec, key)
         if stored["spec"].get(key) != asked:
@@ -115,7 +122,6 @@ def stored_facts(prepared: Prepared, path: Path) -> dict[str, Any] | None:
                 f"{path} is a benchmark with {key}={stored['spec'].get(key)!r} and this command asks for "
                 f"{key}={asked!r}: give the same options to resume it, or another file with --out."
             )
-    return stored
 
 
 def begin(

@@ -26,7 +26,7 @@ from autopeft.space import build_space
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
 from autopeft.study.full_length import usual_guess
-from autopeft.tabular.build import append
+from autopeft.tabular.build import append, check_same
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun, json_lines
 
 CENTRE = 0.65  # where in a method's range of rates, on a log scale, the first three lie around
@@ -99,11 +99,16 @@ def build_evidence(
         path: the file, begun or resumed.
         relatives: the candidates; those that do not fit the backbone or exceed the budget are left out.
         progress: told each run.
+
+    Raises:
+        AutopeftError: the file holds another task or another length.
     """
     with one_writer(path.with_suffix(".lock"), f"The evidence {path}"):
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         stored = next(json_lines(path), None) if path.is_file() else None
+        if stored:
+            check_same(prepared, stored, path)
         backbone, tokenised, precision = load_resident(prepared, stored, progress)
         if not stored:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +173,6 @@ class Building:
     def run(self, candidates: Sequence[Candidate]) -> None:
         """Train every candidate, then the second seeds."""
         done = {parts_key(run) for run in self.runs()}
-
         left = [c for c in candidates if parts_key(c) not in done]
         self.progress.stage("candidates", len(candidates), len(candidates) - len(left))
         while left:
