@@ -6,17 +6,21 @@ from itertools import cycle, product
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
+from autopeft.costs.flops import train_flops
+from autopeft.costs.step import Step
 from autopeft.methods import REGISTRY, count, count_per_module, get_method
 from autopeft.space import build_space
 from autopeft.space.branch import Branch
 from autopeft.space.relative import RATE, RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
+from autopeft.uniform_lora import uniform_lora
 
 SMALLEST, LARGEST = 100, 0.01  # trainable numbers; share of the backbone
 SHARES = (6e-3, 6e-4, 6e-5)  # of the backbone's parameters: a method gets a candidate near each that it can reach
 SHIFTS = (0.0, 0.25, -0.25, 0.12, -0.12)  # decades by which the shares of the methods in turn are shifted
 REACH = 0.5  # decades from a share beyond which a method does not reach it
 NEAR = 0.15  # decades within which one size is as good as another, so that more layers, more modules, usual settings are preferred
+STEP, SLOWEST = Step(16, 32), 3.0  # rows and tokens of a step; times uniform LoRA's operations
 DEPTHS = (1.0, 0.5, 1 / 6)
 LORA = (
     *(("query+value", r) for r in (1, 8, 16)),
@@ -73,10 +77,15 @@ def sized(branch: Branch) -> list[Sized]:
     for settings, (depth, layers) in product(branch.completions({}), sets.items()):
         made = branch.configuration(settings, layers, RATE)
         numbers, modules = count(made, shapes), len(count_per_module(made, shapes))
-        if SMALLEST <= numbers <= LARGEST * shapes.backbone_parameters:
+        if SMALLEST <= numbers <= LARGEST * shapes.backbone_parameters and is_quick(made, shapes):
             usual = sum(method.defaults.get(k) == v for k, v in settings.items())
             found.append(Sized(made, math.log10(numbers / shapes.backbone_parameters), depth, modules, usual))
     return found
+
+
+def is_quick(configuration: Configuration, shapes: BackboneShapes) -> bool:
+    """Whether a step takes no more than a few times the operations of uniform LoRA's."""
+    return train_flops(configuration, shapes, STEP) <= SLOWEST * train_flops(uniform_lora(shapes, None), shapes, STEP)
 
 
 def near_shares(sizes: list[Sized], shift: float) -> list[Configuration | None]:
