@@ -1,0 +1,46 @@
+"""How much fits into a time: more time never gives less, what is asked for stays, and what fits is within the time."""
+
+import pytest
+
+from autopeft.base.errors import AutopeftError
+from autopeft.study.spec import StudySpec
+from autopeft.study.time_plan import EPOCHS, LEAST_STEPS, Pace, planned, seconds_of, stages
+
+SPEC = StudySpec(batch_size=16)
+PACE = Pace(0.05, 4000, 600, 1000)
+
+
+@pytest.mark.parametrize("seconds", [180, 240, 600, 1800, 7200])
+def test_what_is_planned_fits_and_has_enough_steps(seconds):
+    effort = planned(seconds, PACE, SPEC, {})
+    assert sum(stages(effort, PACE, SPEC).values()) <= seconds and effort.full_steps >= LEAST_STEPS
+
+
+def test_more_time_gives_more_up_to_so_many_passes_over_the_data():
+    found = [planned(seconds, PACE, SPEC, {}) for seconds in (180, 300, 600, 1200, 2400, 5000, 40_000)]
+    assert [e.trials for e in found] == sorted(e.trials for e in found) and found[0].trials < found[-1].trials
+    assert found[-1].full_steps == EPOCHS * 4000 / 16 and found[-1].ceiling and not found[0].ceiling
+
+
+def test_what_is_asked_for_stays():
+    effort = planned(900, PACE, SPEC, {"trials": 25, "seeds": 2})
+    assert effort.trials == 25 and effort.seeds == 2
+    assert planned(3600, PACE, SPEC, {"full_steps": 100}).full_steps == 100
+
+
+def test_too_little_time_is_one_sentence_that_says_what_would_do():
+    with pytest.raises(AutopeftError, match="In 30 s a search of these data learns nothing here: .* about [0-9]+ s"):
+        planned(30, PACE, SPEC, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), (" 1 d ", 86400)]
+)
+def test_times_are_read(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m30", "30 minutes", "1h-30m"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(ValueError, match="give a time such as"):
+        seconds_of(text)
