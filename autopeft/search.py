@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autopeft.base.interrupt import interrupts_noted, raise_if_interrupted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.study.spec import StudySpec
@@ -60,6 +61,7 @@ def search(
     return result
 
 
+@interrupts_noted()
 def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
     """Begin or resume a study and write what it finds into its folder; true if Ctrl-C ended it. Raises AutopeftError."""
     from autopeft.prepare import prepare
@@ -73,6 +75,7 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
     try:
         run_search(bench)
         run_full_length(bench)
+        raise_if_interrupted()
         return False
     except KeyboardInterrupt:
         progress.note("Stopped. Run the same command again to resume.")

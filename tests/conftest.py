@@ -1,6 +1,7 @@
 """Fixtures that several stations' tests share. Tiny random models are in tests/tiny.py, sizes without models in tests/sizes.py."""
 
 import os
+import signal
 import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here needs a hub, and a look-up would cost seconds
@@ -24,3 +25,11 @@ def seeded():
     """What a test draws without a generator of its own is the same in every run."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a foreground process, here and in processes started here: a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

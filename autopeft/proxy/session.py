@@ -13,6 +13,7 @@ from torch.func import vmap
 
 from autopeft.backbone.loading import Backbone
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.interrupt import raise_if_interrupted
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.methods.mechanisms.callback import Callback
@@ -122,6 +123,7 @@ class Session:
             return
         with seeded(self.model, job.seed, self.run.rng) as generators:
             for step, rows in enumerate(order, start=begin + 1):
+                raise_if_interrupted()
                 losses = self.forward_backward(step - 1, rows)
                 for run, loss in zip(self.runs, losses):
                     if not run.failure:

@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 from threadpoolctl import threadpool_limits
 
+from autopeft.base.interrupt import raise_if_interrupted
 from autopeft.proxy.job import Job, JobResult, packs
 from autopeft.proxy.trainer import Trainer
 
@@ -49,11 +50,13 @@ class Workers:
                 yield from zip(group, run_pack(self.trainer, [jobs[i] for i in group]))
             return
         left = {self._submit([jobs[i] for i in group]): group for group in groups}
+        raise_if_interrupted()  # an interrupt during a fork is dropped
         try:
             for future in as_completed(list(left)):
                 group = left[future]
                 yield from zip(group, future.result())
                 del left[future]
+                raise_if_interrupted()
         except BrokenProcessPool:  # a worker was killed, most likely for its memory: find out by which pack
             self.close()
             for group in left.values():

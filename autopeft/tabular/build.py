@@ -10,6 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
+from autopeft.base.interrupt import interrupts_noted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.importance import score_layers
@@ -63,7 +64,7 @@ def build_benchmark(prepared: Prepared, path: Path, configurations: int, progres
     Raises:
         AutopeftError: The file holds the benchmark of another study.
     """
-    with one_writer(path.with_suffix(".lock"), f"The benchmark {path}"):
+    with interrupts_noted(), one_writer(path.with_suffix(".lock"), f"The benchmark {path}"):
         train_missing(prepared, path, configurations, progress)
     return TabularBenchmark.read(path)
 

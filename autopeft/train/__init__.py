@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from autopeft.base.interrupt import interrupts_noted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.train.trained import PlannedTraining, Trained
@@ -101,7 +102,7 @@ def train(
 
     from autopeft.train.processes import together  # loads torch: only now that nothing is wrong with the input
 
-    with together() as processes, work_lock(training) if processes.first else nullcontext():
+    with interrupts_noted(), together() as processes, work_lock(training) if processes.first else nullcontext():
         return carry_out(training, processes, progress if processes.first else Progress(quiet=True))
 
 

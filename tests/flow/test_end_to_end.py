@@ -160,7 +160,7 @@ def test_a_search_begins_with_the_front_of_the_study_it_transfers_from(study, tm
     assert {(c.method, c.settings, c.layers) for c in front} <= {(c.method, c.settings, c.layers) for c in begun}
 
 
-def test_ctrl_c_stops_cleanly_and_writes_the_report(tmp_path):
+def test_ctrl_c_stops_cleanly_and_writes_the_report(tmp_path, ctrl_c):
     folder = tmp_path / "study"
     running = subprocess.Popen(
         [sys.executable, "-m", "autopeft", "search", *SMALL, "--trials", "50", "--out", str(folder)],

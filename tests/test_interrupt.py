@@ -1,0 +1,135 @@
+"""Ctrl-C ends what runs even where the KeyboardInterrupt is swallowed on its way: in a destructor, or while forking."""
+
+import os
+import signal
+import threading
+from types import SimpleNamespace
+
+import pytest
+from full_study import made_study, trained_as
+
+import autopeft
+from autopeft.base.interrupt import interrupts_noted, raise_if_interrupted
+from autopeft.configuration import Configuration
+from autopeft.prepare import prepare
+from autopeft.proxy.job import Job, JobResult
+from autopeft.proxy.workers import Workers
+from autopeft.study.reading import read_study
+from autopeft.study.spec import load_spec
+from autopeft.tabular.build import build_benchmark
+
+pytestmark = [
+    pytest.mark.usefixtures("ctrl_c"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+SMALL = {
+    "train_rows": 48,
+    "validation_rows": 20,
+    "test_rows": 20,
+    "max_length": 16,
+    "full_steps": 4,
+    "batch_size": 8,
+    "seeds": 1,
+    "precision": "fp32",
+}
+
+
+class Shot:
+    """Sends Ctrl-C in its destructor, in which Python prints an exception and goes on."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+class Swallowed(autopeft.Progress):
+    """Ctrl-C after the first piece of work, lost."""
+
+    def step(self, text):
+        if not hasattr(self, "steps"):
+            Shot()
+        self.steps = [*getattr(self, "steps", []), text]
+
+
+def test_a_swallowed_interrupt_is_raised_by_whoever_asks_and_forgotten_at_the_end():
+    with interrupts_noted():
+        raise_if_interrupted()
+        Shot()
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                raise_if_interrupted()
+    raise_if_interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_first_and_the_second_interrupt_are_raised_where_they_arrive():
+    with interrupts_noted():
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None])
+def test_a_handler_that_somebody_chose_stays(handler):
+    """A process that a shell starts in the background ignores Ctrl-C, which is meant for the one in the foreground."""
+    signal.signal(signal.SIGINT, handler)
+    with interrupts_noted():
+        assert signal.getsignal(signal.SIGINT) is handler
+        signal.raise_signal(signal.SIGINT)
+        raise_if_interrupted()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_thread_that_is_not_the_main_one_leaves_signals_alone():
+    seen = []
+
+    def body():
+        with interrupts_noted():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
+
+
+forks = []  # what the parent does at the next fork
+os.register_at_fork(after_in_parent=lambda: forks and forks.pop()())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked on Linux alone")
+def test_an_interrupt_while_workers_are_forked_is_not_lost():
+    """What arrives during os.fork() is raised in its hooks (logging has one), and Python drops what they raise."""
+    workers = Workers(SimpleNamespace(run=lambda pack: [JobResult(None, failure="none")] * len(pack)), 2)
+    forks.append(lambda: signal.raise_signal(signal.SIGINT))
+    ended = []
+    try:
+        with interrupts_noted(), pytest.raises(KeyboardInterrupt):
+            ended.extend(workers.run([Job(Configuration.of("head_only", {}, (), 1e-3), seed, 1, 1) for seed in (0, 1)]))
+    finally:
+        workers.close()
+    assert not forks and not ended
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_search_whose_interrupt_was_swallowed_stops(tmp_path, workers):
+    light = {"space": "lora", "importance": "none", "rungs": "none", "packing": False, "ceiling": False}
+    spec = load_spec("quickstart", {**SMALL, **light, "trials": 4, "cohort": 2, "workers": workers})
+    progress = Swallowed(quiet=True)
+    assert autopeft.search(spec, tmp_path / "study", progress).interrupted
+    assert len(progress.steps) < 4 and not read_study(tmp_path / "study").outcomes
+    assert (tmp_path / "study" / "report.html").is_file()
+
+
+def test_a_benchmark_whose_interrupt_was_swallowed_stops(tmp_path):
+    progress = Swallowed(quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        build_benchmark(prepare(load_spec("benchmark", {**SMALL, "workers": 1})), tmp_path / "rows.csv", 3, progress)
+    assert len(progress.steps) == 1
+
+
+def test_a_training_whose_interrupt_was_swallowed_stops(tmp_path):
+    study, progress = made_study(tmp_path / "study", trained_as("ia3")), Swallowed(quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        autopeft.train(study, "0", tmp_path / "adapter", steps=4, progress=progress)
+    assert len(progress.steps) == 1 and not (tmp_path / "adapter").exists()
