@@ -13,6 +13,7 @@ from pathlib import Path
 from transformers.utils import logging as transformers_logging
 
 from autopeft.base.files import write_whole
+from autopeft.base.interrupt import interrupts_noted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
@@ -103,7 +104,7 @@ def build_evidence(
     Raises:
         AutopeftError: the file holds another task or another length.
     """
-    with one_writer(path.with_suffix(".lock"), f"The evidence {path}"):
+    with interrupts_noted(), one_writer(path.with_suffix(".lock"), f"The evidence {path}"):
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         stored = next(json_lines(path), None) if path.is_file() else None
