@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.front import Front, FrontPoint, Verdict, front_of, verdict
+from autopeft.front import BestWithin, Front, FrontPoint, Verdict, front_of, per_budget, verdict
 from autopeft.space import parse_budget
 from autopeft.study.folder import StudyFolder
 from autopeft.study.records import StudyResult
@@ -65,6 +65,11 @@ class Result:
     def verdict(self) -> Verdict:
         """Which configuration to take, what it gains, and the leanest that holds up against uniform LoRA."""
         return verdict(self.data)
+
+    @cached_property
+    def per_budget(self) -> tuple[BestWithin, ...]:
+        """What `best` says of the full budget, a third, a tenth ... of it, and what that gains."""
+        return per_budget(self.data)
 
     def best(self, budget: str | int | None = None) -> FrontPoint:
         """The best point of the front by validation within a budget ("0.2%", "50k", a count; None: the study's own)."""

@@ -1,10 +1,12 @@
-"""Curves and outcomes -> Front: knee, best under a budget, intervals, and what can be said of it."""
+"""Curves and outcomes -> Front: knee, the best per budget, intervals, and what can be said of it."""
 
 from autopeft.front.comparison import Comparison
 from autopeft.front.front import Front, FrontPoint, front_of, measured_in_full, point_of, point_of_trial
+from autopeft.front.per_budget import BestWithin, per_budget
 from autopeft.front.verdict import Lean, Verdict, verdict
 
 __all__ = [
+    "BestWithin",
     "Comparison",
     "Front",
     "FrontPoint",
@@ -12,6 +14,7 @@ __all__ = [
     "Verdict",
     "front_of",
     "measured_in_full",
+    "per_budget",
     "point_of",
     "point_of_trial",
     "verdict",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from autopeft.front.intervals import Interval, Word, difference, equivalent, judgement
-from autopeft.study.full_length import DOING_NOTHING, UNIFORM_LORA
+from autopeft.study.full_length import DOING_NOTHING, UNIFORM_LORA, USUAL_GUESS
 from autopeft.study.records import Outcome, StudyResult
 
 MARGIN = 0.01  # one point of a score between 0 and 1; of any other quality this share of uniform LoRA's
@@ -49,6 +49,13 @@ def compare(one: Outcome, other: Outcome, result: StudyResult) -> Comparison:
     quality = result.objectives.quality
     gap, margin = gap_of(one, other, result, "test"), margin_of(result)
     return Comparison(one.name, other.name, gap, margin, judgement(gap, margin, quality.direction), in_points(result))
+
+
+def gains_of(one: Outcome, result: StudyResult) -> dict[str, Comparison]:
+    """An outcome against the usual guess and against uniform LoRA, by the other's name; itself and what is missing left out."""
+    outcomes = {o.name: o for o in result.outcomes}
+    others = [outcomes[n] for n in (USUAL_GUESS, UNIFORM_LORA) if n in outcomes and n != one.name]
+    return {other.name: compare(one, other, result) for other in others}
 
 
 def holds_up(one: Outcome, other: Outcome, result: StudyResult) -> bool:

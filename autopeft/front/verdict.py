@@ -6,7 +6,7 @@ What is compared is chosen on the validation split; the test split only says how
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from autopeft.front.comparison import Comparison, amount, compare, holds_up
+from autopeft.front.comparison import Comparison, amount, compare, gains_of, holds_up
 from autopeft.front.front import FrontPoint, eligible, front_of
 from autopeft.objectives import Objective
 from autopeft.study.full_length import DOING_NOTHING, UNIFORM_LORA, USUAL_GUESS
@@ -66,8 +66,7 @@ def verdict(result: StudyResult) -> Verdict:
             ("No finalist has been trained at full length yet, so nothing can be said against uniform LoRA.",)
         )
     mine = outcomes[best.name]
-    others = [outcomes[n] for n in (USUAL_GUESS, UNIFORM_LORA) if n in outcomes and n != best.name]
-    gains = {o.name: compare(mine, o, result) for o in others}
+    gains = gains_of(mine, result)
     lean = tuple(leanest(result, outcomes))
     said = [taken(best, result), *gained(best, gains, outcomes), *map(told, lean), *beside(mine, result)]
     return Verdict(tuple(said), best, gains, lean)

@@ -14,6 +14,7 @@ from autopeft.front import front_of, verdict
 from autopeft.objectives import get_objective
 from autopeft.report import figures, insight
 from autopeft.report.chosen import chosen_note
+from autopeft.report.per_budget import TITLE, budget_figure, budget_html
 from autopeft.report.tables import front_columns, front_rows, intervals_note
 from autopeft.study.records import StudyResult
 from autopeft.tasks.task import asked
@@ -22,7 +23,7 @@ from autopeft.tasks.task import asked
 def page(result: StudyResult, study: optuna.Study | None = None) -> str:
     """The whole page as text; plotly's library is embedded once, nothing is fetched when it is opened."""
     template = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
-    body = "\n".join([summary(result), *sections(result, study), table(result), origin(result)])
+    body = "\n".join([summary(result), budgets(result), *sections(result, study), table(result), origin(result)])
     return template.substitute(
         title=escape(f"autopeft: {result.spec['model']} on {result.task['name']}"),
         plotly=plotly.offline.get_plotlyjs(),
@@ -47,6 +48,12 @@ def summary(result: StudyResult) -> str:
         commands = f"autopeft export {result.folder} --to peft\nautopeft train {result.folder}"
         text += f"<p>Chosen: <b>{escape(best.name)}</b>, {escape(str(best.configuration))}.</p><pre>{escape(commands)}</pre>"
     return text
+
+
+def budgets(result: StudyResult) -> str:
+    """The best per budget as a table, with a figure where there are several budgets."""
+    rows, figure = budget_html(result), budget_figure(result)
+    return f"<h2>{TITLE}</h2>{rows}{div(figure, 'budgets') if figure else ''}" if rows else ""
 
 
 def limits_text(result: StudyResult) -> str:

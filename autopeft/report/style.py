@@ -6,6 +6,11 @@ ROLES = {
     "ceiling": ("ceiling", "#4d7c0f", "diamond"),
     "trial": ("trials (validation, short runs)", "#9aa5b1", "circle-open"),
 }
+LINES = {  # of the figure per budget
+    "best": {"color": "#c2410c", "width": 1, "dash": "dot"},
+    "uniform LoRA": {"color": "#1d4ed8", "dash": "dash"},
+    "the usual guess": {"color": "#64748b", "dash": "dashdot"},
+}
 PALETTE = [
     "#c2410c",
     "#1d4ed8",

@@ -9,7 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from autopeft.front import Comparison, FrontPoint, front_of, measured_in_full, point_of, point_of_trial, verdict
+from autopeft.front import (
+    BestWithin,
+    Comparison,
+    FrontPoint,
+    front_of,
+    measured_in_full,
+    per_budget,
+    point_of,
+    point_of_trial,
+    verdict,
+)
 from autopeft.front.comparison import margin_of
 from autopeft.methods import family
 from autopeft.objectives import Counted, Objective, Objectives
@@ -131,6 +141,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "lean": [
             {"objective": x.objective.name, "holds_up": x.holds_up, **comparison_row(x.against)} for x in said.lean
         ],
+        "per_budget": [budget_row(row, result.objectives) for row in per_budget(result)],
         "best": best.name if best else None,
         "knee": bend.name if bend else None,
         "front": [r for r in rows if r["on_front"]],
@@ -138,6 +149,21 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "environment": result.environment,
         "task": result.task,
         "spec": result.spec,
+    }
+
+
+def budget_row(row: BestWithin, objectives: Objectives) -> dict[str, Any]:
+    """The best within a range of budgets as a row."""
+    point = row.point
+    return {
+        "shares": [str(share) for share in row.shares],
+        "budgets": list(row.budgets),
+        "name": point.name,
+        "configuration": point.configuration.to_json(),
+        "trainable": point.trainable,
+        "percent": point.percent,
+        **{name: finite(value) for name, value in values_of(point, objectives).items()},
+        "gains": [comparison_row(gain) for gain in row.gains.values()],
     }
 
 

@@ -1,4 +1,4 @@
-"""StudyResult -> the front as a table in the terminal."""
+"""StudyResult -> the front, the verdict and the best per budget in the terminal."""
 
 import math
 
@@ -8,13 +8,16 @@ from rich.table import Table
 from autopeft.front import FrontPoint, front_of, verdict
 from autopeft.objectives import Objective, Scored
 from autopeft.report.chosen import chosen_note
+from autopeft.report.per_budget import budget_table
 from autopeft.report.rows import PIPED_WIDTH
 from autopeft.report.tables import all_points, intervals_note
 from autopeft.study.records import StudyResult
 
+BUDGET_WIDTH = 80  # columns at most of the table per budget
+
 
 def print_front(result: StudyResult, console: Console | None = None) -> None:
-    """Print the front, what is off it for comparison, and the verdict."""
+    """Print the front, what is off it for comparison, the verdict, and the best per budget."""
     console = console or Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPED_WIDTH, file=console.file)
@@ -24,6 +27,8 @@ def print_front(result: StudyResult, console: Console | None = None) -> None:
         console.print(chosen, soft_wrap=True, markup=False)
     for sentence in verdict(result).sentences:
         console.print(sentence, soft_wrap=True, markup=False)
+    if table := budget_table(result):
+        console.print("", table, sep="\n", width=min(BUDGET_WIDTH, console.width))
 
 
 def front_table(result: StudyResult) -> Table:

@@ -95,6 +95,17 @@ def test_the_report_command_prints_json(study):
     assert printed["front"] and printed["verdict"] and printed["margin"] == 0.02
 
 
+def test_the_answer_per_budget_in_the_json_is_what_best_says(study):
+    from autopeft import Result
+
+    result, told = Result.open(study), json.loads((study / "front.json").read_text())
+    rows = told["per_budget"]
+    assert rows[0]["budgets"][0] == told["budget"] and rows[0]["name"] == told["best"]
+    for budget, name, trainable in [(b, row["name"], row["trainable"]) for row in rows for b in row["budgets"]]:
+        assert result.best(budget).name == name and trainable <= budget
+    assert [g["against"] for g in rows[0]["gains"]] == [g["against"] for g in told["gains"]]
+
+
 def test_the_export_is_what_the_search_attached(study):
     from peft import PeftConfig
 

@@ -40,6 +40,7 @@ def known_before(result):
         "knee": front.knee.name,
         "exported": [result.choose(which) for which in ("best", "knee")],
         "taken": said.best.name,
+        "per budget": [(row.shares, row.budgets, row.point.name) for row in result.per_budget],
         "compared": {name: gain.margin for name, gain in said.gains.items()},
         "lean": [(x.objective.name, x.point.name, x.holds_up) for x in said.lean],
     }

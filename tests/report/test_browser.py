@@ -51,7 +51,7 @@ def test_the_figures_drew(report):
     drawn = report.execute_script(
         "return [...document.querySelectorAll('.js-plotly-plot')].map(d => [d.id, d.querySelectorAll('.main-svg .trace').length])"
     )
-    assert {name for name, _ in drawn} == {"pareto", "methods", "hypervolume", "layers", "curves"}
+    assert {name for name, _ in drawn} == {"budgets", "pareto", "methods", "hypervolume", "layers", "curves"}
     assert all(traces > 0 for _, traces in drawn)
     assert report.execute_script("return document.querySelectorAll('#pareto .points path').length") >= len(
         WHOLE.outcomes
