@@ -17,6 +17,7 @@ from autopeft.base.yaml_files import read_yaml, validated
 
 FREE = (
     "trials",
+    "time",
     "timeout",
     "ceiling",
     "workers",
@@ -24,6 +25,7 @@ FREE = (
     "prefix_cache",
     "margin",
 )  # may change between two runs of the same study
+PLANNED = ("trials", "full_steps", "finalists", "seeds", "ceiling")  # by `time`, unless given with it
 OLDER = {
     "task": "classification",
     "portfolio": False,
@@ -108,6 +110,11 @@ class StudySpec(BaseModel):
     )
     sampler: str = Field("tpe", description="tpe, tpe-multivariate, tpe-group, nsga2, random or gp.")
     trials: int = Field(40, ge=1, description="Configurations to try.")
+    time: str | None = Field(
+        None,
+        description="Time for the whole search, such as 30m or 2h: from the measured speed it is planned how many trials, "
+        "steps, finalists and seeds fit; what is given of these stays.",
+    )
     timeout: float | None = Field(None, gt=0, description="Stop starting trials after this many seconds.")
     seed: int = Field(0, ge=0, description="Seed of the sampler and of every trial; finalists take the seeds after it.")
     full_steps: int = Field(300, ge=1, description="Training steps of a whole run.")
@@ -164,6 +171,13 @@ class StudySpec(BaseModel):
     @classmethod
     def _prefix_cache_in_bytes(cls, value: str) -> str:
         bytes_of(value)
+        return value
+
+    @field_validator("time")
+    @classmethod
+    def _time_in_seconds(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds_of(value)
         return value
 
     @property
@@ -224,6 +238,17 @@ class StudySpec(BaseModel):
         return {k: v for k, v in self.model_dump().items() if k not in FREE}
 
 
+def seconds_of(text: str) -> float:
+    """Read a time such as "90s", "30m", "1.5h" or "1h30m". Raises ValueError."""
+    part = r"(\d+(?:\.\d+)?)\s*([smhd])"
+    text = text.strip().lower()
+    if not re.fullmatch(rf"(?:{part}\s*)+", text):
+        raise ValueError("give a time such as 90s, 30m, 2h or 1h30m")
+    return sum(
+        float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in re.findall(part, text)
+    )
+
+
 def bytes_of(text: str) -> int:
     """Read a size such as "2GB" as bytes. Raises ValueError."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", str(text))
@@ -250,6 +275,8 @@ def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySp
     if study is not None or not own:
         data, path = read_yaml(str(study or "quickstart"), "studies")
         sources.insert(0, path.name)
+    if "time" in given:
+        data = {k: v for k, v in data.items() if k not in PLANNED}
     return validated(StudySpec, {**data, **given}, " or ".join(sources))
 
 

@@ -3,7 +3,6 @@
 Costs are counted in rows that are passed forward: a row of a training step counts for the passes forward and back.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -137,11 +136,3 @@ def trial(effort: Effort, pace: Pace, spec: StudySpec, row: float) -> float:
         total += share * ((rung.steps - at) * pace.step + row * rung.rows)
         share, at = share * PROMOTED[min(number, len(PROMOTED) - 1)], rung.steps
     return total
-
-
-def seconds_of(text: str) -> float:
-    """Read a time such as "90s", "30m", "1.5h" or "1h30m". Raises ValueError."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
-    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])", "", text.strip().lower()).strip():
-        raise ValueError("give a time such as 90s, 30m, 2h or 1h30m")
-    return sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)

@@ -12,6 +12,7 @@ from autopeft.space.relative import RelativeConfiguration
 from autopeft.tabular.task_table import TaskTable
 
 ENTRIES = 30
+NEAR = 0.03  # of the largest gain of a task
 LEAST_GAIN = 1e-3  # of the mean share of the hypervolume that an entry has to add
 
 
@@ -61,3 +62,20 @@ def coverage(table: TaskTable, order: Sequence[RelativeConfiguration]) -> list[f
     """The share of a table's hypervolume after each candidate of an order that it holds."""
     rows = [i for c in order if (i := table.row(c)) is not None]
     return [table.share(rows[: n + 1]) for n in range(len(rows))]
+
+
+def worth_trying(tables: Sequence[TaskTable]) -> list[str]:
+    """The methods whose best configuration is on the front of some task or near it, by name; all others are dominated.
+
+    Near: it lacks less than NEAR of the task's largest gain to the best of those with no more parameters.
+
+    Args:
+        tables: the tasks.
+    """
+    found = set()
+    for table in (t for t in tables if t.has_room):
+        for row, share, gain in zip(table.rows, table.shares, table.gains):
+            best = table.gains[table.shares <= share].max()
+            if gain > 0 and best - gain <= NEAR * table.gains.max():
+                found.add(row.relative.method)
+    return sorted(found)

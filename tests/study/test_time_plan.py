@@ -3,8 +3,8 @@
 import pytest
 
 from autopeft.base.errors import AutopeftError
-from autopeft.study.spec import StudySpec
-from autopeft.study.time_plan import EPOCHS, LEAST_STEPS, Pace, planned, seconds_of, stages
+from autopeft.study.spec import PLANNED, StudySpec, seconds_of
+from autopeft.study.time_plan import EPOCHS, LEAST_STEPS, Effort, Pace, planned, stages
 
 SPEC = StudySpec(batch_size=16)
 PACE = Pace(0.05, 4000, 600, 1000)
@@ -44,3 +44,11 @@ def test_times_are_read(text, seconds):
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match="give a time such as"):
         seconds_of(text)
+
+
+def test_a_time_on_the_command_line_sets_aside_what_the_study_said_of_what_is_planned():
+    spec = StudySpec.read("quickstart", time="10m", seeds=2)
+    assert not {"trials", "full_steps", "finalists"} & spec.model_fields_set and spec.seeds == 2
+    assert spec.batch_size == 16 and set(PLANNED) == set(Effort(1, 1, 1, 1, False).to_json())
+    with pytest.raises(AutopeftError, match="'time' in quickstart.yaml or the command line: .*give a time such as"):
+        StudySpec.read("quickstart", time="soon")
