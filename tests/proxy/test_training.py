@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hardware import needs_bf16
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.base.recipe import learning_rate_factor
@@ -96,6 +97,7 @@ def test_precision_is_the_fastest_of_what_was_timed(tokenised, monkeypatch):
     assert forced.format == "fp32" and resident("minilm-l6", 2, forced).model.dtype == torch.float32
 
 
+@needs_bf16
 def test_bf16_learns_as_fp32_does(tokenised):
     precision = choose_precision(load_backbone("minilm-l6", 2), tokenised, LORA, 8, "bf16")
     half = resident("minilm-l6", 2, precision)
