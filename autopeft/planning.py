@@ -1,4 +1,4 @@
-"""What a search would do, without weights or training."""
+"""What a search would do, without training."""
 
 from pathlib import Path
 
@@ -15,7 +15,8 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
         out: the study folder (default: runs/<name of the study>).
 
     Returns:
-        The plan; no weights were loaded, nothing was trained or written.
+        The plan. Nothing was trained or written, and no weights were loaded unless the study has a time, for which a few
+        training steps have to be timed.
 
     Raises:
         AutopeftError: whatever `search` would refuse before it loads the weights.
@@ -31,7 +32,11 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
     from autopeft.study.full_length import baselines
     from autopeft.study.rungs import rungs_of
 
-    prepared = prepare(spec_of(study))
+    prepared, expected = prepare(spec_of(study)), None
+    if prepared.spec.time:
+        from autopeft.workbench import planned_in_time  # its pace has to be measured
+
+        prepared, expected = planned_in_time(prepared)
     spec, task, shapes, space = prepared.spec, prepared.task, prepared.shapes, prepared.space()
     affordable = tuple(b.name for b in space.affordable())
     return SearchPlan(
@@ -51,6 +56,7 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
         full_steps=spec.full_steps,
         seeds=spec.seeds,
         finalists=spec.finalists,
+        time=expected,
         baselines=tuple(
             PlannedBaseline(
                 c.name,

@@ -18,6 +18,7 @@ from autopeft.proxy.subset import proxy_rows
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers, choose_workers, fixed_workers
 from autopeft.study.spec import StudySpec
+from autopeft.study.time_plan import Pace
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
@@ -101,6 +102,18 @@ def load_workers(
         )
     )
     return Workers(trainer, workers, seconds)
+
+
+def pace_of(prepared: Prepared, workers: Workers) -> Pace:
+    """How fast uniform LoRA trains here with all workers together: as timed when they were chosen, else timed now."""
+    task, spec = prepared.task, prepared.spec
+    timed = list(workers.seconds_per_step.values())
+    if timed:
+        step = timed[-1] if workers.workers > 1 else timed[0]
+    else:
+        uniform = prepared.limits.setting.uniform_lora
+        step = workers.trainer.seconds_per_step(Job(uniform, spec.seed, 1, 1)) / workers.workers
+    return Pace(step, len(task.train), len(task.validation), len(task.test))
 
 
 def rows_of_trials(

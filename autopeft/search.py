@@ -71,7 +71,7 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
 
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 
-    bench = open_workbench(prepared, folder, progress)
+    bench = open_workbench(prepared, folder, progress, began)
     try:
         run_search(bench)
         run_full_length(bench)
@@ -114,7 +114,7 @@ def run_search(bench: "Workbench") -> None:
         bench.progress.step(f"{trial.configuration}: {trial.trainable:,} params, {said}{top}")
 
     bench.progress.stage("trials", spec.trials, len(ended(bench.study)))
-    bench.trials.run(report)
+    bench.trials.run(report, bench.clock.trials_until() if bench.clock else float("inf"))
 
 
 def map_complete(bench: "Workbench") -> list["TrialRecord"]:

@@ -1,6 +1,7 @@
 """What a running study holds: its folder, its trials, its full-length runs and its workers. Opened anew or resumed."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from autopeft.prepare import Prepared
 from autopeft.proxy.packing_file import PackingFile
 from autopeft.proxy.precision import pin
 from autopeft.proxy.workers import Workers
-from autopeft.resident import environment, load_resident, load_workers, rows_of_trials
+from autopeft.resident import environment, load_resident, load_workers, pace_of, rows_of_trials
 from autopeft.space import SearchSpace, parameters_of
+from autopeft.study.clock import Clock, said
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
@@ -29,7 +31,8 @@ from autopeft.study.identity import new_identity
 from autopeft.study.optuna_study import open_study
 from autopeft.study.reading import read_study
 from autopeft.study.rungs import rungs_of
-from autopeft.study.spec import StudySpec, check_same
+from autopeft.study.spec import PLANNED, StudySpec, check_same, seconds_of
+from autopeft.study.time_plan import Effort, given_fields, planned
 from autopeft.study.trials import Trials
 from autopeft.tasks.tokens import PARTS, TokenisedTask
 
@@ -52,6 +55,7 @@ class Workbench:
     full_length: FullLength
     workers: Workers
     threads: int  # that this process had before a deterministic study took all but one
+    clock: Clock | None = None  # of a study that was given a time
 
     @property
     def study(self) -> optuna.Study:
@@ -70,22 +74,25 @@ class Workbench:
         self.folder.write({k: v for k, v in data.items() if k != "format"})
 
 
-def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbench:
+def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: float | None = None) -> Workbench:
     """Load the backbone, score the layers, build the space; a folder that holds this study is resumed.
 
     Args:
         prepared: the study.
         path: of its folder, which is made if it does not exist.
         progress: told what is going on.
+        began: `time.monotonic()` from which the study's time counts (default: now).
 
     Raises:
-        AutopeftError: the folder holds another study.
+        AutopeftError: the folder holds another study, or the least that makes sense takes longer than its time.
     """
-    spec, task, objectives = prepared.spec, prepared.task, prepared.objectives
+    began = time.monotonic() if began is None else began
+    task, objectives = prepared.task, prepared.objectives
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     folder = StudyFolder(path, progress.note)
-    stored = stored_study(prepared, folder)
+    prepared = as_planned(prepared, folder)
+    stored, spec = stored_study(prepared, folder), prepared.spec
     folder.mend_runs()
     for note in task.notes:
         progress.note(f"Data: {note}")
@@ -95,6 +102,8 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
         progress.note(f"Data: {cut:,} rows are longer than {spec.max_length} tokens and were cut (--max-length).")
     rows = rows_of_trials(spec, backbone, tokenised, progress)
     workers = load_workers(prepared, backbone, tokenised, progress, rows, stored)
+    prepared, clock = in_time(prepared, workers, stored, began, progress)
+    spec = prepared.spec
     if not stored:
         folder.create()
         chosen = {"workers": workers.workers, "workers_seconds_per_step": workers.seconds_per_step}
@@ -110,7 +119,56 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress) -> Workbe
     halving = Halving(open_study(folder, spec, objectives), objectives, rungs, spec, folder, workers.run)
     trials = Trials(halving, space, prepared.limits, first)
     full_length = FullLength(folder, spec, prepared.shapes, objectives, prepared.limits, workers.run)
-    return Workbench(prepared, folder, progress, trials, full_length, workers, threads)
+    return Workbench(prepared, folder, progress, trials, full_length, workers, threads, clock)
+
+
+def as_planned(prepared: Prepared, folder: StudyFolder) -> Prepared:
+    """A study with a time that is resumed does what was planned when it began."""
+    if not (prepared.spec.time and folder.exists):
+        return prepared
+    stored, given = folder.read()["spec"], given_fields(prepared.spec)
+    kept = {name: stored[name] for name in PLANNED if name in stored and name not in given}
+    return replace(prepared, spec=prepared.spec.model_copy(update=kept))
+
+
+def in_time(
+    prepared: Prepared, workers: Workers, stored: dict[str, Any] | None, began: float, progress: Progress
+) -> tuple[Prepared, Clock | None]:
+    """Plan what fits into a study's time, if it has one, or go on with what was planned.
+
+    Args:
+        prepared: the study.
+        workers: whose pace is measured.
+        stored: study.json of a study that is resumed; the time that it has spent counts.
+        began: `time.monotonic()` at the beginning of this sitting.
+        progress: told the plan.
+
+    Raises:
+        AutopeftError: the least that makes sense takes longer.
+    """
+    spec = prepared.spec
+    if spec.time is None:
+        return prepared, None
+    pace, seconds = pace_of(prepared, workers), seconds_of(spec.time)
+    spent = stored["environment"].get("wall_seconds", 0.0) if stored else 0.0
+    given = {name: getattr(spec, name) for name in PLANNED} if stored else given_fields(spec)
+    effort = Effort(**given) if stored else planned(seconds, pace, spec, given)
+    spec = spec.model_copy(update=effort.to_json())
+    progress.note(said(effort, pace, spec))
+    return replace(prepared, spec=spec), Clock(began + seconds - spent, effort, pace, spec)
+
+
+def planned_in_time(prepared: Prepared) -> tuple[Prepared, str]:
+    """A study with what fits into its time, and the plan in a sentence; a few steps are timed, nothing is written."""
+    quiet = Progress(quiet=True)
+    backbone, tokenised, _ = load_resident(prepared, None, quiet)
+    workers = load_workers(prepared, backbone, tokenised, quiet)
+    try:
+        prepared, clock = in_time(prepared, workers, None, time.monotonic(), quiet)
+    finally:
+        workers.close()
+    assert clock is not None
+    return prepared, said(clock.effort, clock.pace, prepared.spec)
 
 
 def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:

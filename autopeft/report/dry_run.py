@@ -19,6 +19,7 @@ def dry_run_lines(plan: SearchPlan) -> list[str]:
         f"Space: {plan.configurations:,} configurations of {', '.join(plan.methods)}.",
         *(f"Left out: {method} ({why})." for method, why in plan.refused.items()),
         *(f"Left out: {method} (its smallest configuration is over a limit)." for method in plan.over_limit),
+        *([plan.time] if plan.time else []),
         f"Would run {plan.trials} trials, compared at steps {steps}, then up to {plan.finalists} finalists and these "
         f"baselines for {plan.full_steps} steps with {plan.seeds} seeds each:",
         *(f"  {b.name}: {b.configuration}, {counted(b.counted, b.trainable)}" for b in plan.baselines),

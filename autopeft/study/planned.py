@@ -33,6 +33,7 @@ class SearchPlan:
         configurations: the exact number of discrete configurations in the space.
         methods: those with a configuration within the limits.
         refused: method -> why it does not fit the backbone.
+        time: how long its parts are expected to take, of a study that was given a time.
         over_limit: methods whose smallest configuration exceeds a limit.
     """
 
@@ -52,6 +53,7 @@ class SearchPlan:
     full_steps: int
     seeds: int
     finalists: int
+    time: str | None
     baselines: tuple[PlannedBaseline, ...]
 
     def to_json(self) -> dict[str, Any]:

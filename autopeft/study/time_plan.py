@@ -10,7 +10,7 @@ from typing import Any
 from autopeft.base.errors import AutopeftError
 from autopeft.study.rates import compared_after
 from autopeft.study.rungs import rungs_of
-from autopeft.study.spec import StudySpec
+from autopeft.study.spec import PLANNED, StudySpec
 
 TRAINED_ROW = 2.5  # forward passes that a row of a training step takes as long as
 SLOWER = 1.2  # times as long as uniform LoRA's that the step of the average trial takes
@@ -67,6 +67,11 @@ LEVELS = (  # from the least to the most that is worth doing; the steps are thos
     Effort(60, 0, 8, 5, True),
     Effort(90, 0, 8, 5, True),
 )
+
+
+def given_fields(spec: StudySpec) -> dict[str, Any]:
+    """What a study says itself of what is planned."""
+    return {name: getattr(spec, name) for name in PLANNED if name in spec.model_fields_set}
 
 
 def planned(seconds: float, pace: Pace, spec: StudySpec, given: Mapping[str, Any]) -> Effort:

@@ -39,16 +39,17 @@ class Trials:
     limits: Limits
     first: tuple[Mapping[str, Any], ...] = ()
 
-    def run(self, report: Callable[[TrialRecord], None]) -> None:
+    def run(self, report: Callable[[TrialRecord], None], until: float = float("inf")) -> None:
         """Ask for cohorts until the study's number of trials has ended or its timeout is over.
 
         What a trial measured is stored at once; trials that a kill or Ctrl-C left on a rung are resumed first.
 
         Args:
             report: told each trial as it ends.
+            until: `time.monotonic()` after which no cohort is asked for.
         """
         spec, study = self.halving.spec, self.halving.study
-        deadline = time.monotonic() + spec.timeout if spec.timeout else float("inf")
+        deadline = min(until, time.monotonic() + spec.timeout) if spec.timeout else until
         if not study.get_trials(deepcopy=False):
             for parameters in self.first:
                 study.enqueue_trial(dict(parameters))

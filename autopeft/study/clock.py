@@ -1,0 +1,71 @@
+"""Clock: what is left of the time that a search was given, and what still fits into it at the pace that it turned out to have."""
+
+import time
+from dataclasses import dataclass, replace
+
+from autopeft.study.spec import StudySpec
+from autopeft.study.time_plan import Effort, Pace, stages
+
+REPORT = 5.0  # seconds that are kept for the report
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The end of a search's time.
+
+    Attributes:
+        until: `time.monotonic()` at the end.
+        effort: what was planned.
+        pace: that was measured at the start.
+        spec: the study.
+    """
+
+    until: float
+    effort: Effort
+    pace: Pace
+    spec: StudySpec
+
+    @property
+    def left(self) -> float:
+        """Seconds left, the report's kept back; never below 0."""
+        return max(0.0, self.until - REPORT - time.monotonic())
+
+    def trials_until(self) -> float:
+        """When to ask for no more trials: what is left is split between them and the full-length runs as planned."""
+        planned = stages(self.effort, self.pace, self.spec)
+        share = planned["trials"] / (planned["trials"] + planned["full length"])
+        return time.monotonic() + share * self.left
+
+    def full_length(self, slower: float = 1.0) -> Effort:
+        """What still fits of the full-length runs, with one seed each; further seeds are raced while there is time.
+
+        Args:
+            slower: times as long as planned that the trials took.
+
+        Returns:
+            The planned effort with fewer finalists or without the ceiling; with one finalist at least.
+        """
+        pace = replace(self.pace, step=self.pace.step * slower)
+        for ceiling in dict.fromkeys((self.effort.ceiling, False)):
+            for finalists in range(self.effort.finalists, 1, -1):
+                found = replace(self.effort, finalists=finalists, ceiling=ceiling)
+                if stages(replace(found, seeds=1), pace, self.spec)["full length"] <= self.left:
+                    return found
+        return replace(self.effort, finalists=1, ceiling=False)
+
+
+def said(effort: Effort, pace: Pace, spec: StudySpec) -> str:
+    """The plan in one sentence."""
+    expected = stages(effort, pace, spec)
+    ceiling = " and the ceiling" if effort.ceiling else ""
+    return (
+        f"Plan for {spec.time}, at {1000 * pace.step:.0f} ms a step: {effort.trials} trials of up to {effort.full_steps} "
+        f"steps ({minutes(expected['trials'])}), then {effort.finalists} finalists, the baselines{ceiling} with up to "
+        f"{effort.seeds} seed{'s' if effort.seeds > 1 else ''} ({minutes(expected['full length'])})."
+    )
+
+
+def minutes(seconds: float) -> str:
+    """75 -> "1 min 15 s"."""
+    whole, rest = divmod(round(seconds), 60)
+    return f"{whole} min {rest} s" if whole else f"{rest} s"
