@@ -122,9 +122,9 @@ def map_complete(bench: "Workbench") -> list["TrialRecord"]:
 
 
 def run_full_length(bench: "Workbench") -> None:
-    """Baselines and the members of the front, trained in full with several seeds, each scored once on the test split."""
+    """Baselines and the members of the front, trained in full and raced, each run scored once on the test split."""
+    from autopeft.study.candidates import baselines, finalist
     from autopeft.study.finalists import finalists
-    from autopeft.study.full_length import baselines, finalist
 
     prepared, objectives = bench.prepared, bench.prepared.objectives
     chosen = finalists(map_complete(bench), objectives, prepared.spec.finalists)
@@ -142,4 +142,5 @@ def run_full_length(bench: "Workbench") -> None:
             f"{name}: validation {quality.reported({}, curve, 'validation'):.3f}{test} in {curve.seconds:.0f} s"
         )
 
-    bench.full_length.run(candidates, report, bench.progress.more)
+    saved, of = bench.full_length.run(candidates, report, bench.progress.more)
+    bench.keep("racing", {"saved": saved, "of": of})

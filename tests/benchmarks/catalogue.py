@@ -49,7 +49,7 @@ from autopeft.resident import load_resident
 from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
 from autopeft.space.space_file import SpaceFile
-from autopeft.study.full_length import TUNING
+from autopeft.study.candidates import TUNING
 from autopeft.study.spec import load_spec
 
 KEPT = Path(__file__).parents[2] / "studies" / "catalogue.jsonl"
