@@ -29,7 +29,7 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
     """
     from autopeft.methods import count
     from autopeft.prepare import prepare
-    from autopeft.study.full_length import baselines
+    from autopeft.study.candidates import baselines
     from autopeft.study.rungs import rungs_of
 
     prepared, expected = prepare(spec_of(study)), None

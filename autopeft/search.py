@@ -73,8 +73,8 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
 
     bench = open_workbench(prepared, folder, progress, began)
     try:
-        run_search(bench)
-        run_full_length(bench)
+        slower = run_search(bench)
+        run_full_length(bench, slower)
         raise_if_interrupted()
         return False
     except KeyboardInterrupt:
@@ -96,8 +96,8 @@ def folder_of(spec: StudySpec, out: str | Path | None) -> Path:
     return Path(out or Path("runs") / spec.name)
 
 
-def run_search(bench: "Workbench") -> None:
-    """The trials: sampled configurations, halved at the rungs."""
+def run_search(bench: "Workbench") -> float:
+    """The trials: sampled configurations, halved at the rungs; gives how many times as long as planned they took."""
     from autopeft.study.stored import ended
 
     quality, spec = bench.prepared.objectives.quality, bench.prepared.spec
@@ -113,8 +113,10 @@ def run_search(bench: "Workbench") -> None:
         top = f", best {min(best, key=quality.cost):.3f}" if best else ""
         bench.progress.step(f"{trial.configuration}: {trial.trainable:,} params, {said}{top}")
 
-    bench.progress.stage("trials", spec.trials, len(ended(bench.study)))
+    began, done = time.monotonic(), len(ended(bench.study))
+    bench.progress.stage("trials", spec.trials, done)
     bench.trials.run(report, bench.clock.trials_until() if bench.clock else float("inf"))
+    return bench.clock.slower(len(ended(bench.study)) - done, time.monotonic() - began) if bench.clock else 1.0
 
 
 def map_complete(bench: "Workbench") -> list["TrialRecord"]:
@@ -124,14 +126,22 @@ def map_complete(bench: "Workbench") -> list["TrialRecord"]:
     return [t for t in records(bench.study) if t.state == "complete"]
 
 
-def run_full_length(bench: "Workbench") -> None:
-    """Baselines and the members of the front, trained in full with several seeds, each scored once on the test split."""
+def run_full_length(bench: "Workbench", slower: float = 1.0) -> None:
+    """Baselines and the members of the front, trained in full and raced, each run scored once on the test split.
+
+    Args:
+        bench: the study.
+        slower: times as long as planned that the trials took; of a study with a time it decides what still fits.
+    """
+    from autopeft.study.candidates import baselines, finalist
     from autopeft.study.finalists import finalists
-    from autopeft.study.full_length import baselines, finalist
 
     prepared, objectives = bench.prepared, bench.prepared.objectives
-    chosen = finalists(map_complete(bench), objectives, prepared.spec.finalists)
-    candidates = baselines(prepared.shapes, prepared.budget, prepared.spec.ceiling)
+    most, ceiling = prepared.spec.finalists, prepared.spec.ceiling
+    if bench.clock:
+        most, ceiling = bench.clock.full_length(slower)
+    chosen = finalists(map_complete(bench), objectives, most)
+    candidates = baselines(prepared.shapes, prepared.budget, ceiling)
     candidates += [finalist(t) for t in chosen if t.configuration and t.configuration.method != "head_only"]
     bench.progress.stage("full length", bench.full_length.left(candidates))
     quality = objectives.quality
@@ -145,4 +155,6 @@ def run_full_length(bench: "Workbench") -> None:
             f"{name}: validation {quality.reported({}, curve, 'validation'):.3f}{test} in {curve.seconds:.0f} s"
         )
 
-    bench.full_length.run(candidates, report, bench.progress.more)
+    until = bench.clock.until if bench.clock else float("inf")
+    saved, of = bench.full_length.run(candidates, report, bench.progress.more, until)
+    bench.keep("racing", {"saved": saved, "of": of})

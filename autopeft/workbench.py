@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.configuration import Scalar
 from autopeft.front import front_of
+from autopeft.front.contenders import contenders
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
@@ -29,6 +31,7 @@ from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
 from autopeft.study.identity import new_identity
 from autopeft.study.optuna_study import open_study
+from autopeft.study.racing import Contenders
 from autopeft.study.reading import read_study
 from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import PLANNED, StudySpec, check_same, seconds_of
@@ -69,8 +72,13 @@ class Workbench:
 
     def add_seconds(self, seconds: float) -> None:
         """Add this sitting's wall time to the study's."""
+        spent = self.folder.read()["environment"].get("wall_seconds", 0)
+        self.keep("wall_seconds", spent + seconds)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a fact of how the study was made."""
         data = self.folder.read()
-        data["environment"]["wall_seconds"] = data["environment"].get("wall_seconds", 0) + seconds
+        data["environment"][name] = value
         self.folder.write({k: v for k, v in data.items() if k != "format"})
 
 
@@ -118,7 +126,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     rungs = rungs_of(spec.rungs, spec.full_steps, len(task.validation))
     halving = Halving(open_study(folder, spec, objectives), objectives, rungs, spec, folder, workers.run)
     trials = Trials(halving, space, prepared.limits, first)
-    full_length = FullLength(folder, spec, prepared.shapes, objectives, prepared.limits, workers.run)
+    full_length = FullLength(folder, spec, prepared.shapes, objectives, prepared.limits, workers.run, racing(folder))
     return Workbench(prepared, folder, progress, trials, full_length, workers, threads, clock)
 
 
@@ -169,6 +177,12 @@ def planned_in_time(prepared: Prepared) -> tuple[Prepared, str]:
         workers.close()
     assert clock is not None
     return prepared, said(clock.effort, clock.pace, prepared.spec)
+
+
+def racing(folder: StudyFolder) -> Contenders:
+    """Who gets another seed in this study, by the outcomes and the noise of one run that it is given."""
+    known = cache(lambda: read_study(folder.path))  # once the trials have ended
+    return lambda outcomes, noise: contenders(replace(known(), outcomes=outcomes), noise)
 
 
 def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:

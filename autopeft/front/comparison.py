@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from autopeft.front.intervals import Interval, Word, difference, equivalent, judgement
-from autopeft.study.full_length import DOING_NOTHING, UNIFORM_LORA, USUAL_GUESS
+from autopeft.study.candidates import DOING_NOTHING, UNIFORM_LORA, USUAL_GUESS
 from autopeft.study.records import Outcome, StudyResult
 
 MARGIN = 0.01  # one point of a score between 0 and 1; of any other quality this share of uniform LoRA's

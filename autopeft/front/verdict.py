@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from autopeft.front.comparison import Comparison, amount, compare, gains_of, holds_up
 from autopeft.front.front import FrontPoint, eligible, front_of
 from autopeft.objectives import Objective
-from autopeft.study.full_length import DOING_NOTHING, UNIFORM_LORA, USUAL_GUESS
+from autopeft.study.candidates import DOING_NOTHING, UNIFORM_LORA, USUAL_GUESS
 from autopeft.study.records import Outcome, StudyResult
 
 

@@ -9,6 +9,7 @@ def dry_run_lines(plan: SearchPlan) -> list[str]:
     """Say in lines what a search would do."""
     task = plan.task
     head = f"; the head's {plan.head_parameters:,} are counted apart" if plan.head_parameters else ""
+    seeds = f"up to {plan.seeds} seeds" if plan.seeds > 1 else "one seed"
     steps = ", ".join(str(r.steps) for r in plan.rungs)
     return [
         f"Data: {task['name']}, {asked(task)}, {task['train']:,} / {task['validation']:,} / {task['test']:,} rows.",
@@ -21,7 +22,7 @@ def dry_run_lines(plan: SearchPlan) -> list[str]:
         *(f"Left out: {method} (its smallest configuration is over a limit)." for method in plan.over_limit),
         *([plan.time] if plan.time else []),
         f"Would run {plan.trials} trials, compared at steps {steps}, then up to {plan.finalists} finalists and these "
-        f"baselines for {plan.full_steps} steps with {plan.seeds} seeds each:",
+        f"baselines for {plan.full_steps} steps with {seeds} each:",
         *(f"  {b.name}: {b.configuration}, {counted(b.counted, b.trainable)}" for b in plan.baselines),
         f"Into {plan.folder}. Nothing was trained.",
     ]

@@ -15,6 +15,7 @@ from autopeft.objectives import get_objective
 from autopeft.report import figures, insight
 from autopeft.report.chosen import chosen_note
 from autopeft.report.per_budget import TITLE, budget_figure, budget_html
+from autopeft.report.racing import racing_note
 from autopeft.report.tables import front_columns, front_rows, intervals_note
 from autopeft.study.records import StudyResult
 from autopeft.tasks.task import asked
@@ -41,7 +42,7 @@ def summary(result: StudyResult) -> str:
         f"<h1>{escape(result.spec['model'])} on {escape(task['name'])}</h1><p>{asked(task)}, {task['train']:,} training, "
         f"{task['validation']:,} validation and {task['test']:,} test rows; {budget}; {trials} of "
         f"{result.configurations:,} configurations. Backbone {result.shapes.backbone_parameters:,} parameters; the task head "
-        f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart. {escape(intervals_note(result))}</p>"
+        f"({escape(', '.join(result.shapes.head_modules))}, {result.shapes.head_parameters:,}) is trained by every method and counted apart. {escape(intervals_note(result))} {escape(racing_note(result))}</p>"
         f"<ul class=verdict>{''.join(f'<li>{escape(x)}</li>' for x in verdict(result).sentences)}</ul>"
     )
     if best:

@@ -10,7 +10,7 @@ from rich.text import Text
 from autopeft.front import BestWithin, per_budget, point_of
 from autopeft.front.comparison import Comparison, amount, in_points, margin_of
 from autopeft.report.style import LAYOUT, LINES
-from autopeft.study.full_length import UNIFORM_LORA, USUAL_GUESS
+from autopeft.study.candidates import UNIFORM_LORA, USUAL_GUESS
 from autopeft.study.records import StudyResult
 
 TITLE = "The best per budget, by validation"

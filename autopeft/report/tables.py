@@ -134,6 +134,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "configurations": result.configurations,
         "trials": len(result.complete),
         "stopped": sum(t.state == "pruned" for t in result.trials),
+        "racing": result.environment.get("racing"),
         "verdict": said.sentence,
         "judgement": said.judgement,
         "margin": margin_of(result),
@@ -190,9 +191,11 @@ def intervals_note(result: StudyResult) -> str:
     seeds = max(len(outcome.curves) for outcome in result.outcomes)
     if seeds == 1:
         return "There are no intervals: it takes two seeds to see how far they lie apart (--seeds)."
+    all_alike = all(len(outcome.curves) == seeds for outcome in result.outcomes)
     return (
-        f"Intervals are 95 % over {seeds} seeds and {result.task['test']:,} test rows together. Differences are taken "
-        "on the same rows and seeds, so they are surer than two intervals side by side look."
+        f"Intervals are 95 % over {seeds if all_alike else f'up to {seeds}'} seeds and {result.task['test']:,} test rows "
+        "together. Differences are taken on the same rows and seeds, so they are surer than two intervals side by side "
+        "look."
     )
 
 

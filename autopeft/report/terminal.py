@@ -9,6 +9,7 @@ from autopeft.front import FrontPoint, front_of, verdict
 from autopeft.objectives import Objective, Scored
 from autopeft.report.chosen import chosen_note
 from autopeft.report.per_budget import budget_table
+from autopeft.report.racing import racing_note
 from autopeft.report.rows import PIPED_WIDTH
 from autopeft.report.tables import all_points, intervals_note
 from autopeft.study.records import StudyResult
@@ -23,8 +24,8 @@ def print_front(result: StudyResult, console: Console | None = None) -> None:
         console = Console(highlight=False, width=PIPED_WIDTH, file=console.file)
     console.print(front_table(result))
     console.print(f"{head_note(result)} {intervals_note(result)}".rstrip(), soft_wrap=True, markup=False)
-    if chosen := chosen_note(result):
-        console.print(chosen, soft_wrap=True, markup=False)
+    for note in filter(None, (racing_note(result), chosen_note(result))):
+        console.print(note, soft_wrap=True, markup=False)
     for sentence in verdict(result).sentences:
         console.print(sentence, soft_wrap=True, markup=False)
     if table := budget_table(result):

@@ -36,22 +36,27 @@ class Clock:
         share = planned["trials"] / (planned["trials"] + planned["full length"])
         return time.monotonic() + share * self.left
 
-    def full_length(self, slower: float = 1.0) -> Effort:
+    def slower(self, trials: int, seconds: float) -> float:
+        """How many times as long as planned so many trials took; 1 for none."""
+        expected = stages(replace(self.effort, trials=trials), self.pace, self.spec)["trials"]
+        return seconds / expected if expected else 1.0
+
+    def full_length(self, slower: float = 1.0) -> tuple[int, bool]:
         """What still fits of the full-length runs, with one seed each; further seeds are raced while there is time.
 
         Args:
             slower: times as long as planned that the trials took.
 
         Returns:
-            The planned effort with fewer finalists or without the ceiling; with one finalist at least.
+            How many finalists, at least one, and whether the whole backbone is fine-tuned too.
         """
         pace = replace(self.pace, step=self.pace.step * slower)
         for ceiling in dict.fromkeys((self.effort.ceiling, False)):
             for finalists in range(self.effort.finalists, 1, -1):
-                found = replace(self.effort, finalists=finalists, ceiling=ceiling)
-                if stages(replace(found, seeds=1), pace, self.spec)["full length"] <= self.left:
-                    return found
-        return replace(self.effort, finalists=1, ceiling=False)
+                tried = replace(self.effort, finalists=finalists, ceiling=ceiling, seeds=1)
+                if stages(tried, pace, self.spec)["full length"] <= self.left:
+                    return finalists, ceiling
+        return 1, False
 
 
 def said(effort: Effort, pace: Pace, spec: StudySpec) -> str:

@@ -168,29 +168,42 @@ class StudyFolder:
         return self.path / "outcomes.jsonl"
 
     def outcomes(self) -> tuple[Outcome, ...]:
-        """The runs grouped by name, in the order in which they were first made.
+        """The runs grouped by name, in the order in which they were first made."""
+        return outcomes_of(run for run in self.runs() if run["role"] != "tuning")
 
-        Of a baseline whose seeds were trained at several learning rates, those of the lowest mean validation loss.
-        """
-        groups: dict[str, dict[str, list[dict]]] = {}
-        for run in (r for r in self.runs() if r["role"] != "tuning"):
-            key = Configuration.from_json(run["configuration"]).key
-            groups.setdefault(run["name"], {}).setdefault(key, []).append(run)
-        best = {
-            name: min(rates.values(), key=lambda runs: mean(r["curve"]["validation_loss"][-1] for r in runs))
-            for name, rates in groups.items()
-        }
-        return tuple(
-            Outcome(
-                name,
-                runs[0]["role"],
-                Configuration.from_json(runs[0]["configuration"]),
-                runs[0]["trainable"],
-                tuple(Curve.from_json(r["curve"]) for r in runs),
-                runs[0].get("counted") or {"parameters": runs[0]["trainable"]},  # release 0.1 counted nothing else
-            )
-            for name, runs in best.items()
-        )
+
+def outcomes_of(runs: Iterable[dict[str, Any]]) -> tuple[Outcome, ...]:
+    """Group full-length runs by name, in their order.
+
+    Args:
+        runs: of finalists, baselines and the ceiling.
+
+    Returns:
+        An outcome for each name. Of one that was trained at several learning rates, those of the rate with the most
+        seeds, and of these the lowest mean validation loss.
+    """
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for run in runs:
+        key = Configuration.from_json(run["configuration"]).key
+        groups.setdefault(run["name"], {}).setdefault(key, []).append(run)
+    return tuple(outcome_of(name, min(rates.values(), key=preferred)) for name, rates in groups.items())
+
+
+def preferred(runs: list[dict[str, Any]]) -> tuple[int, float]:
+    """What the runs at one learning rate are sorted by, the rate that counts first."""
+    return -len(runs), mean(r["curve"]["validation_loss"][-1] for r in runs)
+
+
+def outcome_of(name: str, runs: list[dict[str, Any]]) -> Outcome:
+    """The runs of one configuration as an outcome."""
+    return Outcome(
+        name,
+        runs[0]["role"],
+        Configuration.from_json(runs[0]["configuration"]),
+        runs[0]["trainable"],
+        tuple(Curve.from_json(r["curve"]) for r in runs),
+        runs[0].get("counted") or {"parameters": runs[0]["trainable"]},  # release 0.1 counted nothing else
+    )
 
 
 def checksum(state: bytes) -> bytes:

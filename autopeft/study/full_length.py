@@ -1,89 +1,24 @@
-"""Finalists and baselines: full-length training with several seeds, each run stored as it ends.
+"""Finalists and baselines: full-length training with one seed after another, each run stored as it ends.
 
-All get as many tries before they are compared: three learning rates, of which the validation loss chooses. Only the
-usual guess stays as it would have been typed.
+Learning rates are tuned first. Seeds are then raced: after the first, only what could still be an answer gets another.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from math import inf
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
-from autopeft.methods import count, get_method, learning_rates
+from autopeft.methods import count
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
-from autopeft.study.folder import StudyFolder
-from autopeft.study.records import TrialRecord
+from autopeft.study.candidates import DOING_NOTHING, Candidate
+from autopeft.study.folder import StudyFolder, outcomes_of
+from autopeft.study.racing import Contenders, Run, Seeds, race, run_noise, was_luck
 from autopeft.study.running import Train
 from autopeft.study.spec import StudySpec
-from autopeft.uniform_lora import uniform_lora
-
-DOING_NOTHING = "doing nothing"
-USUAL_GUESS = "the usual guess"
-UNIFORM_LORA = "uniform LoRA"
-TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale) a baseline's rate is tried
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is trained at full length.
-
-    Attributes:
-        role: "finalist", "baseline" or "ceiling".
-        tuned: whether its learning rate is chosen among those of `rates` first.
-    """
-
-    name: str
-    role: str
-    configuration: Configuration
-    tuned: bool = True
-
-    def rates(self) -> list[Configuration]:
-        """The configuration at each learning rate that is tried: over the method's range, or around a finalist's own."""
-        low, high = learning_rates(self.configuration.methods)
-        middle = low * (high / low) ** TUNING[1]
-        if self.role == "finalist":
-            middle = self.configuration.learning_rate
-        tried = [middle * (high / low) ** (at - TUNING[1]) for at in TUNING]
-        return [replace(self.configuration, learning_rate=float(f"{rate:.6g}")) for rate in tried]
-
-
-def usual_guess(shapes: BackboneShapes) -> Configuration:
-    """What most people type: LoRA with r = 8 and alpha = 16 on query and value of every layer, learning rate 2e-4."""
-    settings = {**get_method("lora").defaults, "rank": 8, "target_modules": "query+value"}
-    return Configuration.of("lora", settings, tuple(range(shapes.num_layers)), 2e-4)
-
-
-def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Candidate]:
-    """List the baselines: linear probe, the usual guess, uniform LoRA at the budget, full fine-tuning.
-
-    Where there is no head to train, the backbone as it is takes the place of the linear probe.
-
-    Args:
-        shapes: the backbone's sizes.
-        budget: trainable parameters, None for no limit.
-        ceiling: whether full fine-tuning is among them.
-    """
-    every = tuple(range(shapes.num_layers))
-    nothing = Configuration.of("head_only", {}, (), 1e-3)
-    chosen = [
-        Candidate(
-            "linear probe" if shapes.head_modules else DOING_NOTHING, "baseline", nothing, bool(shapes.head_modules)
-        ),
-        Candidate(USUAL_GUESS, "baseline", usual_guess(shapes), tuned=False),
-        Candidate(UNIFORM_LORA, "baseline", uniform_lora(shapes, budget)),
-    ]
-    if ceiling:
-        full = Configuration.of("full", get_method("full").defaults, every, 1e-4)
-        chosen.append(Candidate("full fine-tuning", "ceiling", full))
-    return chosen
-
-
-def finalist(trial: TrialRecord) -> Candidate:
-    """A finalist as what is trained at full length."""
-    assert trial.configuration is not None
-    return Candidate(f"trial {trial.number}", "finalist", trial.configuration)
 
 
 @dataclass(frozen=True)
@@ -107,8 +42,11 @@ class FullLength:
     """The full-length trainings of one study.
 
     Learning rates are tuned with the study's own seed and no candidate is scored with that one. A rate turns out to be
-    luck when no seed gets as far as the next best rate did when it was tuned: the seeds are then trained at that one
+    luck when no seed comes near what the next best rate did when it was tuned: the seeds are then trained at that one
     too, and the rate with the lower mean validation loss counts.
+
+    Attributes:
+        contenders: outcomes so far, and by how much one run varies -> the names that get another seed.
     """
 
     folder: StudyFolder
@@ -117,33 +55,46 @@ class FullLength:
     objectives: Objectives
     limits: Limits
     train: Train
+    contenders: Contenders
 
     def left(self, candidates: Iterable[Candidate]) -> int:
-        """How many trainings are still to do, the tuning of learning rates counted."""
+        """How many trainings are sure to be still to do: the tuning of learning rates and the next round of seeds."""
         candidates = list(candidates)
-        return len(self._to_tune(candidates)) + sum(len(self._seeds_left(c)) for c in candidates)
+        return len(self._to_tune(candidates)) + len(self._race(candidates)[1])
 
     def run(
         self,
         candidates: Iterable[Candidate],
         report: Callable[[str, Curve | None], None],
         more: Callable[[int], None],
-    ) -> None:
-        """Tune the learning rates that are to be tuned, then train every candidate with every seed.
+        until: float = inf,
+    ) -> tuple[int, int]:
+        """Tune the learning rates that are to be tuned, then race the candidates, a seed in each round.
 
         Args:
             candidates: what is trained; what the folder holds already is not trained again.
             report: told the name of each training and its curve, None with the reason in the name if it failed.
-            more: told how many trainings the rates that were luck add.
+            more: told how many trainings the next round adds.
+            until: `time.monotonic()` at which it should have ended: a round after the first that would take longer is not
+                begun.
+
+        Returns:
+            How many runs the race did without, of how many: all rates, and all seeds of every candidate.
         """
-        candidates = list(candidates)
-        self._train(self._to_tune(candidates), report)
-        left, tried = self._all_seeds_left(candidates), set[Attempt]()
+        candidates, began = list(candidates), time.monotonic()
+        tuned = self._to_tune(candidates)
+        self._train(tuned, report)
+        (seeds, left), tried = self._race(candidates), set[Attempt]()
         while left:
             self._train(left, report)
             tried.update(left)
-            left = [attempt for attempt in self._all_seeds_left(candidates) if attempt not in tried]
+            seeds, left = self._race(candidates, tried)
+            seconds = (time.monotonic() - began) / (len(tuned) + len(tried))
+            if time.monotonic() + len(left) * seconds > until:
+                break
             more(len(left))
+        most, rates = sum(map(self._most, candidates)), sum(len(c.rates()) for c in candidates if c.tuned)
+        return most - sum(seeds.values()), most + rates
 
     def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
         for number, result in self.train([self._job(attempt) for attempt in attempts]):
@@ -180,36 +131,65 @@ class FullLength:
             if (candidate.name, configuration.learning_rate) not in done
         ]
 
-    def _all_seeds_left(self, candidates: list[Candidate]) -> list[Attempt]:
-        return [attempt for candidate in candidates for attempt in self._seeds_left(candidate)]
+    def _most(self, candidate: Candidate) -> int:
+        """The most seeds of a candidate: one where nothing is drawn or trained."""
+        return 1 if candidate.name == DOING_NOTHING else self.spec.seeds
 
-    def _seeds_left(self, candidate: Candidate) -> list[Attempt]:
-        """Seeds after the study's own; one where nothing is drawn or trained."""
-        seeds = 1 if candidate.name == DOING_NOTHING else self.spec.seeds
-        wanted = range(self.spec.seed + 1, self.spec.seed + 1 + seeds)
-        tuned = tuned_rates(candidate, self.folder)
-        for place, (_, configuration) in enumerate(tuned):
-            done = self._losses(candidate, configuration)
-            if left := [s for s in wanted if s not in done]:
-                return [Attempt(candidate, configuration, seed, tuning=False) for seed in left]
-            if place + 1 == len(tuned) or not was_luck(list(done.values()), tuned[place + 1][0]):
-                return []
+    def _race(self, candidates: list[Candidate], tried: Collection[Attempt] = ()) -> tuple[Seeds, list[Attempt]]:
+        """The seeds that each candidate gets by the runs so far, and those to train now; `tried` are not tried again."""
+        runs = self.folder.runs()
+
+        def missing(seeds: Seeds) -> list[Attempt]:
+            return self._missing(candidates, seeds, self._of(runs, seeds), tried)
+
+        def contenders(seeds: Seeds) -> set[str]:
+            known = self._of(runs, seeds)
+            outcomes = outcomes_of(r for r in known if r["role"] != "tuning")
+            unknown = seeds.keys() - {o.name for o in outcomes}
+            return unknown | self.contenders(outcomes, run_noise(known, self._quality))
+
+        return race({c.name: self._most(c) for c in candidates}, missing, contenders)
+
+    def _of(self, runs: list[Run], seeds: Seeds) -> list[Run]:
+        """The runs that there are of the candidates' first seeds, and the tuning's."""
+        return [r for r in runs if r["curve"]["seed"] <= self.spec.seed + seeds.get(r["name"], 0)]
+
+    def _quality(self, run: Run) -> float | None:
+        return self.objectives.quality.reported({}, Curve.from_json(run["curve"]), "validation")
+
+    def _missing(
+        self, candidates: list[Candidate], seeds: Seeds, runs: list[Run], tried: Collection[Attempt]
+    ) -> list[Attempt]:
+        """What a round still lacks: every candidate at its tuned rate first, then the next rate of those that were luck."""
+        noise, racing = run_noise(runs, loss), {c: tuned_rates(c, runs) for c in candidates}
+        while racing:
+            wanted = {c: range(self.spec.seed + 1, self.spec.seed + 1 + seeds[c.name]) for c in racing}
+            attempts = [Attempt(c, rates[0][1], s, tuning=False) for c, rates in racing.items() for s in wanted[c]]
+            done = {c: losses(c, rates[0][1], runs) for c, rates in racing.items()}
+            if left := [a for a in attempts if a.seed not in done[a.candidate] and a not in tried]:
+                return left
+            racing = {
+                c: rates[1:]
+                for c, rates in racing.items()
+                if rates[1:] and was_luck(list(done[c].values()), rates[1][0], noise)
+            }
         return []
 
-    def _losses(self, candidate: Candidate, configuration: Configuration) -> dict[int, float]:
-        """Seed -> validation loss of the runs that there are of a candidate at one learning rate."""
-        mine = (candidate.name, candidate.role, configuration.learning_rate)
-        runs = [r for r in self.folder.runs() if (r["name"], r["role"], r["configuration"]["learning_rate"]) == mine]
-        return {r["curve"]["seed"]: r["curve"]["validation_loss"][-1] for r in runs}
+
+def loss(run: Run) -> float:
+    """The validation loss where a run ended."""
+    return run["curve"]["validation_loss"][-1]
 
 
-def was_luck(losses: list[float], next_best: float) -> bool:
-    """Whether a tuned rate won by luck: with no seed does it reach the loss that the next best rate had when tuned."""
-    return min(losses) > next_best
+def losses(candidate: Candidate, configuration: Configuration, runs: Iterable[Run]) -> dict[int, float]:
+    """Seed -> validation loss of a candidate's runs at one learning rate."""
+    mine = (candidate.name, candidate.role, configuration.learning_rate)
+    found = (r for r in runs if (r["name"], r["role"], r["configuration"]["learning_rate"]) == mine)
+    return {r["curve"]["seed"]: loss(r) for r in found}
 
 
-def tuned_rates(candidate: Candidate, folder: StudyFolder) -> list[tuple[float, Configuration]]:
+def tuned_rates(candidate: Candidate, runs: Iterable[Run]) -> list[tuple[float, Configuration]]:
     """(validation loss, configuration) of the rates tuned so far, best first; the candidate's own if none is."""
-    runs = [r for r in folder.runs() if r["name"] == candidate.name and r["role"] == "tuning"]
-    found = [(r["curve"]["validation_loss"][-1], Configuration.from_json(r["configuration"])) for r in runs]
+    tuned = (r for r in runs if r["name"] == candidate.name and r["role"] == "tuning")
+    found = [(loss(r), Configuration.from_json(r["configuration"])) for r in tuned]
     return sorted(found, key=lambda x: x[0]) or [(0.0, candidate.configuration)]

@@ -26,7 +26,7 @@ from autopeft.resident import environment, load_resident, load_workers
 from autopeft.space import build_space
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
-from autopeft.study.full_length import usual_guess
+from autopeft.study.candidates import usual_guess
 from autopeft.tabular.build import append, check_same
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun, json_lines
 

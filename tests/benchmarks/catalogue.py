@@ -54,7 +54,7 @@ from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
-from autopeft.study.full_length import TUNING
+from autopeft.study.candidates import TUNING
 from autopeft.study.spec import load_spec
 from autopeft.tabular.evidence import FORMAT, EvidenceRun
 

@@ -20,7 +20,7 @@ from autopeft.proxy.generation import generate
 from autopeft.proxy.job import Job
 from autopeft.proxy.scoring import evaluate
 from autopeft.proxy.trainer import Trainer
-from autopeft.study.full_length import DOING_NOTHING, baselines
+from autopeft.study.candidates import DOING_NOTHING, baselines
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import Asked, get_kind
 from autopeft.tasks.language import IGNORED

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
@@ -9,8 +10,9 @@ from autopeft.methods import count, peft_fields
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
+from autopeft.study.candidates import TUNING, Candidate, baselines, finalist, usual_guess
 from autopeft.study.folder import StudyFolder
-from autopeft.study.full_length import TUNING, FullLength, baselines, finalist, usual_guess
+from autopeft.study.full_length import FullLength
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
 from autopeft.uniform_lora import uniform_lora
@@ -40,13 +42,19 @@ class Trainer:
             yield number, JobResult(Curve(job.seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, *tested))
 
 
-def full_length(folder, trainer=None) -> FullLength:
-    return FullLength(folder, SPEC, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), trainer)
+def everyone(outcomes, noise):
+    return {outcome.name for outcome in outcomes}
 
 
-def run(folder, candidate, trainer):
-    said = []
-    full_length(folder, trainer).run([candidate], lambda name, _: said.append(name), lambda n: said.append(f"{n} more"))
+def full_length(folder, trainer=None, contenders=everyone) -> FullLength:
+    return FullLength(folder, SPEC, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), trainer, contenders)
+
+
+def run(folder, candidate, trainer, contenders=everyone):
+    said, candidates = [], [candidate] if isinstance(candidate, Candidate) else candidate
+    full_length(folder, trainer, contenders).run(
+        candidates, lambda name, _: said.append(name), lambda n: said.append(f"{n} more")
+    )
     return said
 
 
@@ -90,7 +98,7 @@ def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget
 def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     folder, trainer = StudyFolder(tmp_path), Trainer()
     uniform = baselines(SHAPES, 2000, False)[2]
-    assert full_length(folder).left([uniform]) == len(TUNING) + 3
+    assert full_length(folder).left([uniform]) == len(TUNING) + 1, "the rates and the first round"
     run(folder, uniform, trainer)
     assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 300, False)] * len(TUNING) + [
         (s, 300, True) for s in (1, 2, 3)
@@ -122,13 +130,81 @@ def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
     uniform = baselines(SHAPES, 2000, False)[2]
     said = run(folder, uniform, trainer)
     rates = sorted(c.learning_rate for c in uniform.rates())
-    assert [j.configuration.learning_rate for j in trainer.runs if j.test] == [rates[1]] * 3 + [rates[0]] * 3
-    assert [x for x in said if "more" in x] == ["3 more", "0 more"] and full_length(folder).left([uniform]) == 0
+    trained = [(j.configuration.learning_rate, j.seed) for j in trainer.runs if j.test]
+    assert sorted(trained) == [(rate, seed) for rate in rates[:2] for seed in (1, 2, 3)]
+    assert full_length(folder).left([uniform]) == 0 and sum(int(x[0]) for x in said if "more" in x) == 5
     (outcome,) = folder.outcomes()
     assert outcome.configuration.learning_rate == rates[0] and [c.seed for c in outcome.curves] == [1, 2, 3]
 
 
 def test_a_rate_that_one_seed_reaches_is_kept(tmp_path):
-    trainer = Trainer(collapses={1, 2})
-    run(StudyFolder(tmp_path), baselines(SHAPES, 2000, False)[2], trainer)
-    assert len(trainer.runs) == len(TUNING) + 3
+    """After two seeds it looks like luck, and both are trained at the next rate; the third one says otherwise."""
+    folder, trainer = StudyFolder(tmp_path), Trainer(collapses={1, 2})
+    uniform = baselines(SHAPES, 2000, False)[2]
+    run(folder, uniform, trainer)
+    rates = sorted(c.learning_rate for c in uniform.rates())
+    (outcome,) = folder.outcomes()
+    assert outcome.configuration.learning_rate == rates[1] and [c.seed for c in outcome.curves] == [1, 2, 3]
+    assert [j.configuration.learning_rate for j in trainer.runs if j.test].count(rates[0]) == 2
+
+
+def test_a_rate_at_which_every_seed_fails_gives_way_to_the_next(tmp_path):
+    folder, trainer = StudyFolder(tmp_path), Trainer(diverges={1, 2, 3})
+    uniform = baselines(SHAPES, 2000, False)[2]
+    run(folder, uniform, trainer)
+    assert len({j.configuration.learning_rate for j in trainer.runs if j.test}) == len(TUNING)
+
+
+def named(number: int) -> Candidate:
+    return finalist(TrialRecord(number, "complete", Configuration.of("lora", LORA, (number,), 1.4e-3), 128))
+
+
+def first_alone(outcomes, noise):
+    """The first of them goes on."""
+    return {outcomes[0].name}
+
+
+def test_a_candidate_that_is_out_gets_one_seed_and_what_that_saves_is_counted(tmp_path):
+    folder, trainer, candidates = StudyFolder(tmp_path), Trainer(), [named(0), named(1), named(2)]
+    saved = full_length(folder, trainer, first_alone).run(candidates, lambda *_: None, lambda _: None)
+    assert {o.name: len(o.curves) for o in folder.outcomes()} == {"trial 0": 3, "trial 1": 1, "trial 2": 1}
+    assert saved == (4, 3 * (len(TUNING) + 3)) and len(trainer.runs) == saved[1] - saved[0]
+    assert [j.seed for j in trainer.runs if j.test] == [1, 1, 1, 2, 3], "round by round"
+
+
+def test_a_search_that_is_killed_within_a_round_decides_as_one_that_was_not(tmp_path):
+    """What a round has already given does not bear on who is in it."""
+
+    def two_lowest(outcomes, noise):
+        losses = {o.name: sum(c.validation_loss[-1] for c in o.curves) / len(o.curves) for o in outcomes}
+        return set(sorted(losses, key=losses.get)[:2])
+
+    class Drawn(Trainer):
+        """Losses that depend on configuration and seed; ends like a killed process after so many runs."""
+
+        def __init__(self, most):
+            super().__init__()
+            self.most = most
+
+        def __call__(self, jobs):
+            for number, result in super().__call__(jobs):
+                if self.most == 0:
+                    raise KeyboardInterrupt
+                self.most -= 1
+                job = jobs[number]
+                loss = result.curve.validation_loss[-1] + (7 * hash((job.configuration.layers, job.seed)) % 101) / 1e5
+                yield number, JobResult(replace(result.curve, validation_loss=(loss,)))
+
+    candidates = [named(number) for number in range(3)]
+    whole = StudyFolder(tmp_path / "whole")
+    whole.create()
+    run(whole, candidates, Drawn(1000), two_lowest)
+    runs = {(r["name"], r["configuration"]["learning_rate"], r["curve"]["seed"]) for r in whole.runs()}
+    assert len(runs) < 3 * (len(TUNING) + 3)
+    for most in range(len(runs)):
+        killed = StudyFolder(tmp_path / str(most))
+        killed.create()
+        with pytest.raises(KeyboardInterrupt):
+            run(killed, candidates, Drawn(most), two_lowest)
+        run(killed, candidates, Drawn(1000), two_lowest)
+        assert {(r["name"], r["configuration"]["learning_rate"], r["curve"]["seed"]) for r in killed.runs()} == runs
