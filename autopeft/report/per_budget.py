@@ -15,7 +15,7 @@ from autopeft.study.records import StudyResult
 
 TITLE = "The best per budget, by validation"
 BASELINES = (UNIFORM_LORA, USUAL_GUESS)
-CONFIGURATION_WIDTH = 27  # columns of the terminal; the other cells take about 50
+CONFIGURATION_WIDTH = 27  # columns of the terminal; the others and the gaps take about 53
 
 
 def budget_table(result: StudyResult) -> Table | None:
@@ -24,7 +24,7 @@ def budget_table(result: StudyResult) -> Table | None:
     if not rows:
         return None
     table = Table(title=TITLE, title_justify="left", caption=note(result), caption_justify="left", box=SIMPLE_HEAD)
-    table.leading, table.show_edge, table.pad_edge, table.padding = 1, False, False, (0, 1, 0, 0)
+    table.leading, table.show_edge, table.pad_edge, table.padding = 1, False, False, 0
     for head in heads(result):
         if head == "best":
             table.add_column(head, overflow="fold", max_width=CONFIGURATION_WIDTH)
