@@ -153,13 +153,13 @@ def one(file: Path) -> None:
 
 
 def sample(prepared: Prepared, n: int, seed: int = 0) -> list[Configuration]:
-    """The first n different configurations that a study asks for: the methods' defaults, then draws from the prior.
+    """The first n different configurations that a study without a portfolio asks for: defaults, then draws from the prior.
 
-    The prior is that of a study without layer scores.
+    The prior is that of a study without layer scores; each has the learning rate that the rate rule expects.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(directions=["minimize", "maximize"])
-    spec = prepared.spec.model_copy(update={"sampler": "random", "seed": seed})
+    spec = prepared.spec.model_copy(update={"sampler": "random", "seed": seed, "portfolio": False})
     halving = Halving(study, prepared.objectives, (), spec, StudyFolder(Path()), train=lambda jobs: iter(()))
     trials = Trials(halving, prepared.space(), prepared.limits)
     found: dict[Configuration, None] = {}
