@@ -142,5 +142,6 @@ def run_full_length(bench: "Workbench") -> None:
             f"{name}: validation {quality.reported({}, curve, 'validation'):.3f}{test} in {curve.seconds:.0f} s"
         )
 
+    bench.keep("racing", None)  # until it is over
     saved, of = bench.full_length.run(candidates, report, bench.progress.more)
     bench.keep("racing", {"saved": saved, "of": of})

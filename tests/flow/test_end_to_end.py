@@ -64,15 +64,20 @@ def test_a_killed_search_resumes_and_finishes(study):
     assert not [n for n in names if n.endswith(".part")]
 
 
-def test_finalists_and_baselines_have_three_seeds_and_a_test_score(study):
+def test_finalists_and_baselines_are_raced_and_have_a_test_score(study):
     from autopeft import Result
 
     result = Result.open(study)
     outcomes = {o.name: o for o in result.data.outcomes}
     assert {"linear probe", "uniform LoRA", "the usual guess"} <= set(outcomes)
     assert any(o.role == "finalist" for o in outcomes.values())
-    assert all(len(o.curves) == 3 and all(0 <= s <= 1 for s in o.test_scores) for o in outcomes.values())
+    assert all(1 <= len(o.test_scores) <= 3 and all(0 <= s <= 1 for s in o.test_scores) for o in outcomes.values())
     assert all(p.trainable <= result.data.budget for p in result.front.points)
+    said = result.verdict
+    assert all(gain.gap.half == gain.gap.half for gain in said.gains.values()), "each has an interval"
+    race, tuned = json.loads((study / "front.json").read_text())["racing"], 3 * (len(outcomes) - 1)
+    trained = sum(len(o.curves) for o in outcomes.values())
+    assert race == {"saved": 3 * len(outcomes) - trained, "of": 3 * len(outcomes) + tuned}
 
 
 def test_running_it_again_trains_nothing(study):
