@@ -155,6 +155,7 @@ def run_full_length(bench: "Workbench", slower: float = 1.0) -> None:
             f"{name}: validation {quality.reported({}, curve, 'validation'):.3f}{test} in {curve.seconds:.0f} s"
         )
 
+    bench.keep("racing", None)  # until it is over
     until = bench.clock.until if bench.clock else float("inf")
     saved, of = bench.full_length.run(candidates, report, bench.progress.more, until)
     bench.keep("racing", {"saved": saved, "of": of})

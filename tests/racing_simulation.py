@@ -1,18 +1,20 @@
-"""Made-up searches whose truth is known, with every seed for everyone and raced: what racing costs, and what it saves.
+"""Made-up searches whose truth is known, raced and then trained with every seed: what racing saves, and what it costs.
 
 The package's own full-length stage, front and verdict decide; only the training is made up.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
 from made_up import WHOLE
-from simulated_studies import World, drawn, other_split
+from simulated_studies import drawn, other_split
 from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
+from autopeft.front import front_of, verdict
 from autopeft.front.contenders import contenders
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
@@ -27,11 +29,33 @@ from autopeft.tasks.unit_scores import UnitScores
 SHAPES = bert_shapes()
 SPEC = StudySpec(seeds=3)
 OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
-SIZES = ((1, (2,)), (1, (1, 2)), (2, (0, 1, 2)), (8, (0, 1)), (16, (0, 1, 2)), (32, (0, 1, 2)))  # rank and layers
+SIZES = ((1, (2,)), (1, (1, 2)), (2, (0, 1, 2)), (8, (0, 1)), (16, (0, 1, 2)), (32, (0, 1, 2)))  # rank, layers
 BUDGET = 20_000
 BESIDE = {"linear probe": -0.12, "the usual guess": -0.08, UNIFORM_LORA: 0.0, "full fine-tuning": 0.01}
-OFF_RATE = 0.004  # by how much a neighbouring rate differs from the middle one, standard deviation
-ACCURACY = 0.8
+SPREAD, NOISE = 0.011, 0.008  # of the finalists' truths, and of one run over seeds
+OFF_RATE = 0.004  # standard deviation of what a neighbouring rate loses
+MARGIN = 0.01
+
+Truths = Callable[[np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is true of the finalists, relative to uniform LoRA, and how runs vary."""
+
+    truths: Truths
+    noise: float = NOISE
+    rows: int = 1000
+    accuracy: float = 0.8
+
+
+SCENARIOS = {
+    "as good at any size": Scenario(lambda g: g.normal(0, SPREAD, len(SIZES))),
+    "better when larger": Scenario(lambda g: np.sort(g.normal(0, SPREAD, len(SIZES)))),
+    "noisy": Scenario(lambda g: g.normal(0, SPREAD, len(SIZES)), noise=2 * NOISE),
+    "all equal": Scenario(lambda g: np.zeros(len(SIZES))),
+    "a margin below": Scenario(lambda g: np.full(len(SIZES), -MARGIN), noise=0.003, rows=2000, accuracy=0.95),
+}
 
 
 def candidates() -> list[Candidate]:
@@ -44,6 +68,11 @@ def candidates() -> list[Candidate]:
     return finalists + baselines(SHAPES, BUDGET, ceiling=True)
 
 
+CANDIDATES = candidates()
+TRIED = [c.rates() if c.tuned else [c.configuration] for c in CANDIDATES]
+PLACES = {c: place for place, c in enumerate(c for rates in TRIED for c in rates)}
+
+
 @dataclass
 class Runs:
     """Full-length runs that are kept in memory; stands in for a study's folder."""
@@ -51,71 +80,103 @@ class Runs:
     kept: list[dict[str, Any]] = field(default_factory=list)
 
     def runs(self) -> list[dict[str, Any]]:
-        return self.kept
+        return list(self.kept)
 
     def add_run(self, name, role, configuration, trainable, counted, curve) -> None:
-        names = ("name", "role", "configuration", "trainable", "counted", "curve")
-        self.kept.append(dict(zip(names, (name, role, configuration.to_json(), trainable, counted, curve.to_json()))))
+        run = {"name": name, "role": role, "configuration": configuration.to_json(), "trainable": trainable}
+        self.kept.append({**run, "counted": counted, "curve": curve.to_json()})
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        return outcomes_of(run for run in self.kept if run["role"] != "tuning")
 
 
 @dataclass(frozen=True)
-class Truth:
-    """One made-up study.
+class Study:
+    """What is true of one made-up study.
 
     Attributes:
-        places: configuration -> its place among all that can be trained.
-        accuracies: the truth of each (C,).
-        splits: right answers on the validation and the test split, (C, S, N) each.
+        accuracies: of each configuration that can be trained (C,).
+        validation: its right answers on the validation split, (C, S, N).
+        test: on the test split.
     """
 
-    places: dict[Configuration, int]
     accuracies: np.ndarray
-    splits: tuple[np.ndarray, np.ndarray]
+    validation: np.ndarray
+    test: np.ndarray
 
     def train(self, jobs: Iterable[Job]) -> Iterator[tuple[int, JobResult]]:
         for number, job in enumerate(jobs):
-            validation, test = (x[self.places[job.configuration], job.seed] for x in self.splits)
-            units = tuple(UnitScores(x, False).to_text() for x in (validation, test)) if job.test else (None, None)
-            score, tested = float(validation.mean()), float(test.mean())
-            yield (
-                number,
-                JobResult(Curve(job.seed, (1,), (1.0,), (1 - score,), (score,), 0.1, 1, tested, 1 - tested, *units)),
-            )
+            right = [x[PLACES[job.configuration], job.seed] for x in (self.validation, self.test)]
+            score, tested = (float(x.mean()) for x in right)
+            units = [UnitScores(x, False).to_text() if job.test else None for x in right]
+            curve = Curve(job.seed, (1,), (1.0,), (1 - score,), (score,), 0.1, 1, tested, 1 - tested, *units)
+            yield number, JobResult(curve)
+
+    def truth(self, configuration: Configuration) -> float:
+        return float(self.accuracies[PLACES[configuration]])
 
 
-def made_up(accuracies: Sequence[float], noise: float, rows: int, generator: np.random.Generator) -> Truth:
-    """A study of candidates of these accuracies at their middle rates, whose runs vary by so much."""
-    tried = [c.rates() if c.tuned else [c.configuration] for c in candidates()]
-    off = [generator.normal(0, OFF_RATE, len(TUNING)) * (np.array(TUNING) != TUNING[1]) for _ in tried]
-    truths = [a - abs(o[: len(rates)]) if len(rates) > 1 else [a] for a, o, rates in zip(accuracies, off, tried)]
-    accuracy = np.clip(np.concatenate(truths), 0.5, 0.99)
-    places = {c: i for i, c in enumerate(c for rates in tried for c in rates)}
-    world: World = drawn(1, len(accuracy), SPEC.seeds + 1, rows, generator)
-    spreads = [noise] * len(accuracy)
-    splits = (w.right(accuracy, spreads)[0] for w in (world, other_split(world, generator)))
-    return Truth(places, accuracy, tuple(splits))
-
-
-def searched(truth: Truth, raced: bool) -> tuple[StudyResult, int, int]:
-    """The study's result, the runs that racing saved, and all runs."""
-    found = replace(
-        WHOLE,
-        shapes=SHAPES,
-        spec=SPEC.model_dump(),
-        budget=BUDGET,
-        limits={"parameters": BUDGET},
-        outcomes=(),
-        trials=(),
+def made_up(scenario: Scenario, generator: np.random.Generator) -> Study:
+    """Draw a study."""
+    middle = scenario.accuracy + np.array([*scenario.truths(generator), *BESIDE.values()])
+    off = np.array([at != TUNING[1] for at in TUNING]) * np.abs(
+        generator.normal(0, OFF_RATE, (len(middle), len(TUNING)))
     )
+    accuracies = np.concatenate([m - o[: len(r)] * (len(r) > 1) for m, o, r in zip(middle, off, TRIED)]).clip(0, 0.995)
+    world = drawn(1, len(accuracies), SPEC.seeds + 1, scenario.rows, generator)
+    spreads = [scenario.noise] * len(accuracies)
+    validation, test = (w.right(accuracies, spreads)[0] for w in (world, other_split(world, generator)))
+    return Study(accuracies, validation, test)
+
+
+def both_ways(study: Study) -> tuple[tuple[StudyResult, int], tuple[StudyResult, int]]:
+    """(result, runs) of the race, and of the same search once every seed has been trained."""
+    known: dict[tuple, set[str]] = {}
+
+    def race(outcomes: tuple[Outcome, ...], noise: float) -> set[str]:
+        key = (noise, *((o.name, o.configuration, len(o.curves)) for o in outcomes))
+        if key not in known:  # rounds are replayed
+            known[key] = contenders(result_of(outcomes), noise)
+        return known[key]
 
     def everyone(outcomes: tuple[Outcome, ...], noise: float) -> set[str]:
         return {o.name for o in outcomes}
 
-    def race(outcomes: tuple[Outcome, ...], noise: float) -> set[str]:
-        return contenders(replace(found, outcomes=outcomes), noise)
+    folder, found = Runs(), []
+    for going_on in (race, everyone):
+        stage = FullLength(folder, SPEC, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), study.train, going_on)
+        stage.run(CANDIDATES, lambda name, curve: None, lambda runs: None)
+        found.append((result_of(folder.outcomes()), sum(run["role"] != "tuning" for run in folder.runs())))
+    return found[0], found[1]
 
-    folder, limits = Runs(), Limits.of_budget(SHAPES)
-    stage = FullLength(folder, SPEC, SHAPES, OBJECTIVES, limits, truth.train, race if raced else everyone)
-    saved, of = stage.run(candidates(), lambda name, curve: None, lambda runs: None)
-    outcomes = outcomes_of(r for r in folder.kept if r["role"] != "tuning")
-    return replace(found, outcomes=outcomes), saved, len(folder.kept)
+
+def result_of(outcomes: tuple[Outcome, ...]) -> StudyResult:
+    """A study's result as far as front and verdict read it."""
+    spec, limits = SPEC.model_dump(), {"parameters": BUDGET}
+    return replace(WHOLE, shapes=SHAPES, spec=spec, budget=BUDGET, limits=limits, outcomes=outcomes, trials=())
+
+
+def compared(study: Study) -> dict[str, float]:
+    """One study, raced and in full: runs, the truth of what is chosen in points, and what the verdict says."""
+    (raced, runs), (full, all_runs) = both_ways(study)
+    fronts = [front_of(result) for result in (raced, full)]
+    row: dict[str, float] = {"runs": runs, "all runs": all_runs}
+    for name, budget in (("best", BUDGET), ("a tenth", BUDGET / 10), ("a hundredth", BUDGET / 100)):
+        mine, its = (study.truth(front.best(int(budget)).configuration) for front in fronts)
+        row[name] = 100 * (mine - its)
+    for name, result in (("raced", raced), ("all", full)):
+        said = verdict(result)
+        row[f"better or worse, {name}"] = said.judgement in ("better", "worse")
+        row[f"equivalent, {name}"] = said.judgement == "equivalent"
+        row[f"lean holds up, {name}"] = any(lean.holds_up for lean in said.lean)
+    return row
+
+
+def simulated(scenario: str, studies: int, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """Name -> mean over so many studies, and its standard error."""
+    rows = [compared(made_up(SCENARIOS[scenario], np.random.default_rng([seed, n]))) for n in range(studies)]
+    return {
+        name: (float(np.mean(values)), float(np.std(values) / sqrt(studies)))
+        for name in rows[0]
+        for values in [[row[name] for row in rows]]
+    }

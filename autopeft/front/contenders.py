@@ -1,8 +1,8 @@
 """Outcomes so far -> those that could still be an answer, and so get another seed. By the validation split alone.
 
 Answers are the best, the best within a tenth, a hundredth ... of the budget, and the leanest that holds up against
-uniform LoRA. Two configurations are too near to choose between while one standard error of a run's noise could turn them
-around. More than that takes many more runs and chooses no better (docs/numbers.md).
+uniform LoRA. What decides is whether the seeds that are left could change an answer, by a chance of one in four at least:
+more seeds than that hardly choose better (docs/numbers.md).
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,6 +21,7 @@ from autopeft.study.racing import change_left, error_of_difference
 from autopeft.study.records import Outcome, StudyResult
 
 AN_INTERVAL = 2  # seeds that it takes
+ONE_IN_FOUR = 0.674  # standard errors by which a normal variable is above its mean with that chance
 
 
 def contenders(result: StudyResult, noise: float) -> set[str]:
@@ -98,8 +99,8 @@ def sign(objectives: Objectives) -> int:
 
 
 def could_change(one: Outcome, other: Outcome, result: StudyResult, noise: float) -> float:
-    """By how much the difference of two outcomes changes until both have all their seeds: one standard error of it."""
-    return change_left(noise, len(one.curves), len(other.curves), result.spec["seeds"])
+    """By how much the seeds that are left move a difference in one direction, with a chance of one in four."""
+    return ONE_IN_FOUR * change_left(noise, len(one.curves), len(other.curves), result.spec["seeds"])
 
 
 def compared(best: Outcome, result: StudyResult, noise: float) -> Iterator[str]:
@@ -125,7 +126,7 @@ def open_words(one: Outcome, other: Outcome, result: StudyResult, noise: float) 
     """What all seeds together could say of one against the other; empty where another seed is not needed to say it.
 
     A comparison is over where the stricter level of an early look settles it, and where it says now what it would say
-    with all seeds, however the difference moves within one standard error.
+    with all seeds, whether the difference falls, rises or comes near zero by what the seeds left could change.
     """
     quality, margin, most = result.objectives.quality, margin_of(result), result.spec["seeds"]
     gap, seeds = gap_of(one, other, result, "validation"), min(len(one.curves), len(other.curves))

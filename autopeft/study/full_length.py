@@ -93,8 +93,13 @@ class FullLength:
             if time.monotonic() + len(left) * seconds > until:
                 break
             more(len(left))
-        most, rates = sum(map(self._most, candidates)), sum(len(c.rates()) for c in candidates if c.tuned)
-        return most - sum(seeds.values()), most + rates
+        return self._saved(candidates, seeds)
+
+    def _saved(self, candidates: list[Candidate], seeds: Seeds) -> tuple[int, int]:
+        trained = {o.name: len(o.curves) for o in self.folder.outcomes()}  # a study of release 0.1 has every seed
+        spared = (self._most(c) - max(seeds[c.name], trained.get(c.name, 0)) for c in candidates)
+        of = sum(self._most(c) + (len(c.rates()) if c.tuned else 0) for c in candidates)
+        return sum(max(0, runs) for runs in spared), of
 
     def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
         for number, result in self.train([self._job(attempt) for attempt in attempts]):

@@ -127,7 +127,11 @@ class StudySpec(BaseModel):
     head_learning_rate: float = Field(
         1e-3, gt=0, description="Learning rate of the task head, the same for every method."
     )
-    seeds: int = Field(3, ge=1, description="Seeds with which finalists and baselines are trained.")
+    seeds: int = Field(
+        3,
+        ge=1,
+        description="Most seeds of a finalist or baseline; more than one goes to what could still be an answer.",
+    )
     finalists: int = Field(6, ge=1, description="At most this many members of the front are re-trained at full length.")
     margin: float | None = Field(
         None,

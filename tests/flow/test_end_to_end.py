@@ -64,7 +64,7 @@ def test_a_killed_search_resumes_and_finishes(study):
     assert not [n for n in names if n.endswith(".part")]
 
 
-def test_finalists_and_baselines_have_the_same_first_seeds_and_a_test_score(study):
+def test_finalists_and_baselines_are_raced_and_have_a_test_score(study):
     from autopeft import Result
 
     result = Result.open(study)
@@ -75,6 +75,11 @@ def test_finalists_and_baselines_have_the_same_first_seeds_and_a_test_score(stud
     assert all([c.seed for c in o.curves] == [1, 2, 3][: len(o.curves)] for o in outcomes.values())
     assert len(outcomes[result.best().name].curves) >= 2, "what is recommended has an interval"
     assert all(p.trainable <= result.data.budget for p in result.front.points)
+    said = result.verdict
+    assert all(gain.gap.half == gain.gap.half for gain in said.gains.values()), "each has an interval"
+    race, tuned = json.loads((study / "front.json").read_text())["racing"], 3 * (len(outcomes) - 1)
+    trained = sum(len(o.curves) for o in outcomes.values())
+    assert race == {"saved": 3 * len(outcomes) - trained, "of": 3 * len(outcomes) + tuned}
 
 
 def test_running_it_again_trains_nothing(study):

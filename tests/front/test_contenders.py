@@ -7,7 +7,7 @@ from made_up import WHOLE, outcome
 
 from autopeft.front.contenders import contenders
 
-NOISE = 0.005  # of one run; what two more seeds change of a difference after the first is 0.0058
+NOISE = 0.005  # of one run: with a chance of one in four two more seeds each change a difference by 0.0039 or more
 
 
 def going_on(*outcomes, noise=NOISE, **changes):
@@ -26,14 +26,14 @@ def finalist(number, *scores, rank=16):
 
 
 def test_what_a_seed_could_turn_around_goes_on():
-    one, near, far = finalist(1, 0.800), finalist(2, 0.795), finalist(3, 0.790)
+    one, near, far = finalist(1, 0.800), finalist(2, 0.797), finalist(3, 0.794)
     assert going_on(BEHIND, one, near, far) == {"trial 1", "trial 2"}
 
 
 def test_fewer_seeds_left_turn_less_around():
-    one, near = finalist(1, 0.800, 0.800), finalist(2, 0.796, 0.796)
+    one, near = finalist(1, 0.800, 0.800), finalist(2, 0.798, 0.798)
     assert going_on(BEHIND, one, near) == set()
-    assert going_on(BEHIND, one, finalist(2, 0.796)) == {"trial 1", "trial 2"}, "it has two more"
+    assert going_on(BEHIND, one, finalist(2, 0.798)) == {"trial 1", "trial 2"}, "it has two more"
 
 
 def test_the_best_alone_gets_a_second_seed_for_an_interval():
@@ -90,7 +90,7 @@ def test_what_is_over_the_budget_is_no_answer():
 
 def test_a_loss_is_better_when_it_is_lower():
     losses = {"spec": {**WHOLE.spec, "objectives": "parameters,loss"}}
-    one, near, far = finalist(1, 0.800), finalist(2, 0.795), finalist(3, 0.790)  # the made-up loss is 1 - score
+    one, near, far = finalist(1, 0.800), finalist(2, 0.797), finalist(3, 0.794)  # the made-up loss is 1 - score
     assert going_on(BEHIND, one, near, far, **losses) == {"trial 1", "trial 2"}
 
 

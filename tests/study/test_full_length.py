@@ -172,6 +172,14 @@ def test_a_candidate_that_is_out_gets_one_seed_and_what_that_saves_is_counted(tm
     assert [j.seed for j in trainer.runs if j.test] == [1, 1, 1, 2, 3], "round by round"
 
 
+def test_a_study_that_has_every_seed_has_saved_nothing(tmp_path):
+    """As those of release 0.1 do when they are resumed."""
+    folder, candidates = StudyFolder(tmp_path), [named(0), named(1)]
+    run(folder, candidates, Trainer())
+    again = full_length(folder, Trainer(), first_alone).run(candidates, lambda *_: None, lambda _: None)
+    assert again == (0, 2 * (len(TUNING) + 3))
+
+
 def test_a_search_that_is_killed_within_a_round_decides_as_one_that_was_not(tmp_path):
     """What a round has already given does not bear on who is in it."""
 
