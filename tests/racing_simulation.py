@@ -9,6 +9,7 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
+from interval_simulation import FINALISTS, MARGIN, UNIFORM
 from made_up import WHOLE
 from simulated_studies import drawn, other_split
 from sizes import bert_shapes
@@ -34,17 +35,23 @@ BUDGET = 20_000
 BESIDE = {"linear probe": -0.12, "the usual guess": -0.08, UNIFORM_LORA: 0.0, "full fine-tuning": 0.01}
 SPREAD, NOISE = 0.011, 0.008  # of the finalists' truths, and of one run over seeds
 OFF_RATE = 0.004  # standard deviation of what a neighbouring rate loses
-MARGIN = 0.01
 
-Truths = Callable[[np.random.Generator], np.ndarray]
+OfFinalists = Callable[[np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is true of the finalists, relative to uniform LoRA, and how runs vary."""
+    """What is true of the finalists.
 
-    truths: Truths
-    noise: float = NOISE
+    Attributes:
+        truths: their accuracies, relative to uniform LoRA's.
+        noise: the standard deviation of a run of each over seeds.
+        rows: of either split.
+        accuracy: uniform LoRA's.
+    """
+
+    truths: OfFinalists
+    noise: OfFinalists = lambda g: np.full(len(SIZES), NOISE)
     rows: int = 1000
     accuracy: float = 0.8
 
@@ -52,9 +59,11 @@ class Scenario:
 SCENARIOS = {
     "as good at any size": Scenario(lambda g: g.normal(0, SPREAD, len(SIZES))),
     "better when larger": Scenario(lambda g: np.sort(g.normal(0, SPREAD, len(SIZES)))),
-    "noisy": Scenario(lambda g: g.normal(0, SPREAD, len(SIZES)), noise=2 * NOISE),
-    "all equal": Scenario(lambda g: np.zeros(len(SIZES))),
-    "a margin below": Scenario(lambda g: np.full(len(SIZES), -MARGIN), noise=0.003, rows=2000, accuracy=0.95),
+    "some vary more": Scenario(lambda g: g.normal(0, SPREAD, len(SIZES)), noise=lambda g: g.permutation(FINALISTS)),
+    "all equal": Scenario(lambda g: np.zeros(len(SIZES)), noise=lambda g: np.array(FINALISTS)),
+    "a margin below": Scenario(
+        lambda g: np.full(len(SIZES), -MARGIN), lambda g: np.full(len(SIZES), 0.003), rows=2000, accuracy=0.95
+    ),
 }
 
 
@@ -124,7 +133,8 @@ def made_up(scenario: Scenario, generator: np.random.Generator) -> Study:
     )
     accuracies = np.concatenate([m - o[: len(r)] * (len(r) > 1) for m, o, r in zip(middle, off, TRIED)]).clip(0, 0.995)
     world = drawn(1, len(accuracies), SPEC.seeds + 1, scenario.rows, generator)
-    spreads = [scenario.noise] * len(accuracies)
+    noise = [*scenario.noise(generator), *[UNIFORM] * len(BESIDE)]
+    spreads = [x for x, rates in zip(noise, TRIED) for _ in rates]
     validation, test = (w.right(accuracies, spreads)[0] for w in (world, other_split(world, generator)))
     return Study(accuracies, validation, test)
 

@@ -90,12 +90,8 @@ def best_first(outcomes: Iterable[Outcome], objectives: Objectives) -> list[Outc
 
 def score(outcome: Outcome, objectives: Objectives) -> float:
     """The mean of the quality over seeds, higher is better."""
-    return sign(objectives) * float(np.mean(outcome.over_seeds(objectives.quality, "validation")))
-
-
-def sign(objectives: Objectives) -> int:
-    """1 where a higher quality is better, else -1."""
-    return 1 if objectives.quality.direction == "maximize" else -1
+    mean = float(np.mean(outcome.over_seeds(objectives.quality, "validation")))
+    return mean if objectives.quality.direction == "maximize" else -mean
 
 
 def could_change(one: Outcome, other: Outcome, result: StudyResult, noise: float) -> float:
@@ -110,7 +106,7 @@ def compared(best: Outcome, result: StudyResult, noise: float) -> Iterator[str]:
     """
     for other in result.outcomes:
         named = other.name in (DOING_NOTHING, USUAL_GUESS, UNIFORM_LORA) and other is not best
-        few = len(other.curves) < AN_INTERVAL
+        few = len(other.curves) < AN_INTERVAL and other.name != DOING_NOTHING
         if few and (named or other.role == "ceiling") or named and open_words(best, other, result, noise):
             yield from behind(best, other)
 

@@ -42,7 +42,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A configuration trained at full length with several seeds and evaluated once on the test split.
+    """A configuration trained at full length with one seed or more, each run evaluated once on the test split.
 
     Attributes:
         name: "trial 7", "linear probe", "the usual guess", "uniform LoRA", "full fine-tuning".

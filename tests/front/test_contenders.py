@@ -65,6 +65,11 @@ def test_baselines_go_on_while_the_comparison_with_the_best_is_open():
     assert going_on(uniform(0.795, 0.785), finalist(1, 0.805, 0.815)) == {"uniform LoRA", "trial 1"}
 
 
+def test_the_untrained_model_has_one_seed_and_an_interval_from_the_others():
+    nothing = outcome("doing nothing", "baseline", 1, (0.40,))
+    assert going_on(BEHIND, nothing, finalist(1, 0.80, 0.81)) == set()
+
+
 def test_the_ceiling_gets_the_seeds_of_an_interval_and_no_more():
     for scores, out in (((0.81,), {"full fine-tuning"}), ((0.81, 0.82), set())):
         ceiling = outcome("full fine-tuning", "ceiling", 64, scores)
