@@ -20,7 +20,8 @@ from autopeft.front.contenders import contenders
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
-from autopeft.study.candidates import TUNING, UNIFORM_LORA, Candidate, baselines
+from autopeft.space.rates import rate_rule
+from autopeft.study.candidates import TRIES, UNIFORM_LORA, Candidate, baselines
 from autopeft.study.folder import outcomes_of
 from autopeft.study.full_length import FullLength
 from autopeft.study.records import Outcome, StudyResult
@@ -67,18 +68,21 @@ SCENARIOS = {
 }
 
 
+RATES = rate_rule().around(1e-3, TRIES)
+
+
 def candidates() -> list[Candidate]:
     """Six finalists of 128 to 12,288 parameters and every baseline."""
     settings = [({"rank": rank, "target_modules": "query+value", "rslora": False}, layers) for rank, layers in SIZES]
     finalists = [
-        Candidate(f"trial {number}", "finalist", Configuration.of("lora", setting, layers, 1e-3))
+        Candidate(f"trial {number}", "finalist", Configuration.of("lora", setting, layers, 1e-3), RATES)
         for number, (setting, layers) in enumerate(settings)
     ]
-    return finalists + baselines(SHAPES, BUDGET, ceiling=True)
+    return finalists + baselines(SHAPES, BUDGET, True, SPEC.length)
 
 
 CANDIDATES = candidates()
-TRIED = [c.rates() if c.tuned else [c.configuration] for c in CANDIDATES]
+TRIED = [c.tries() or [c.configuration] for c in CANDIDATES]
 PLACES = {c: place for place, c in enumerate(c for rates in TRIED for c in rates)}
 
 
@@ -128,8 +132,8 @@ class Study:
 def made_up(scenario: Scenario, generator: np.random.Generator) -> Study:
     """Draw a study."""
     middle = scenario.accuracy + np.array([*scenario.truths(generator), *BESIDE.values()])
-    off = np.array([at != TUNING[1] for at in TUNING]) * np.abs(
-        generator.normal(0, OFF_RATE, (len(middle), len(TUNING)))
+    off = np.array([at != TRIES // 2 for at in range(TRIES)]) * np.abs(
+        generator.normal(0, OFF_RATE, (len(middle), TRIES))
     )
     accuracies = np.concatenate([m - o[: len(r)] * (len(r) > 1) for m, o, r in zip(middle, off, TRIED)]).clip(0, 0.995)
     world = drawn(1, len(accuracies), SPEC.seeds + 1, scenario.rows, generator)

@@ -153,7 +153,8 @@ def show_portfolio(name: str, shapes: "BackboneShapes", budget: str | None, json
     from autopeft.space import build_space, load_space, parse_budget
     from autopeft.space.portfolio import first_configurations
     from autopeft.space.portfolio import portfolio as learnt
-    from autopeft.space.rates import rate_rule
+    from autopeft.space.rates import BENCHMARK, rate_rule
+    from autopeft.study.candidates import TRIES
 
     limit = parse_budget(budget, shapes.backbone_parameters)
     space = build_space(name, load_space(name), shapes, Limits.of_budget(shapes, limit))
@@ -165,7 +166,9 @@ def show_portfolio(name: str, shapes: "BackboneShapes", budget: str | None, json
             "settings": ", ".join(f"{k}={v}" for k, v in c.settings),
             "layers": spans(c.layers) if c.layers else "none",
             "parameters": count(c, shapes),
-            "rates": [float(f"{rate:.2g}") for rate in rule.around(c, shapes, 3)] if c.layers else [],
+            "rates": [float(f"{rate:.2g}") for rate in rule.around(rule.rate(c, shapes, BENCHMARK), TRIES)]
+            if c.layers
+            else [],
         }
         for place, c in enumerate(found)
     ]
@@ -174,7 +177,8 @@ def show_portfolio(name: str, shapes: "BackboneShapes", budget: str | None, json
     shown = [
         {**r, "parameters": f"{r['parameters']:,}", "rates": ", ".join(f"{x:g}" for x in r["rates"])} for r in rows
     ]
-    print_rows(shown, f"what a search of space '{name}' begins with on {shapes.name}")
+    run = f"{BENCHMARK.steps} steps of {BENCHMARK.batch_size} rows"
+    print_rows(shown, f"what a search of space '{name}' begins with on {shapes.name}; rates for {run}")
 
 
 @commands.command()

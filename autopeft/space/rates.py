@@ -1,8 +1,10 @@
 """A configuration -> the learning rate it is expected to want, by a rule that was fitted on a benchmark of tasks.
 
-log10(rate) = centre of the method + a slope for each of a few features of the configuration, the same for all methods.
-A method that the benchmark did not hold has its centre at a fixed place in its own range. For how the best rate moves
-with the size of an update see Chen et al. 2026 (arXiv 2602.06204).
+log10(rate) = centre of the method + a slope for each of a few features of the configuration, the same for all methods,
++ a slope for the length of the run and one for its batch. A method that the benchmark did not hold has its centre at a
+fixed place in its own range. For how the best rate moves with the size of an update see Chen et al. 2026 (arXiv
+2602.06204), with the length Bjorck et al. 2024 (arXiv 2409.19913), with the batch under Adam Malladi et al. 2022 (arXiv
+2205.10287).
 """
 
 import math
@@ -22,6 +24,19 @@ from autopeft.procedures import get_procedure
 
 FILE = Path(__file__).with_name("rates.yaml")
 PLACE = 0.65  # in a method's range, on a log scale: where rates lie of which nothing else is known
+BY_RANGE = ("full", "head_only")  # of which the benchmark says nothing and whose size says nothing: the range alone
+STEPS_SLOPE, BATCH_SLOPE = -0.3, 0.5  # decades of rate for a decade of steps (docs/numbers.md), of rows in a batch
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """For how long a rate is wanted: training steps of the whole run, rows in a batch."""
+
+    steps: int = 250
+    batch_size: int = 16
+
+
+BENCHMARK = RunLength()  # of which the offsets and slopes are said
 
 
 @dataclass(frozen=True)
@@ -42,29 +57,30 @@ class RateRule:
     means: Mapping[str, float]
     spread: float
 
-    def rate(self, configuration: Configuration, shapes: BackboneShapes) -> float:
+    def rate(self, configuration: Configuration, shapes: BackboneShapes, length: RunLength) -> float:
         """The rate that a configuration is expected to want, whatever rate it has.
 
         Args:
             configuration: of one method or of several.
             shapes: of its backbone.
+            length: of the run.
         """
-        own = [self.offsets.get(name, 0.0) for name in configuration.methods]
-        found = features(configuration, shapes)
-        shift = sum(slope * (found[name] - self.means[name]) for name, slope in self.slopes.items())
-        factor = get_procedure(configuration.procedure).learning_rate_factor
-        return middle(configuration) * 10 ** (self.offset + sum(own) / len(own) + shift) * factor
+        shift = by_length(length)
+        if not set(configuration.methods) & set(BY_RANGE):
+            own = [self.offsets.get(name, 0.0) for name in configuration.methods]
+            found = features(configuration, shapes)
+            slopes = sum(slope * (found[name] - self.means[name]) for name, slope in self.slopes.items())
+            shift += self.offset + sum(own) / len(own) + slopes
+        return middle(configuration) * 10**shift * get_procedure(configuration.procedure).learning_rate_factor
 
-    def around(self, configuration: Configuration, shapes: BackboneShapes, number: int) -> tuple[float, ...]:
-        """Rates to try side by side: where normal quantiles of equal weight lie around the expected one.
+    def around(self, centre: float, number: int) -> tuple[float, ...]:
+        """Rates to try side by side: where normal quantiles of equal weight lie around an expected one.
 
         Args:
-            configuration: whose rates.
-            shapes: of its backbone.
+            centre: the expected rate.
             number: how many.
         """
         places = [NormalDist(0, self.spread).inv_cdf((i + 0.5) / number) for i in range(number)]
-        centre = self.rate(configuration, shapes)
         return tuple(float(f"{centre * 10**place:.6g}") for place in places)
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +93,12 @@ class RateRule:
 def rate_rule() -> RateRule:
     """The rule that comes with autopeft."""
     return RateRule(**yaml.safe_load(FILE.read_text(encoding="utf-8")))
+
+
+def by_length(length: RunLength) -> float:
+    """Decades by which the best rate of a run lies from that of one of the benchmark's length."""
+    steps, batch = length.steps / BENCHMARK.steps, length.batch_size / BENCHMARK.batch_size
+    return STEPS_SLOPE * math.log10(steps) + BATCH_SLOPE * math.log10(batch)
 
 
 def middle(configuration: Configuration) -> float:

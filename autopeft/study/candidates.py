@@ -1,21 +1,23 @@
 """What is trained at full length: the finalists of the search, and the baselines that they are compared with.
 
-All get as many tries before they are compared: three learning rates, of which the validation loss chooses. Only the
-usual guess stays as it would have been typed.
+All get as many tries before they are compared: as many learning rates, as far apart, of which the validation loss chooses.
+Only the usual guess stays as it would have been typed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
-from autopeft.methods import get_method, learning_rates
+from autopeft.methods import get_method
+from autopeft.space.rates import RunLength, rate_rule
 from autopeft.study.records import TrialRecord
 from autopeft.uniform_lora import uniform_lora
 
 DOING_NOTHING = "doing nothing"
 USUAL_GUESS = "the usual guess"
 UNIFORM_LORA = "uniform LoRA"
-TUNING = (0.35, 0.5, 0.7)  # where in a method's learning-rate range (log scale) a baseline's rate is tried
+TRIES = 3  # learning rates that each is tried at
 
 
 @dataclass(frozen=True)
@@ -24,22 +26,17 @@ class Candidate:
 
     Attributes:
         role: "finalist", "baseline" or "ceiling".
-        tuned: whether its learning rate is chosen among those of `rates` first.
+        rates: learning rates of which one is chosen first; none where the configuration's own stands.
     """
 
     name: str
     role: str
     configuration: Configuration
-    tuned: bool = True
+    rates: tuple[float, ...] = ()
 
-    def rates(self) -> list[Configuration]:
-        """The configuration at each learning rate that is tried: over the method's range, or around a finalist's own."""
-        low, high = learning_rates(self.configuration.methods)
-        middle = low * (high / low) ** TUNING[1]
-        if self.role == "finalist":
-            middle = self.configuration.learning_rate
-        tried = [middle * (high / low) ** (at - TUNING[1]) for at in TUNING]
-        return [replace(self.configuration, learning_rate=float(f"{rate:.6g}")) for rate in tried]
+    def tries(self) -> list[Configuration]:
+        """The configuration at each learning rate that is tried."""
+        return [replace(self.configuration, learning_rate=rate) for rate in self.rates]
 
 
 def usual_guess(shapes: BackboneShapes) -> Configuration:
@@ -48,7 +45,9 @@ def usual_guess(shapes: BackboneShapes) -> Configuration:
     return Configuration.of("lora", settings, tuple(range(shapes.num_layers)), 2e-4)
 
 
-def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list[Candidate]:
+def baselines(
+    shapes: BackboneShapes, budget: int | None, ceiling: bool, length: RunLength, trials: Iterable[TrialRecord] = ()
+) -> list[Candidate]:
     """List the baselines: linear probe, the usual guess, uniform LoRA at the budget, full fine-tuning.
 
     Where there is no head to train, the backbone as it is takes the place of the linear probe.
@@ -57,23 +56,38 @@ def baselines(shapes: BackboneShapes, budget: int | None, ceiling: bool) -> list
         shapes: the backbone's sizes.
         budget: trainable parameters, None for no limit.
         ceiling: whether full fine-tuning is among them.
+        length: of the runs, by which the rates are expected.
+        trials: of the search; a baseline that was one of them is tried around the rate that won there, as finalists are.
     """
+    rule, won = rate_rule(), {parts(t.configuration): t.configuration for t in trials if t.configuration and t.curve}
+
+    def tuned(name: str, role: str, configuration: Configuration) -> Candidate:
+        tried = won.get(parts(configuration))
+        centre = tried.learning_rate if tried else rule.rate(configuration, shapes, length)
+        return Candidate(name, role, configuration, rule.around(centre, TRIES))
+
     every = tuple(range(shapes.num_layers))
     nothing = Configuration.of("head_only", {}, (), 1e-3)
+    probe = tuned("linear probe", "baseline", nothing) if shapes.head_modules else None
     chosen = [
-        Candidate(
-            "linear probe" if shapes.head_modules else DOING_NOTHING, "baseline", nothing, bool(shapes.head_modules)
-        ),
-        Candidate(USUAL_GUESS, "baseline", usual_guess(shapes), tuned=False),
-        Candidate(UNIFORM_LORA, "baseline", uniform_lora(shapes, budget)),
+        probe or Candidate(DOING_NOTHING, "baseline", nothing),
+        Candidate(USUAL_GUESS, "baseline", usual_guess(shapes)),
+        tuned(UNIFORM_LORA, "baseline", uniform_lora(shapes, budget)),
     ]
     if ceiling:
-        full = Configuration.of("full", get_method("full").defaults, every, 1e-4)
-        chosen.append(Candidate("full fine-tuning", "ceiling", full))
+        chosen.append(
+            tuned("full fine-tuning", "ceiling", Configuration.of("full", get_method("full").defaults, every, 1e-4))
+        )
     return chosen
 
 
+def parts(configuration: Configuration) -> tuple:
+    """What all learning rates of a configuration share."""
+    return configuration.method, configuration.settings, configuration.layers, configuration.procedure
+
+
 def finalist(trial: TrialRecord) -> Candidate:
-    """A finalist as what is trained at full length."""
+    """A finalist as what is trained at full length, tried around the rate that won its trial."""
     assert trial.configuration is not None
-    return Candidate(f"trial {trial.number}", "finalist", trial.configuration)
+    rates = rate_rule().around(trial.configuration.learning_rate, TRIES)
+    return Candidate(f"trial {trial.number}", "finalist", trial.configuration, rates)

@@ -4,6 +4,7 @@ Learning rates are tuned first. Seeds are then raced: after the first, only what
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from math import inf
@@ -98,7 +99,7 @@ class FullLength:
     def _saved(self, candidates: list[Candidate], seeds: Seeds) -> tuple[int, int]:
         trained = {o.name: len(o.curves) for o in self.folder.outcomes()}  # a study of release 0.1 has every seed
         spared = (self._most(c) - max(seeds[c.name], trained.get(c.name, 0)) for c in candidates)
-        of = sum(self._most(c) + (len(c.rates()) if c.tuned else 0) for c in candidates)
+        of = sum(self._most(c) + len(c.rates) for c in candidates)
         return sum(max(0, runs) for runs in spared), of
 
     def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
@@ -127,12 +128,13 @@ class FullLength:
         report(str(attempt), result.curve)
 
     def _to_tune(self, candidates: list[Candidate]) -> list[Attempt]:
-        done = {(r["name"], r["configuration"]["learning_rate"]) for r in self.folder.runs() if r["role"] == "tuning"}
+        done = [(r["name"], r["configuration"]["learning_rate"]) for r in self.folder.runs() if r["role"] == "tuning"]
+        enough = Counter(name for name, _ in done)  # an earlier release tried as many rates, at other places
         return [
             Attempt(candidate, configuration, self.spec.seed, tuning=True)
             for candidate in candidates
-            if candidate.tuned
-            for configuration in candidate.rates()
+            if enough[candidate.name] < len(candidate.rates)
+            for configuration in candidate.tries()
             if (candidate.name, configuration.learning_rate) not in done
         ]
 

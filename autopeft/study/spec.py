@@ -14,6 +14,7 @@ from autopeft.backbone.verbalisers import words_of
 from autopeft.base.errors import AutopeftError
 from autopeft.base.recipe import COHORT, ETA, OBJECTIVES, RUNGS
 from autopeft.base.yaml_files import read_yaml, validated
+from autopeft.space.rates import RunLength
 
 FREE = (
     "trials",
@@ -183,6 +184,11 @@ class StudySpec(BaseModel):
         if value is not None:
             seconds_of(value)
         return value
+
+    @property
+    def length(self) -> RunLength:
+        """Of a whole run."""
+        return RunLength(self.full_steps, self.batch_size)
 
     @property
     def prefix_bytes(self) -> int:

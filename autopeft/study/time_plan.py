@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autopeft.base.errors import AutopeftError
+from autopeft.study.candidates import TRIES
 from autopeft.study.rates import compared_after
 from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import PLANNED, StudySpec
@@ -16,7 +17,6 @@ TRAINED_ROW = 2.5  # forward passes that a row of a training step takes as long 
 SLOWER = 1.2  # times as long as uniform LoRA's that the step of the average trial takes
 FULL = 1.7  # the same of full fine-tuning
 PROMOTED = (0.55, 0.75)  # share of the trials that go on from the first rung, and from a later one
-TUNED = 3  # rates that finalists and tuned baselines try at full length
 RACED = 0.6  # share of the finalists' further seeds that racing trains
 LEAST_STEPS, EPOCHS = 48, 3.0  # of a whole run: fewer steps say nothing; more passes than this are not needed
 FEW = 15  # trials after which a search from a portfolio has most of its front
@@ -123,10 +123,10 @@ def stages(effort: Effort, pace: Pace, spec: StudySpec) -> dict[str, float]:
     row = pace.step / spec.batch_size / TRAINED_ROW  # seconds of a forward pass of one row
     whole = effort.full_steps * pace.step + row * (1.5 * pace.validation + pace.test)
     tuning = effort.full_steps * pace.step + row * pace.validation
-    baselines = TUNED * tuning + 2.2 * effort.seeds * whole  # uniform LoRA, the usual guess, the linear probe
-    ceiling = FULL * (TUNED * tuning + effort.seeds * whole) if effort.ceiling else 0.0
+    baselines = TRIES * tuning + 2.2 * effort.seeds * whole  # uniform LoRA, the usual guess, the linear probe
+    ceiling = FULL * (TRIES * tuning + effort.seeds * whole) if effort.ceiling else 0.0
     seeds = effort.finalists * (1 + RACED * (effort.seeds - 1))
-    finalists = SLOWER * (effort.finalists * TUNED * tuning + seeds * whole)
+    finalists = SLOWER * (effort.finalists * TRIES * tuning + seeds * whole)
     trials = effort.trials * SLOWER * trial(effort, pace, spec, row)
     return {"start": START, "trials": trials, "full length": baselines + ceiling + finalists}
 

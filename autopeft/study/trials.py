@@ -111,7 +111,8 @@ class Trials:
         """The rates with which a trial starts; none where its rate was given, or where nothing but the head is trained."""
         if suggester.rate_given or configuration.method == "head_only":
             return ()
-        return rate_rule().around(configuration, self.space.shapes, self.halving.spec.rates)
+        rule, spec = rate_rule(), self.halving.spec
+        return rule.around(rule.rate(configuration, self.space.shapes, spec.length), spec.rates)
 
     def _enqueue_first(self, number: int) -> None:
         """The search begins with the portfolio, or each method with its default; what is queued already comes first."""

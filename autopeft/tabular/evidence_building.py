@@ -141,7 +141,7 @@ def candidates_on(prepared: Prepared, relatives: Sequence[RelativeConfiguration]
     every = range(shapes.num_layers)
     probe = Configuration.of("head_only", {}, (), get_method("head_only").learning_rate[0])
     found = [
-        Candidate("linear probe", None, probe, (probe.learning_rate,)),
+        Candidate("linear probe", None, probe, first_rates("head_only")),
         Candidate("usual guess", None, usual_guess(shapes), (usual_guess(shapes).learning_rate,)),
         Candidate("full fine-tuning", None, Configuration.of("full", {}, every, 1e-4), first_rates("full")),
     ]

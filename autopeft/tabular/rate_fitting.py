@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autopeft.space.rates import RateRule, features, middle
+from autopeft.space.rates import RateRule, by_length, features, middle
 from autopeft.tabular.task_table import Row, TaskTable
 
 FEATURES = ("modules", "size")
@@ -24,7 +24,9 @@ def fit_rates(tables: Sequence[TaskTable], names: Sequence[str] = FEATURES) -> R
         names: the features.
     """
     rows = [(table, row) for table in tables for row in table.rows if row.trainable and is_bracketed(row)]
-    wanted = np.array([np.log10(best_rate(row) / middle(row.configuration)) for _, row in rows])
+    wanted = np.array(
+        [np.log10(best_rate(row) / middle(row.configuration)) - by_length(table.length) for table, row in rows]
+    )
     methods = sorted({row.configuration.method for _, row in rows})
     found = [features(row.configuration, table.shapes) for table, row in rows]
     means = {name: float(np.mean([f[name] for f in found])) for name in names}

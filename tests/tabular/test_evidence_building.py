@@ -49,7 +49,9 @@ def built(prepared, tmp_path_factory):
 
 def test_baselines_come_first_and_each_candidate_has_three_to_five_rates(built):
     runs = Evidence.read(built).runs
-    assert [r.role for r in runs][:2] == ["linear probe", "usual guess"]
+    assert list(dict.fromkeys(r.role for r in runs))[:2] == ["linear probe", "usual guess"]
+    probes = [r for r in runs if r.role == "linear probe" and r.seed == 0]
+    assert len(probes) >= 3 and any(r.whole for r in probes), "everything is compared with it: it is tuned too"
     for method in ("ia3", "lora"):
         mine = [r for r in runs if r.role == "candidate" and r.configuration.method == method and r.seed == 0]
         whole = [r for r in mine if r.whole]

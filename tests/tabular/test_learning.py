@@ -10,7 +10,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
-from autopeft.space.rates import middle
+from autopeft.space.rates import BENCHMARK, RunLength, middle
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun
 from autopeft.tabular.learning import learn, read_tables, write_learnt
@@ -34,15 +34,16 @@ def run(configuration, score, rate=1e-3, seed=0, role="candidate", whole=True):
     return EvidenceRun(role, relative, made, count(made, SHAPES), seed, curve)
 
 
-def write(folder, name, runs, data=None):
-    about = {"format": FORMAT, "spec": {"data": data or name}, "task": {}, "shapes": SHAPES.to_json()}
+def write(folder, name, runs, data=None, length=BENCHMARK):
+    spec = {"data": data or name, "full_steps": length.steps, "batch_size": length.batch_size}
+    about = {"format": FORMAT, "spec": spec, "task": {}, "shapes": SHAPES.to_json()}
     probe = run(Configuration.of("head_only", {}, (), 1e-3), 0.5, role="linear probe")
     lines = [about, *(r.to_json() for r in (probe, *runs))]
     (folder / f"{name}.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
 
 
-def table(tmp_path, name, runs):
-    write(tmp_path, name, runs)
+def table(tmp_path, name, runs, length=BENCHMARK):
+    write(tmp_path, name, runs, length=length)
     return TaskTable.of(Evidence.read(tmp_path / f"{name}.jsonl"))
 
 
@@ -93,7 +94,15 @@ def test_the_rule_finds_where_rates_lie_and_leaves_out_what_is_not_bracketed(tmp
     runs = [run(WIDE, s, best * f) for f, s in ((0.1, 0.6), (1.0, 0.8), (10.0, 0.7))]
     open_end = [run(SCALES, s, middle(SCALES) * f) for f, s in ((1.0, 0.6), (10.0, 0.7), (100.0, 0.8))]
     rule = fit_rates([table(tmp_path, "one", runs + open_end)], names=())
-    assert rule.rate(WIDE, SHAPES) == pytest.approx(best, rel=0.01) and "ia3" not in rule.offsets
+    assert rule.rate(WIDE, SHAPES, BENCHMARK) == pytest.approx(best, rel=0.01) and "ia3" not in rule.offsets
+
+
+def test_a_rate_of_a_short_run_is_a_lower_one_at_the_benchmarks_length(tmp_path):
+    best, short = middle(WIDE) * 10**0.5, RunLength(25, 16)
+    runs = [run(WIDE, s, best * f) for f, s in ((0.1, 0.6), (1.0, 0.8), (10.0, 0.7))]
+    rule = fit_rates([table(tmp_path, "one", runs, short)], names=())
+    assert rule.rate(WIDE, SHAPES, short) == pytest.approx(best, rel=0.01)
+    assert rule.rate(WIDE, SHAPES, BENCHMARK) < 0.7 * best
 
 
 def test_learning_leaves_out_and_writes_files_that_are_read_again(tmp_path):
