@@ -1,6 +1,7 @@
 """Finalists and baselines: full-length training with one seed after another, each run stored as it ends.
 
-Learning rates are tuned first. Seeds are then raced: after the first, only what could still be an answer gets another.
+Learning rates are tuned first, on the first quarter of the length. Seeds are then raced: after the first, only what could
+still be an answer gets another.
 """
 
 import time
@@ -20,11 +21,12 @@ from autopeft.study.folder import StudyFolder, outcomes_of
 from autopeft.study.racing import Contenders, Run, Seeds, race, run_noise, was_luck
 from autopeft.study.running import Train
 from autopeft.study.spec import StudySpec
+from autopeft.study.tuning import loss, seeds_of, tuned_rates, tuned_until
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One full-length training that is still to do; `seed` is the study's where a learning rate is tuned."""
+    """One training that is still to do; of a tuned learning rate with the study's seed and to `tuned_until` only."""
 
     candidate: Candidate
     configuration: Configuration
@@ -43,7 +45,7 @@ class FullLength:
     """The full-length trainings of one study.
 
     Learning rates are tuned with the study's own seed and no candidate is scored with that one. A rate turns out to be
-    luck when no seed comes near what the next best rate did when it was tuned: the seeds are then trained at that one
+    luck when no seed is then near where the next best rate was when it was tuned: the seeds are then trained at that one
     too, and the rate with the lower mean validation loss counts.
 
     Attributes:
@@ -80,7 +82,7 @@ class FullLength:
                 begun.
 
         Returns:
-            How many runs the race did without, of how many: all rates, and all seeds of every candidate.
+            How many runs the race did without, of how many: all seeds of every candidate.
         """
         candidates, began = list(candidates), time.monotonic()
         tuned = self._to_tune(candidates)
@@ -99,7 +101,7 @@ class FullLength:
     def _saved(self, candidates: list[Candidate], seeds: Seeds) -> tuple[int, int]:
         trained = {o.name: len(o.curves) for o in self.folder.outcomes()}  # a study of release 0.1 has every seed
         spared = (self._most(c) - max(seeds[c.name], trained.get(c.name, 0)) for c in candidates)
-        of = sum(self._most(c) + len(c.rates) for c in candidates)
+        of = sum(map(self._most, candidates))
         return sum(max(0, runs) for runs in spared), of
 
     def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
@@ -109,11 +111,11 @@ class FullLength:
     def _job(self, attempt: Attempt) -> Job:
         steps = self.spec.full_steps
         if attempt.tuning:
-            return Job(attempt.configuration, attempt.seed, steps, steps)
+            return Job(attempt.configuration, attempt.seed, steps, tuned_until(steps))
         measure = tuple(o.name for o in self.objectives.measured)
-        half = (max(1, steps // 2),)
+        scored = (tuned_until(steps), max(1, steps // 2))
         units = self.objectives.quality.reads
-        return Job(attempt.configuration, attempt.seed, steps, steps, half, test=True, units=units, measure=measure)
+        return Job(attempt.configuration, attempt.seed, steps, steps, scored, test=True, units=units, measure=measure)
 
     def _keep(self, attempt: Attempt, result: JobResult, report: Callable[[str, Curve | None], None]) -> None:
         """Store a run that was trained; one that failed is tried again when the study is resumed."""
@@ -161,8 +163,13 @@ class FullLength:
         """The runs that there are of the candidates' first seeds, and the tuning's."""
         return [r for r in runs if r["curve"]["seed"] <= self.spec.seed + seeds.get(r["name"], 0)]
 
-    def _quality(self, run: Run) -> float | None:
-        return self.objectives.quality.reported({}, Curve.from_json(run["curve"]), "validation")
+    def _quality(self, run: Run, step: int | None) -> float | None:
+        """A run's quality after a step, or at its end."""
+        curve = Curve.from_json(run["curve"])
+        at = len(curve.steps) - 1 if step is None else curve.at(step)
+        if at is None:
+            return None
+        return (curve.validation_score if self.objectives.quality.reads == "score" else curve.validation_loss)[at]
 
     def _missing(
         self, candidates: list[Candidate], seeds: Seeds, runs: list[Run], tried: Collection[Attempt]
@@ -172,31 +179,12 @@ class FullLength:
         while racing:
             wanted = {c: range(self.spec.seed + 1, self.spec.seed + 1 + seeds[c.name]) for c in racing}
             attempts = [Attempt(c, rates[0][1], s, tuning=False) for c, rates in racing.items() for s in wanted[c]]
-            done = {c: losses(c, rates[0][1], runs) for c, rates in racing.items()}
+            done = {c: seeds_of(c, rates[0][1], runs) for c, rates in racing.items()}
             if left := [a for a in attempts if a.seed not in done[a.candidate] and a not in tried]:
                 return left
-            racing = {
-                c: rates[1:]
-                for c, rates in racing.items()
-                if rates[1:] and was_luck(list(done[c].values()), rates[1][0], noise)
-            }
+            racing = {c: rates[1:] for c, rates in racing.items() if rates[1:] and self._luck(done[c], rates[1], noise)}
         return []
 
-
-def loss(run: Run) -> float:
-    """The validation loss where a run ended."""
-    return run["curve"]["validation_loss"][-1]
-
-
-def losses(candidate: Candidate, configuration: Configuration, runs: Iterable[Run]) -> dict[int, float]:
-    """Seed -> validation loss of a candidate's runs at one learning rate."""
-    mine = (candidate.name, candidate.role, configuration.learning_rate)
-    found = (r for r in runs if (r["name"], r["role"], r["configuration"]["learning_rate"]) == mine)
-    return {r["curve"]["seed"]: loss(r) for r in found}
-
-
-def tuned_rates(candidate: Candidate, runs: Iterable[Run]) -> list[tuple[float, Configuration]]:
-    """(validation loss, configuration) of the rates tuned so far, best first; the candidate's own if none is."""
-    tuned = (r for r in runs if r["name"] == candidate.name and r["role"] == "tuning")
-    found = [(loss(r), Configuration.from_json(r["configuration"])) for r in tuned]
-    return sorted(found, key=lambda x: x[0]) or [(0.0, candidate.configuration)]
+    def _luck(self, seeds: dict[int, Run], next_best: tuple[float, Configuration, int], noise: float) -> bool:
+        found = [loss(run, next_best[2]) for run in seeds.values()]
+        return was_luck([x for x in found if x is not None], next_best[0], noise)

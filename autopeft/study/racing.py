@@ -41,25 +41,42 @@ def race(
     return seeds, left
 
 
-def run_noise(runs: Iterable[Run], value: Callable[[Run], float | None]) -> float:
-    """The standard deviation of one run, pooled over all that was trained with more than one seed, the tuning's included.
+def run_noise(runs: Iterable[Run], value: Callable[[Run, int | None], float | None]) -> float:
+    """The standard deviation of one run, pooled over all that was trained with more than one seed.
+
+    Where a candidate has one seed only, it is read at the step up to which its rate was tuned, beside the tuning run.
 
     Args:
         runs: finalists', baselines' and tuning runs.
-        value: what is read of a run.
+        value: what is read of a run after a step, or at its end (None); None where that was not measured.
 
     Returns:
         The standard deviation on the same rows; infinite where nothing has two seeds yet.
     """
-    groups: dict[tuple[str, float], list[float]] = {}
+    groups: dict[tuple[str, float], list[Run]] = {}
     for run in runs:
-        if (found := value(run)) is not None:
-            groups.setdefault((run["name"], run["configuration"]["learning_rate"]), []).append(found)
-    several = [values for values in groups.values() if len(values) > 1]
+        groups.setdefault((run["name"], run["configuration"]["learning_rate"]), []).append(run)
+    found = ([x for x in values_of(group, value) if x is not None] for group in groups.values())
+    several = [values for values in found if len(values) > 1]
     if not several:
         return inf
     squares = sum(len(values) * float(np.var(values)) for values in several)
     return sqrt(squares / sum(len(values) - 1 for values in several))
+
+
+def values_of(group: list[Run], value: Callable[[Run, int | None], float | None]) -> list[float | None]:
+    """What is read of the runs of one candidate at one rate."""
+    tuning = [r for r in group if r["role"] == "tuning"]
+    seeds = [r for r in group if r["role"] != "tuning"]
+    if len(seeds) > 1 or not tuning:
+        return [value(r, None) for r in seeds]
+    step = end_of(tuning[0])
+    return [value(r, step) for r in group]
+
+
+def end_of(run: Run) -> int:
+    """The step at which a run ended."""
+    return int(run["curve"]["steps"][-1])
 
 
 def error_of_difference(noise: float, one: int, other: int) -> float:
@@ -76,7 +93,7 @@ def was_luck(losses: list[float], next_best: float, noise: float) -> bool:
     """Whether a tuned rate won by luck: no seed comes near the loss that the next best rate had when tuned.
 
     Args:
-        losses: of the seeds at the tuned rate; none where all of them failed.
+        losses: of the seeds at the tuned rate, after as many steps; none where all of them failed.
         next_best: the loss of the next best rate.
         noise: the standard deviation of one run's loss.
     """

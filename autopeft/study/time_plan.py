@@ -12,6 +12,7 @@ from autopeft.study.candidates import TRIES
 from autopeft.study.rates import compared_after
 from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import PLANNED, StudySpec
+from autopeft.study.tuning import tuned_until
 
 TRAINED_ROW = 2.5  # forward passes that a row of a training step takes as long as
 SLOWER = 1.2  # times as long as uniform LoRA's that the step of the average trial takes
@@ -122,7 +123,7 @@ def stages(effort: Effort, pace: Pace, spec: StudySpec) -> dict[str, float]:
     """The seconds that an effort is expected to take: to start, for the trials, for the full-length runs."""
     row = pace.step / spec.batch_size / TRAINED_ROW  # seconds of a forward pass of one row
     whole = effort.full_steps * pace.step + row * (1.5 * pace.validation + pace.test)
-    tuning = effort.full_steps * pace.step + row * pace.validation
+    tuning = tuned_until(effort.full_steps) * pace.step + row * pace.validation
     baselines = TRIES * tuning + 2.2 * effort.seeds * whole  # uniform LoRA, the usual guess, the linear probe
     ceiling = FULL * (TRIES * tuning + effort.seeds * whole) if effort.ceiling else 0.0
     seeds = effort.finalists * (1 + RACED * (effort.seeds - 1))

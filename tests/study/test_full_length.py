@@ -41,7 +41,9 @@ class Trainer:
             if loss < 1e-4 and job.seed in self.collapses:
                 loss = 1.0
             tested = (0.7, 0.5) if job.test else (None, None)
-            yield number, JobResult(Curve(job.seed, (1,), (1.0,), (loss,), (0.7,), 0.1, 1, *tested))
+            steps = (*(x for x in job.evaluation_steps if x < job.until), job.until)
+            flat = ((value,) * len(steps) for value in (1.0, loss, 0.7))
+            yield number, JobResult(Curve(job.seed, steps, *flat, 0.1, 1, *tested))
 
 
 def everyone(outcomes, noise):
@@ -102,7 +104,7 @@ def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
     assert full_length(folder).left([uniform]) == TRIES + 1, "the rates and the first round"
     run(folder, uniform, trainer)
-    assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 300, False)] * TRIES + [
+    assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 75, False)] * TRIES + [
         (s, 300, True) for s in (1, 2, 3)
     ]
     (outcome,) = folder.outcomes()
@@ -168,7 +170,7 @@ def test_a_candidate_that_is_out_gets_one_seed_and_what_that_saves_is_counted(tm
     folder, trainer, candidates = StudyFolder(tmp_path), Trainer(), [named(0), named(1), named(2)]
     saved = full_length(folder, trainer, first_alone).run(candidates, lambda *_: None, lambda _: None)
     assert {o.name: len(o.curves) for o in folder.outcomes()} == {"trial 0": 3, "trial 1": 1, "trial 2": 1}
-    assert saved == (4, 3 * (TRIES + 3)) and len(trainer.runs) == saved[1] - saved[0]
+    assert saved == (4, 3 * 3) and len(trainer.runs) == 3 * TRIES + saved[1] - saved[0]
     assert [j.seed for j in trainer.runs if j.test] == [1, 1, 1, 2, 3], "round by round"
 
 
@@ -177,7 +179,7 @@ def test_a_study_that_has_every_seed_has_saved_nothing(tmp_path):
     folder, candidates = StudyFolder(tmp_path), [named(0), named(1)]
     run(folder, candidates, Trainer())
     again = full_length(folder, Trainer(), first_alone).run(candidates, lambda *_: None, lambda _: None)
-    assert again == (0, 2 * (TRIES + 3))
+    assert again == (0, 2 * 3)
 
 
 def test_a_search_that_is_killed_within_a_round_decides_as_one_that_was_not(tmp_path):
@@ -201,7 +203,7 @@ def test_a_search_that_is_killed_within_a_round_decides_as_one_that_was_not(tmp_
                 self.most -= 1
                 job = jobs[number]
                 loss = result.curve.validation_loss[-1] + (7 * hash((job.configuration.layers, job.seed)) % 101) / 1e5
-                yield number, JobResult(replace(result.curve, validation_loss=(loss,)))
+                yield number, JobResult(replace(result.curve, validation_loss=(loss,) * len(result.curve.steps)))
 
     candidates = [named(number) for number in range(3)]
     whole = StudyFolder(tmp_path / "whole")

@@ -29,12 +29,17 @@ def test_the_race_ends_where_those_that_go_on_have_all_their_seeds():
     assert race({"a": 1, "b": 2}, lambda seeds: [], lambda seeds: {"a", "b", "another"}) == ({"a": 1, "b": 2}, [])
 
 
-def runs(name, rate, *values):
-    return [{"name": name, "configuration": {"learning_rate": rate}, "value": value} for value in values]
+def runs(name, rate, *values, role="finalist", steps=(25, 100)):
+    """Runs of which the value is the same all along, unless it says one for each step."""
+    found = [v if isinstance(v, tuple) else (v,) * len(steps) for v in values]
+    return [
+        {"name": name, "role": role, "configuration": {"learning_rate": rate}, "curve": {"steps": steps, "values": v}}
+        for v in found
+    ]
 
 
-def value(run):
-    return run["value"]
+def value(run, step):
+    return dict(zip(run["curve"]["steps"], run["curve"]["values"])).get(step or run["curve"]["steps"][-1])
 
 
 def test_noise_is_pooled_within_candidates_at_one_rate():
@@ -42,9 +47,16 @@ def test_noise_is_pooled_within_candidates_at_one_rate():
     assert run_noise(several, value) == pytest.approx(sqrt((0.0002 + 0.0006) / 3))
 
 
+def test_a_candidate_with_one_seed_is_read_where_its_tuning_ended():
+    tuning = runs("a", 1e-3, 0.60, role="tuning", steps=(25,))
+    assert run_noise([*tuning, *runs("a", 1e-3, (0.62, 0.9))], value) == pytest.approx(sqrt(0.0002))
+    both = [*tuning, *runs("a", 1e-3, (0.62, 0.90), (0.3, 0.94))]
+    assert run_noise(both, value) == pytest.approx(sqrt(0.0008)), "two seeds are read at the end"
+
+
 def test_noise_is_not_known_before_anything_has_two_seeds():
     assert run_noise(runs("a", 1e-3, 0.8) + runs("b", 1e-3, 0.7), value) == inf
-    assert run_noise(runs("a", 1e-3, 0.8, 0.9), lambda run: None) == inf
+    assert run_noise(runs("a", 1e-3, 0.8, 0.9), lambda run, step: None) == inf
 
 
 def test_a_difference_is_as_uncertain_as_its_means():
