@@ -20,6 +20,7 @@ from autopeft.tabular.evidence import Evidence, EvidenceRun
 
 SMALLEST_SHARE, LARGEST_SHARE = 1e-5, 1e-2  # of the backbone's parameters, between which the hypervolume is taken
 NEAR = 0.3  # decades of size within which another row of the same method stands for one that was not trained
+FEW = 5  # points through which no line is drawn
 LEAST_ROOM = 0.02  # of a score: a task where nothing gains more over the linear probe says nothing
 
 Floats = NDArray[np.float64]
@@ -55,7 +56,9 @@ class TaskTable:
 
     Attributes:
         task: the data's name; tables of one task are left out together.
+        rows: the candidates that were trained to the end.
         baselines: role -> test score: "linear probe", "usual guess", "full fine-tuning".
+        stopped: of each other candidate the run with the lowest loss where it was stopped.
     """
 
     name: str
@@ -64,6 +67,7 @@ class TaskTable:
     length: RunLength
     rows: tuple[Row, ...]
     baselines: dict[str, float]
+    stopped: tuple[EvidenceRun, ...] = ()
     _position: dict[RelativeConfiguration, int | None] = field(default_factory=dict, compare=False)
 
     @classmethod
@@ -77,11 +81,11 @@ class TaskTable:
         for run in evidence.runs:
             key = (run.role, run.configuration.method, run.configuration.settings, run.configuration.layers)
             groups.setdefault(key, []).append(run)
-        rows, baselines = [], {}
+        rows, stopped, baselines = [], [], {}
         for (role, *_), runs in groups.items():
             if (row := row_of(runs)) is None:
-                continue
-            if role == "candidate":
+                stopped += [r for r in [furthest(runs)] if r and role == "candidate"]
+            elif role == "candidate":
                 rows.append(row)
             else:
                 baselines[role] = row.test
@@ -90,7 +94,9 @@ class TaskTable:
         position: dict[RelativeConfiguration, int | None] = {row.relative: i for i, row in enumerate(rows)}
         spec = evidence.about["spec"]
         length = RunLength(spec["full_steps"], spec["batch_size"])
-        return cls(evidence.name, spec["data"], evidence.shapes, length, tuple(rows), baselines, position)
+        return cls(
+            evidence.name, spec["data"], evidence.shapes, length, tuple(rows), baselines, tuple(stopped), position
+        )
 
     @property
     def probe(self) -> float:
@@ -123,6 +129,29 @@ class TaskTable:
         """(N,) Test scores over the linear probe's."""
         return np.array([r.test for r in self.rows]) - self.probe
 
+    @property
+    def configurations(self) -> list[Configuration]:
+        """What adapts anything: the rows' configurations, then those of what was stopped."""
+        every = [row.configuration for row in self.rows] + [run.configuration for run in self.stopped]
+        return [c for c in every if c.layers]
+
+    @cached_property
+    def expected_gains(self) -> Floats:
+        """(N,) Of `configurations`: the rows' gains, and where the others would end by the line through the rows' losses."""
+        ends: dict[int, list[tuple[float, float]]] = {}
+        for row in self.rows:
+            assert row.best.curve is not None
+            for step, loss in zip(row.best.curve.steps, row.best.curve.validation_loss):
+                if loss is not None:  # the catalogue measured none at the end
+                    ends.setdefault(step, []).append((loss, row.test - self.probe))
+        lines = {step: line_through(points) for step, points in ends.items()}
+        found = [float(gain) for row, gain in zip(self.rows, self.gains) if row.configuration.layers]
+        for run in (r for r in self.stopped if r.configuration.layers):
+            assert run.curve is not None
+            slope, start = lines.get(run.curve.steps[-1], (0.0, 0.0))
+            found.append(max(0.0, start + slope * run.curve.validation_loss[-1]))
+        return np.array(found)
+
     @cached_property
     def whole(self) -> float:
         """The hypervolume of all rows."""
@@ -152,6 +181,23 @@ def volume(shares: Floats, gains: Floats) -> float:
     """
     cost = np.log10(np.clip(shares, SMALLEST_SHARE, None))
     return hypervolume(np.column_stack([cost, -gains]), [np.log10(LARGEST_SHARE) + 1e-9, 0.0])
+
+
+def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """(slope, start) of the least-squares line; level at the mean of too few points."""
+    losses, gains = np.array(points).T
+    if len(points) < FEW or np.ptp(losses) == 0:
+        return 0.0, float(gains.mean())
+    slope, start = np.polyfit(losses, gains, 1)
+    return float(slope), float(start)
+
+
+def furthest(runs: Sequence[EvidenceRun]) -> EvidenceRun | None:
+    """The run with the lowest loss of those that were trained the longest; None if all failed."""
+    trained = [r for r in runs if r.curve]
+    return min(
+        trained, key=lambda r: (-r.curve.steps[-1], r.curve.validation_loss[-1]) if r.curve else (0, 0), default=None
+    )
 
 
 def row_of(runs: Sequence[EvidenceRun]) -> Row | None:
