@@ -11,7 +11,7 @@ from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space import build_space, load_space
 from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
-from autopeft.tabular.sample import spread_sample
+from autopeft.space.spread_sample import spread_sample
 
 STEPS = (6, 12, 24, 48, 96)
 

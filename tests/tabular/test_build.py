@@ -8,7 +8,7 @@ from autopeft.prepare import prepare
 from autopeft.study.spec import load_spec
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.build import build_benchmark, rungs_of
-from autopeft.tabular.sample import spread_sample
+from autopeft.space.spread_sample import spread_sample
 
 SMALL = {
     "train_rows": 48,

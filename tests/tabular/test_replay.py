@@ -24,7 +24,7 @@ from autopeft.tabular.comparison import compare, pair_rows, setup_rows, setups_o
 from autopeft.tabular.halving import chosen_front
 from autopeft.tabular.nearest import Rows
 from autopeft.tabular.replay import Replay, add_trial, propose
-from autopeft.tabular.sample import spread_sample
+from autopeft.space.spread_sample import spread_sample
 from autopeft.tabular.trajectory import SearchSetup, Trajectory
 
 SCORES = LayerScores("trace", (0.1, 0.3, 0.2), 1)
