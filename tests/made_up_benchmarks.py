@@ -10,8 +10,8 @@ from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space import build_space, load_space
-from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 from autopeft.space.spread_sample import spread_sample
+from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 
 STEPS = (6, 12, 24, 48, 96)
 

@@ -6,7 +6,7 @@ proposal outside the allowed values is replaced by one inside, so no ask is ever
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,23 @@ PRIOR = 0.25  # share of the later draws of a layer parameter that still come fr
 RATE_SPREAD = 0.15  # standard deviation of a drawn learning rate, as a share of its range's logarithm
 RETRIES = 8  # proposals asked of the inner sampler before an allowed value is drawn instead
 
-SAMPLERS = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False, n_startup_trials=STARTUP),
+MULTITASK_GP = "multitask-gp"
+
+
+def tpe(seed: int) -> BaseSampler:
+    """TPE that treats parameters one by one."""
+    return optuna.samplers.TPESampler(seed=seed, multivariate=False, n_startup_trials=STARTUP)
+
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": tpe,
     "tpe-multivariate": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP),
     "tpe-group": lambda seed: optuna.samplers.TPESampler(
         seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP
     ),
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=STARTUP),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    MULTITASK_GP: tpe,  # where it proposes nothing
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP),
 }
 

@@ -109,7 +109,10 @@ class StudySpec(BaseModel):
     rates: int = Field(
         3, ge=1, description="Learning rates with which a trial starts; after its first steps the best goes on."
     )
-    sampler: str = Field("tpe", description="tpe, tpe-multivariate, tpe-group, nsga2, random or gp.")
+    sampler: str = Field(
+        "tpe",
+        description="tpe, tpe-multivariate, tpe-group, nsga2, random, gp, or multitask-gp, which has seen the benchmark of tasks.",
+    )
     trials: int = Field(40, ge=1, description="Configurations to try.")
     time: str | None = Field(
         None,

@@ -17,10 +17,14 @@ from autopeft.space import SearchSpace, parameters_of
 from autopeft.space.portfolio import Portfolio, first_configurations, portfolio
 from autopeft.space.rates import rate_rule
 from autopeft.study.halving import Halving
+from autopeft.study.proposals import Proposals
 from autopeft.study.records import TrialRecord
 from autopeft.study.running import RunningTrial
-from autopeft.study.sampler import LimitedSampler, SearchSuggester
-from autopeft.study.stored import ended, record
+from autopeft.study.sampler import MULTITASK_GP, LimitedSampler, SearchSuggester
+from autopeft.study.stored import ended, record, records
+from autopeft.surrogate.gain_model import gain_model
+
+SEEDS_APART = 100_003  # between the draws of two studies' trials
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,8 @@ class Trials:
             The trial; a record of it where it turned out to be over a limit, which is stored and not trained.
         """
         spec, study = self.halving.spec, self.halving.study
-        study.sampler = sampler = LimitedSampler(spec.sampler, seed=spec.seed * 100_003 + number)
-        self._enqueue_first(number)
+        study.sampler = sampler = LimitedSampler(spec.sampler, seed=spec.seed * SEEDS_APART + number)
+        self._enqueue(number)
         trial = study.ask()
         suggester = SearchSuggester(trial, sampler)
         configuration = self.space.sample(suggester, exclude=finished_methods(study, self.space))
@@ -114,18 +118,28 @@ class Trials:
         rule, spec = rate_rule(), self.halving.spec
         return rule.around(rule.rate(configuration, self.space.shapes, spec.length), spec.rates)
 
-    def _enqueue_first(self, number: int) -> None:
-        """The search begins with the portfolio, or each method with its default; what is queued already comes first."""
+    def _enqueue(self, number: int) -> None:
+        """The portfolio, or each method with its default, comes first, then what is proposed; what is queued before both."""
         study = self.halving.study
-        if number < len(self._first) and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            return
+        if number < len(self._first):
             study.enqueue_trial(self._first[number])
+        elif self.halving.spec.sampler == MULTITASK_GP:
+            proposals = Proposals(self.space, self.halving.objectives, gain_model())
+            proposed = proposals.next(records(study), (), self.halving.spec.seed * SEEDS_APART + number)
+            if proposed:
+                study.enqueue_trial(self._parameters(proposed))
 
     @cached_property
     def _first(self) -> list[dict[str, Any]]:
         """Parameters without rates, which are chosen when a trial starts."""
         begin_with = portfolio() if self.halving.spec.portfolio else Portfolio()
-        made = [parameters_of(self.space, c).parameters for c in first_configurations(self.space, begin_with)]
-        return [{k: v for k, v in m.items() if not k.endswith(".learning_rate")} for m in made]
+        return [self._parameters(c) for c in first_configurations(self.space, begin_with)]
+
+    def _parameters(self, configuration: Configuration) -> dict[str, Any]:
+        found = parameters_of(self.space, configuration).parameters
+        return {k: v for k, v in found.items() if not k.endswith(".learning_rate")}
 
 
 def unfinished(study: optuna.Study) -> list[RunningTrial]:

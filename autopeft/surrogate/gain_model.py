@@ -1,101 +1,180 @@
-"""Tables of tasks -> what a configuration is expected to gain on a task that nobody has seen, and how uncertain that is.
+"""What a configuration is expected to gain on a new task, and how uncertain that is.
 
-A Gaussian process (scikit-learn) over configurations and tasks: what all tasks share plus what is a task's own, each with a
-part by size, a part by method and size, and a part by size, depth and modules. One run's test score is a noisy witness; the
-process weighs it against what like configurations reached on this and on other tasks.
+A Gaussian process over configurations and tasks (Swersky et al. 2013, Multi-Task Bayesian Optimization): what all tasks
+share plus what is a task's own, each with a part by size, a part by method and size, and a part by size, depth and modules.
+One run's score is a noisy witness; the process weighs it against what like configurations reached on this and on other
+tasks. The regression is scikit-learn's.
 """
 
+import json
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, WhiteKernel
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
 from autopeft.methods import count, count_per_module
-from autopeft.tabular.columns import OnColumns
-from autopeft.tabular.task_table import TaskTable
 
+if TYPE_CHECKING:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Kernel
+
+FILE = Path(__file__).with_name("benchmark.json")
 SIZE, DEPTH, MODULES, METHOD, TASK = range(5)  # columns
-NEW_TASK = -1.0
-TOP = 10  # a task's gains are divided by the mean of its best tenth
-STOPPED = 2.0  # standard deviations of one run's noise with which the end of a run is known that was stopped on the way
+NEW_TASK = -1
+MIDDLE = 0.5  # of the gains, to which the process returns where it knows nothing
 FREE = 4.0
-MIDDLE = 0.5  # of the divided gains, to which the process returns where it knows nothing
+JITTER = 1e-6
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class GainModel:
-    """What was learnt of gains over the linear probe, each divided by what the task's best tenth gains.
+class Witness:
+    """What a configuration gained.
 
     Attributes:
-        methods: by name; a method's place is its number.
-        x: (N, 5) configurations and tasks.
-        y: (N,) gains.
-        noise: (N,) of each, in standard deviations of one run's.
+        gain: over the linear probe, as a share of what the best tenth of the task's configurations gain.
+        noise: the standard deviation with which it is known, as a multiple of one run's.
+        task: the number of a task of the benchmark, or NEW_TASK.
     """
 
-    methods: tuple[str, ...]
-    x: Floats
-    y: Floats
-    noise: Floats
+    method: str
+    size: float  # logarithm of the share of the backbone's parameters
+    depth: float  # share of the layers
+    modules: float  # logarithm of their number
+    gain: float = 0.0
+    noise: float = 1.0
+    task: int = NEW_TASK
 
-    @classmethod
-    def of(cls, tables: Sequence[TaskTable]) -> "GainModel":
-        """Learn from tables; what was stopped on the way is taken to end where its loss points.
 
-        Args:
-            tables: the tasks, at least one with room over the linear probe.
-        """
-        methods = tuple(sorted({c.method for t in tables for c in t.configurations}))
-        places, gains, noise = [], [], []
-        for number, table in enumerate(tables):
-            places += [placed(c, table.shapes, methods, float(number)) for c in table.configurations]
-            gains.append(divided(table.expected_gains))
-            noise.append(np.where(np.arange(len(table.configurations)) < len(table.rows), 1.0, STOPPED))
-        return cls(methods, np.array(places), np.concatenate(gains), np.concatenate(noise))
+@dataclass(frozen=True)
+class GainModel:
+    """What was learnt of gains from a benchmark of tasks.
+
+    Attributes:
+        witnesses: of all its tasks.
+        theta: logarithms of the kernel's hyperparameters; None if they are still to be fitted.
+    """
+
+    witnesses: tuple[Witness, ...]
+    theta: tuple[float, ...] | None = None
 
     @cached_property
-    def fitted(self) -> GaussianProcessRegressor:
-        """The process, with the kernel of the highest marginal likelihood."""
-        extra = 0.2**2 * (self.noise**2 - 1)  # on top of the white noise, which is fitted
-        process = GaussianProcessRegressor(kernel(), alpha=1e-6 + extra, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # that a hyperparameter is at its bound
-            return process.fit(self.x, self.y - MIDDLE)
+    def methods(self) -> dict[str, int]:
+        """Method -> its number."""
+        return {name: i for i, name in enumerate(sorted({w.method for w in self.witnesses}))}
 
-    def draws(self, configurations: Sequence[Configuration], shapes: Sequence[BackboneShapes], number: int) -> Floats:
-        """(number, N) What configurations might gain on a new task.
+    def fitted(self) -> "GainModel":
+        """The same with the hyperparameters of the highest marginal likelihood."""
+        process = self._process(self.witnesses)
+        return GainModel(self.witnesses, tuple(float(x) for x in process.kernel_.theta))
+
+    def draws(self, asked: Sequence[Witness], number: int, seed: int = 0, seen: Iterable[Witness] = ()) -> Floats:
+        """Draw from the posterior what configurations might gain on a new task, without the noise of a run.
 
         Args:
-            configurations: N of them; of methods that the tables hold.
-            shapes: of the backbone of each.
-            number: of draws from the posterior.
+            asked: N configurations.
+            number: how many draws.
+            seed: of the draws.
+            seen: what the new task has shown so far.
+
+        Returns:
+            (number, N)
         """
-        x = np.array([placed(c, s, self.methods, NEW_TASK) for c, s in zip(configurations, shapes)])
-        return MIDDLE + np.asarray(self.fitted.sample_y(x, number, random_state=0)).T
+        mean, covariance = self._posterior(asked, seen)
+        generator = np.random.default_rng(seed)
+        drawn = generator.multivariate_normal(mean, covariance, number, check_valid="ignore", method="eigh")
+        return np.asarray(drawn)
+
+    def expected(self, asked: Sequence[Witness]) -> Floats:
+        """(N,) What configurations are expected to gain on a task that has shown nothing yet."""
+        return self._posterior(asked, ())[0]
+
+    def _posterior(self, asked: Sequence[Witness], seen: Iterable[Witness]) -> tuple[Floats, Floats]:
+        """Mean (N,) and covariance (N, N)."""
+        process = self._process((*self.witnesses, *seen))
+        mean, covariance = process.predict(self._rows(asked), return_cov=True)
+        noise = float(process.kernel_.k2.noise_level)
+        return MIDDLE + mean, covariance - (noise - JITTER) * np.eye(len(asked))
+
+    def _process(self, witnesses: Sequence[Witness]) -> "GaussianProcessRegressor":
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+
+        kernel = new_kernel() if self.theta is None else new_kernel().clone_with_theta(np.array(self.theta))
+        optimizer = "fmin_l_bfgs_b" if self.theta is None else None
+        noise = np.array([w.noise for w in witnesses])
+        extra = np.exp(kernel.theta[-1]) * (noise**2 - 1)  # on top of the kernel's own
+        process = GaussianProcessRegressor(kernel, alpha=np.maximum(extra, JITTER), optimizer=optimizer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # that a hyperparameter is at its bound
+            return process.fit(self._rows(witnesses), np.array([w.gain for w in witnesses]) - MIDDLE)
+
+    def _rows(self, witnesses: Sequence[Witness]) -> Floats:
+        """(N, 5); a method that the benchmark did not hold gets a number of its own."""
+        numbers = [self.methods.get(w.method, crc32(w.method.encode())) for w in witnesses]
+        return np.array([[w.size, w.depth, w.modules, number, w.task] for w, number in zip(witnesses, numbers)])
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain lists, of four digits."""
+        rows = [
+            [w.task, w.method, *(round(x, 4) for x in (w.size, w.depth, w.modules, w.gain, w.noise))]
+            for w in self.witnesses
+        ]
+        return {"theta": [round(x, 4) for x in self.theta or ()], "witnesses": rows}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "GainModel":
+        """Read what `to_json` wrote."""
+        witnesses = (replace(Witness(*row), task=task) for task, *row in data["witnesses"])
+        return cls(tuple(witnesses), tuple(data["theta"]) or None)
 
 
-def kernel() -> Kernel:
+@cache
+def gain_model() -> GainModel:
+    """The model that comes with autopeft. Raises AutopeftError where its file is damaged."""
+    try:
+        return GainModel.from_json(json.loads(FILE.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AutopeftError(
+            f"{FILE.name} in {FILE.parent.name}/ cannot be read ({error}): install autopeft again."
+        ) from None
+
+
+def placed(configuration: Configuration, shapes: BackboneShapes) -> Witness:
+    """A configuration on its backbone as the model sees it, with nothing gained yet."""
+    share = max(1, count(configuration, shapes)) / shapes.backbone_parameters
+    modules = max(1, len(count_per_module(configuration, shapes)))
+    depth = len(configuration.layers) / shapes.num_layers
+    return Witness(configuration.method, float(np.log10(share)), depth, float(np.log10(modules)))
+
+
+def new_kernel() -> "Kernel":
     """What all tasks share, what is a task's own, and the noise of a run.
 
     Few tasks say little of it, so each hyperparameter is held within FREE times its start.
     """
+    from sklearn.gaussian_process.kernels import WhiteKernel
+
     return parts(0.06) + same(TASK) * parts(0.03) + WhiteKernel(0.02, free(0.02))
 
 
-def parts(variance: float) -> Kernel:
+def parts(variance: float) -> "Kernel":
     """A level, and by size, by method and size, by size, depth and modules how far from it."""
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-    def scaled(share: float) -> Kernel:
+    from autopeft.surrogate.columns import OnColumns
+
+    def scaled(share: float) -> "Kernel":
         return ConstantKernel(share * variance, free(share * variance))
 
     by_size = scaled(1) * OnColumns(RBF(1.5, free(1.5)), [SIZE])
@@ -104,33 +183,15 @@ def parts(variance: float) -> Kernel:
     return scaled(1) + by_size + by_method + by_place
 
 
-def free(start: float) -> tuple[float, float]:
-    """The bounds of a hyperparameter."""
-    return start / FREE, start * FREE
-
-
-def same(column: int) -> Kernel:
+def same(column: int) -> "Kernel":
     """1 where two rows have the same whole number in a column, else 0."""
+    from sklearn.gaussian_process.kernels import RBF
+
+    from autopeft.surrogate.columns import OnColumns
+
     return OnColumns(RBF(0.05, "fixed"), [column])
 
 
-def placed(
-    configuration: Configuration, shapes: BackboneShapes, methods: Sequence[str], task: float
-) -> tuple[float, ...]:
-    """A configuration's row: logarithm of its share of the backbone, share of the layers, logarithm of its modules, method, task."""
-    share = max(1, count(configuration, shapes)) / shapes.backbone_parameters
-    modules = max(1, len(count_per_module(configuration, shapes)))
-    depth = len(configuration.layers) / shapes.num_layers
-    return (
-        float(np.log10(share)),
-        depth,
-        float(np.log10(modules)),
-        float(methods.index(configuration.method)),
-        task,
-    )
-
-
-def divided(gains: Floats) -> Floats:
-    """Gains by the mean of the best tenth of them."""
-    best = np.sort(gains)[-max(3, len(gains) // TOP) :]
-    return gains / float(best.mean())
+def free(start: float) -> tuple[float, float]:
+    """The bounds of a hyperparameter."""
+    return start / FREE, start * FREE

@@ -18,8 +18,8 @@ from autopeft.methods import count
 from autopeft.prepare import Prepared
 from autopeft.proxy.job import Job
 from autopeft.resident import environment, load_resident, load_workers
-from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 from autopeft.space.spread_sample import spread_sample
+from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
 
 if TYPE_CHECKING:
     from autopeft.backbone.loading import Backbone

@@ -1,5 +1,6 @@
-"""A folder of evidence -> the portfolio and the rate rule that come with autopeft."""
+"""A folder of evidence -> the portfolio, the rate rule and the gain model that come with autopeft."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.space.portfolio import FILE as PORTFOLIO
 from autopeft.space.rates import FILE as RATES
+from autopeft.surrogate.gain_model import FILE as GAINS
 from autopeft.tabular.evidence import Evidence
+from autopeft.tabular.gain_fitting import fit_gains
 from autopeft.tabular.portfolio_building import portfolio_of
 from autopeft.tabular.rate_fitting import fit_rates
 from autopeft.tabular.task_table import TaskTable
@@ -39,14 +42,15 @@ def read_tables(folder: str | Path, leave_out: Sequence[str] = ()) -> list[TaskT
 
 
 def learn(tables: Sequence[TaskTable]) -> dict[str, Any]:
-    """The portfolio and the rate rule, as plain values."""
-    held = sorted({row.relative.method for table in tables for row in table.rows})
-    entries = [c.to_json() for c in portfolio_of(tables)]
-    return {"portfolio": {"entries": entries, "methods": held}, "rates": fit_rates(tables).to_json()}
+    """The portfolio, the rate rule and the gain model, as plain values."""
+    model = fit_gains(tables)
+    entries = [c.to_json() for c in portfolio_of(tables, model)]
+    portfolio = {"entries": entries, "methods": sorted(model.methods)}
+    return {"portfolio": portfolio, "rates": fit_rates(tables).to_json(), "gains": model.to_json()}
 
 
 def write_learnt(learnt: dict[str, Any], tables: Sequence[TaskTable], folder: str | Path | None = None) -> None:
-    """Write both files.
+    """Write the files.
 
     Args:
         learnt: what `learn` gave.
@@ -57,3 +61,5 @@ def write_learnt(learnt: dict[str, Any], tables: Sequence[TaskTable], folder: st
     for file, data in ((PORTFOLIO, learnt["portfolio"]), (RATES, learnt["rates"])):
         path = Path(folder) / file.name if folder else file
         write_whole(path, header + yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120))
+    path = Path(folder) / GAINS.name if folder else GAINS
+    write_whole(path, json.dumps(learnt["gains"], separators=(",", ":")).replace("],[", "],\n[") + "\n")

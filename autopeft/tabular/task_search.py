@@ -6,7 +6,7 @@ benchmark ruled out on the way is a pruned trial.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
@@ -20,7 +20,11 @@ from autopeft.space import build_space, load_space
 from autopeft.space.portfolio import Portfolio, first_configurations
 from autopeft.space.rates import RateRule
 from autopeft.space.space_file import SpaceFile
+from autopeft.study.proposals import LEAST, ROUGH
 from autopeft.study.sampler import LimitedSampler, TrialSuggester
+from autopeft.surrogate.acquisition import best_addition, on_the_models_scale
+from autopeft.surrogate.endings import ending
+from autopeft.surrogate.gain_model import GainModel, placed
 from autopeft.tabular.evidence import EvidenceRun
 from autopeft.tabular.nearest import Rows
 from autopeft.tabular.replay import SEEDS_APART
@@ -39,6 +43,7 @@ class Way:
         begin_with: the portfolio; an empty one gives every method's default first, None nothing.
         rule: of the rates; None leaves the rate to the sampler.
         rates: with how many a trial starts.
+        model: of the gains, which proposes what comes after the first instead of the sampler.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Way:
     begin_with: Portfolio | None = None
     rule: RateRule | None = None
     rates: int = 1
+    model: GainModel | None = None
 
 
 class TaskSearch:
@@ -86,11 +92,14 @@ class TaskSearch:
         first = [] if way.begin_with is None else first_configurations(rows.space, way.begin_with)
         tried: set[int] = set()
         found: list[tuple[float, float]] = []  # share of the backbone, gain
+        runs: list[EvidenceRun] = []
         shares: list[float] = []
         while len(tried) < min(trials, len(numbers)):
-            row, rate, notes = self._ask(study, rows, way, seed * SEEDS_APART + len(tried), tried, first)
+            asked = self._proposed(rows, way, seed, tried, runs) if way.model and not first else None
+            row, rate, notes = asked or self._ask(study, rows, way, seed * SEEDS_APART + len(tried), tried, first)
             tried.add(row)
             run = self._run(int(numbers[row]), way, rate)
+            runs.append(run)
             if run.whole and run.curve and run.curve.test_score is not None:
                 found.append(
                     (run.trainable / self.table.shapes.backbone_parameters, run.curve.test_score - self.table.probe)
@@ -117,6 +126,24 @@ class TaskSearch:
         study.tell(trial, state=TrialState.FAIL)
         assert row is not None, "methods without an untried row are excluded"
         return row, wanted.learning_rate, notes
+
+    def _proposed(
+        self, rows: Rows, way: Way, seed: int, tried: set[int], runs: Sequence[EvidenceRun]
+    ) -> tuple[int, float, dict] | None:
+        """The row that the model proposes; None while too little is known."""
+        trained = [r for r in runs if r.curve and r.trainable]
+        whole = [(r.curve, r.curve.validation_score[-1]) for r in trained if r.whole and r.curve]
+        if len(whole) < LEAST:
+            return None
+        assert way.model is not None
+        end = ending(whole)
+        scores = [r.curve.validation_score[-1] if r.whole else end(r.curve) for r in trained if r.curve]
+        seen = on_the_models_scale(way.model, [placed(r.configuration, self.table.shapes) for r in trained], scores)
+        seen = [w if r.whole else replace(w, noise=ROUGH) for w, r in zip(seen, trained)]
+        left = [i for i in range(len(rows.configurations)) if i not in tried]
+        offered = [placed(rows.configurations[i], self.table.shapes) for i in left]
+        best = best_addition(way.model, offered, seen, (), np.log10(LARGEST_SHARE), seed * SEEDS_APART + len(tried))
+        return left[best], 0.0, {}
 
     def _run(self, number: int, way: Way, asked: float) -> EvidenceRun:
         """The run of a row that a trial would end with."""

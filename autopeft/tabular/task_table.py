@@ -16,11 +16,11 @@ from autopeft.space import build_space
 from autopeft.space.rates import RunLength
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
+from autopeft.surrogate.endings import ending
 from autopeft.tabular.evidence import Evidence, EvidenceRun
 
 SMALLEST_SHARE, LARGEST_SHARE = 1e-5, 1e-2  # of the backbone's parameters, between which the hypervolume is taken
 NEAR = 0.3  # decades of size within which another row of the same method stands for one that was not trained
-FEW = 5  # points through which no line is drawn
 LEAST_ROOM = 0.02  # of a score: a task where nothing gains more over the linear probe says nothing
 
 Floats = NDArray[np.float64]
@@ -135,21 +135,18 @@ class TaskTable:
         every = [row.configuration for row in self.rows] + [run.configuration for run in self.stopped]
         return [c for c in every if c.layers]
 
+    @property
+    def finished(self) -> int:
+        """How many of `configurations` were trained to the end; they come first."""
+        return sum(bool(row.configuration.layers) for row in self.rows)
+
     @cached_property
     def expected_gains(self) -> Floats:
         """(N,) Of `configurations`: the rows' gains, and where the others would end by the line through the rows' losses."""
-        ends: dict[int, list[tuple[float, float]]] = {}
-        for row in self.rows:
-            assert row.best.curve is not None
-            for step, loss in zip(row.best.curve.steps, row.best.curve.validation_loss):
-                if loss is not None:  # the catalogue measured none at the end
-                    ends.setdefault(step, []).append((loss, row.test - self.probe))
-        lines = {step: line_through(points) for step, points in ends.items()}
-        found = [float(gain) for row, gain in zip(self.rows, self.gains) if row.configuration.layers]
-        for run in (r for r in self.stopped if r.configuration.layers):
-            assert run.curve is not None
-            slope, start = lines.get(run.curve.steps[-1], (0.0, 0.0))
-            found.append(max(0.0, start + slope * run.curve.validation_loss[-1]))
+        adapting = [(row, float(gain)) for row, gain in zip(self.rows, self.gains) if row.configuration.layers]
+        end = ending((row.best.curve, gain) for row, gain in adapting if row.best.curve)
+        stopped = (run.curve for run in self.stopped if run.configuration.layers)
+        found = [gain for _, gain in adapting] + [end(curve) for curve in stopped if curve]
         return np.array(found)
 
     @cached_property
@@ -181,15 +178,6 @@ def volume(shares: Floats, gains: Floats) -> float:
     """
     cost = np.log10(np.clip(shares, SMALLEST_SHARE, None))
     return hypervolume(np.column_stack([cost, -gains]), [np.log10(LARGEST_SHARE) + 1e-9, 0.0])
-
-
-def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """(slope, start) of the least-squares line; level at the mean of too few points."""
-    losses, gains = np.array(points).T
-    if len(points) < FEW or np.ptp(losses) == 0:
-        return 0.0, float(gains.mean())
-    slope, start = np.polyfit(losses, gains, 1)
-    return float(slope), float(start)
 
 
 def furthest(runs: Sequence[EvidenceRun]) -> EvidenceRun | None:

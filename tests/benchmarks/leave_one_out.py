@@ -18,6 +18,7 @@ from autopeft.front.intervals import over_seeds
 from autopeft.space.portfolio import Portfolio
 from autopeft.space.rates import RateRule
 from autopeft.space.relative import RelativeConfiguration
+from autopeft.surrogate.gain_model import GainModel
 from autopeft.tabular.learning import learn, read_tables
 from autopeft.tabular.task_search import QUIET_RULE, TaskSearch, Way
 from autopeft.tabular.task_table import TaskTable
@@ -30,11 +31,15 @@ def ways(others: Sequence[TaskTable]) -> list[Way]:
     learnt = learn(others)
     entries = tuple(map(RelativeConfiguration.from_json, learnt["portfolio"]["entries"]))
     portfolio, rule = Portfolio(entries, frozenset(learnt["portfolio"]["methods"])), RateRule(**learnt["rates"])
+    model, ten = GainModel.from_json(learnt["gains"]), Portfolio(entries[:10], portfolio.methods)
     return [
         Way("the search", begin_with=portfolio, rule=rule, rates=3),
         Way("no portfolio", rule=rule, rates=3),
         Way("no rate rule", begin_with=portfolio, rule=QUIET_RULE, rates=3),
         Way("one rate by the rule", begin_with=portfolio, rule=rule),
+        Way("ten of it, then multitask-gp", begin_with=ten, rule=rule, rates=3, model=model),
+        Way("ten of it, then tpe", begin_with=ten, rule=rule, rates=3),
+        Way("then multitask-gp", begin_with=portfolio, rule=rule, rates=3, model=model),
         Way("then random", sampler="random", begin_with=portfolio, rule=rule, rates=3),
         Way("then gp", sampler="gp", begin_with=portfolio, rule=rule, rates=3),
         Way("then nsga2", sampler="nsga2", begin_with=portfolio, rule=rule, rates=3),

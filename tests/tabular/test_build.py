@@ -5,10 +5,10 @@ import pytest
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.prepare import prepare
+from autopeft.space.spread_sample import spread_sample
 from autopeft.study.spec import load_spec
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.build import build_benchmark, rungs_of
-from autopeft.space.spread_sample import spread_sample
 
 SMALL = {
     "train_rows": 48,

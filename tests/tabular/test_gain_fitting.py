@@ -1,5 +1,7 @@
 """The gain model: a lucky run is not believed, what was stopped counts, and its kernel is that of its columns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sizes import bert_shapes
@@ -10,15 +12,18 @@ from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space.relative import RelativeConfiguration
-from autopeft.tabular.columns import OnColumns
+from autopeft.surrogate.columns import OnColumns
+from autopeft.surrogate.gain_model import GainModel, placed
+from autopeft.surrogate.improvement import Fronts, greedy
 from autopeft.tabular.evidence import Evidence, EvidenceRun
-from autopeft.tabular.gain_model import GainModel, divided
-from autopeft.tabular.portfolio_building import greedy, portfolio_of
+from autopeft.tabular.gain_fitting import divided, fit_gains
+from autopeft.tabular.portfolio_building import portfolio_of
 from autopeft.tabular.task_table import TaskTable
 
 SHAPES = bert_shapes(layers=6, hidden=384)
 GOOD, LUCKY, POOR = (
-    Configuration.of(m, {"rank": 2, "target_modules": "query+value"}, range(6), 1e-3) for m in ("hira", "olora", "pissa")
+    Configuration.of(m, {"rank": 2, "target_modules": "query+value"}, range(6), 1e-3)
+    for m in ("hira", "olora", "pissa")
 )
 
 
@@ -44,10 +49,19 @@ def tables():
 
 def test_what_one_lucky_run_says_is_weighed_against_the_other_tasks():
     known = tables()
-    assert portfolio_of(known)[0] == RelativeConfiguration.of(GOOD, SHAPES)
-    model = GainModel.of(known)
-    good, lucky, poor = model.draws([GOOD, LUCKY, POOR], [SHAPES] * 3, 400).mean(axis=0)
+    model = fit_gains(known)
+    assert portfolio_of(known, model)[0] == RelativeConfiguration.of(GOOD, SHAPES)
+    good, lucky, poor = model.draws([placed(c, SHAPES) for c in (GOOD, LUCKY, POOR)], 400).mean(axis=0)
     assert good > lucky > poor
+
+
+def test_what_the_new_task_shows_outweighs_the_others_and_is_kept_as_text():
+    model = GainModel.from_json(fit_gains(tables()).to_json())
+    asked = [placed(c, SHAPES) for c in (GOOD, LUCKY)]
+    before = model.draws(asked, 400).mean(axis=0)
+    seen = [replace(asked[0], gain=0.2), replace(asked[1], gain=1.6)]
+    after = model.draws(asked, 400, seen=[*seen, *seen, *seen]).mean(axis=0)
+    assert before[0] > before[1] and after[1] > after[0]
 
 
 def test_what_was_stopped_ends_where_its_loss_points():
@@ -68,8 +82,8 @@ def test_gains_are_divided_by_those_of_the_best_tenth():
 
 def test_the_next_entry_adds_most_to_the_mean_hypervolume():
     costs, draws = np.log10([1e-3, 1e-4, 1e-4]), np.array([[1.0, 0.8, 0.79], [1.0, 0.8, 0.79]])
-    assert greedy(costs, draws, 3) == [1, 0, 2]
-    assert greedy(costs, draws, 2) == [1, 0]
+    assert greedy(Fronts(draws, costs, -5, -2), 3, 3) == [1, 0, 2]
+    assert greedy(Fronts(draws, costs, -5, -2), 3, 2) == [1, 0]
 
 
 def test_a_kernel_on_columns_is_that_kernel():

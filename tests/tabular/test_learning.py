@@ -13,6 +13,7 @@ from autopeft.proxy.curve import Curve
 from autopeft.space.rates import BENCHMARK, RunLength, middle
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun
+from autopeft.tabular.gain_fitting import fit_gains
 from autopeft.tabular.learning import learn, read_tables, write_learnt
 from autopeft.tabular.portfolio_building import coverage, portfolio_of
 from autopeft.tabular.rate_fitting import fit_rates
@@ -75,7 +76,7 @@ def test_the_portfolio_takes_what_covers_most_of_all_tasks_first(tmp_path):
         table(tmp_path, "one", [run(WIDE, 0.8), run(NARROW, 0.6), run(SCALES, 0.79)]),
         table(tmp_path, "two", [run(WIDE, 0.81), run(NARROW, 0.78), run(SCALES, 0.6)]),
     ]
-    order = portfolio_of(tables)
+    order = portfolio_of(tables, fit_gains(tables))
     assert {c.method for c in order} == {"lora", "ia3"} and len(order) == 3
     assert order[-1] == RelativeConfiguration.of(WIDE, SHAPES) or coverage(tables[0], order[:2])[-1] > 0.9
     for each in tables:
@@ -86,7 +87,7 @@ def test_the_portfolio_takes_what_covers_most_of_all_tasks_first(tmp_path):
 def test_a_task_without_room_says_nothing(tmp_path):
     flat = table(tmp_path, "flat", [run(NARROW, 0.51), run(WIDE, 0.501)])
     room = table(tmp_path, "room", [run(WIDE, 0.8), run(NARROW, 0.6)])
-    assert portfolio_of([flat, room])[0] == portfolio_of([room])[0]
+    assert fit_gains([flat, room]) == fit_gains([room])
 
 
 def test_the_rule_finds_where_rates_lie_and_leaves_out_what_is_not_bracketed(tmp_path):

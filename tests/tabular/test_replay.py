@@ -17,6 +17,7 @@ from autopeft.procedures import get_procedure
 from autopeft.proxy.curve import Curve
 from autopeft.report.benchmark import search_figure
 from autopeft.space import SpaceFile, build_space, load_space, parameters_of
+from autopeft.space.spread_sample import spread_sample
 from autopeft.study.rungs import shares_of
 from autopeft.study.sampler import LimitedSampler
 from autopeft.tabular.benchmark import COLUMNS, TabularBenchmark, lines_of
@@ -24,7 +25,6 @@ from autopeft.tabular.comparison import compare, pair_rows, setup_rows, setups_o
 from autopeft.tabular.halving import chosen_front
 from autopeft.tabular.nearest import Rows
 from autopeft.tabular.replay import Replay, add_trial, propose
-from autopeft.space.spread_sample import spread_sample
 from autopeft.tabular.trajectory import SearchSetup, Trajectory
 
 SCORES = LayerScores("trace", (0.1, 0.3, 0.2), 1)

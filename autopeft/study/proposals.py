@@ -1,0 +1,97 @@
+"""The trials so far -> the configuration to try next, by what the gain model expects.
+
+Tried may be what differs in one thing from a member of the front so far, what the portfolio still holds, and a spread sample
+of the space. The model has seen the benchmark of tasks and this study's own trials.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autopeft.base.pareto import non_dominated
+from autopeft.configuration import Configuration
+from autopeft.objectives import Objectives
+from autopeft.objectives.parameters import PARAMETERS
+from autopeft.space import SearchSpace
+from autopeft.space.neighbours import neighbours
+from autopeft.space.portfolio import is_in
+from autopeft.space.spread_sample import spread_sample
+from autopeft.study.candidates import parts
+from autopeft.study.records import TrialRecord
+from autopeft.surrogate.acquisition import best_addition, on_the_models_scale
+from autopeft.surrogate.endings import ending
+from autopeft.surrogate.gain_model import GainModel, Witness, placed
+
+SAMPLED = 80  # configurations that are drawn from the space
+LEAST = 4  # complete trials without which scores have no scale
+ROUGH = 2.0  # with how many times one run's noise the end of a trial is known that was stopped on the way
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What a study may try next.
+
+    Attributes:
+        space: with the limits that everything keeps to.
+        objectives: the study's; the model knows of parameters and one quality only.
+        model: of the gains.
+    """
+
+    space: SearchSpace
+    objectives: Objectives
+    model: GainModel
+
+    def next(self, trials: Sequence[TrialRecord], offered: Iterable[Configuration], seed: int) -> Configuration | None:
+        """The configuration that is expected to add most to the front; None where too little is known.
+
+        Args:
+            trials: all that there are, those that run among them.
+            offered: what may be tried besides the front's neighbours and what is drawn from the space.
+            seed: of every draw.
+        """
+        if tuple(self.objectives.others) != (PARAMETERS,):
+            return None
+        scored = self._scored(trials)
+        if sum(t.state == "complete" for t, _ in scored) < LEAST:
+            return None
+        tried = {parts(t.configuration) for t in trials if t.configuration}
+        candidates = [*offered, *self._near_the_front(scored), *spread_sample(self.space, SAMPLED, seed)]
+        untried = {parts(c): c for c in candidates if c.layers and parts(c) not in tried and is_in(self.space, c)}
+        if not untried:
+            return None
+        running = [self._placed(t.configuration) for t in trials if t.state == "running" and t.configuration]
+        place = best_addition(
+            self.model, [self._placed(c) for c in untried.values()], self._seen(scored), running, self._largest, seed
+        )
+        return list(untried.values())[place]
+
+    @property
+    def _largest(self) -> float:
+        shapes, limits = self.space.shapes, self.space.limits
+        most = {x.objective.name: x.most for x in limits.limits}.get(PARAMETERS.name) if limits else None
+        return float(np.log10((most or shapes.backbone_parameters) / shapes.backbone_parameters))
+
+    def _placed(self, configuration: Configuration) -> Witness:
+        return placed(configuration, self.space.shapes)
+
+    def _scored(self, trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, float]]:
+        """Trials with their score, higher is better; of one that was stopped where its last loss points."""
+        quality = self.objectives.quality
+        done = [t for t in trials if t.curve and t.configuration and t.configuration.layers]
+        whole = [(t, -quality.cost(v)) for t in done if t.state == "complete" and (v := quality.value(t)) is not None]
+        end = ending((t.curve, score) for t, score in whole if t.curve)
+        return whole + [(t, end(t.curve)) for t in done if t.state == "pruned" and t.curve and whole]
+
+    def _seen(self, scored: Sequence[tuple[TrialRecord, float]]) -> list[Witness]:
+        trained = [self._placed(t.configuration) for t, _ in scored if t.configuration]
+        found = on_the_models_scale(self.model, trained, [score for _, score in scored])
+        return [w if t.state == "complete" else replace(w, noise=ROUGH) for w, (t, _) in zip(found, scored)]
+
+    def _near_the_front(self, scored: Sequence[tuple[TrialRecord, float]]) -> Iterable[Configuration]:
+        branches = {b.name: b for b in self.space.affordable() if len(b.parts) == 1}
+        front = non_dominated([(t.trainable or 0, -score) for t, score in scored])
+        for (trial, _), member in zip(scored, front):
+            made = trial.configuration
+            if member and made and made.method in branches:
+                yield from neighbours(made, branches[made.method])
