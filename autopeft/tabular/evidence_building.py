@@ -38,7 +38,7 @@ SHARES = (1 / 8, 1 / 4, 1 / 2, 1)  # of the length, after which the validation s
 RULED = ((1 / 8, 0.5), (1 / 4, 0.98))
 GO_ON = 2  # rates at most that go on from there
 BEATEN = 4  # times that a candidate may be beaten at the last of these by one with no more parameters and still go on
-TOGETHER = 8  # candidates that are trained in one go: what a kill can lose
+TOGETHER = 16  # candidates that are trained in one go: what a kill can lose
 SECOND = 1 / 3  # share of the candidates that get a second seed
 
 
