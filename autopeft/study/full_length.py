@@ -5,7 +5,7 @@ Learning rates are tuned first. Seeds are then raced: after the first, only what
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from autopeft.backbone.shapes import BackboneShapes
@@ -16,6 +16,7 @@ from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.candidates import DOING_NOTHING, Candidate
 from autopeft.study.folder import StudyFolder, outcomes_of
+from autopeft.study.length import evaluation_steps, patience_of
 from autopeft.study.racing import Contenders, Run, Seeds, race, run_noise, was_luck
 from autopeft.study.running import Train
 from autopeft.study.spec import StudySpec
@@ -106,13 +107,16 @@ class FullLength:
             self._keep(attempts[number], result, report)
 
     def _job(self, attempt: Attempt) -> Job:
-        steps = self.spec.full_steps
+        """All of them end by the same rule, the tuning's too."""
+        steps, epochs = self.spec.steps, self.spec.epochs
+        points = evaluation_steps(steps, epochs)
+        job = Job(attempt.configuration, attempt.seed, steps, steps, points, patience=patience_of(epochs))
         if attempt.tuning:
-            return Job(attempt.configuration, attempt.seed, steps, steps)
+            return job
         measure = tuple(o.name for o in self.objectives.measured)
-        half = (max(1, steps // 2),)
         units = self.objectives.quality.reads
-        return Job(attempt.configuration, attempt.seed, steps, steps, half, test=True, units=units, measure=measure)
+        points = points or (max(1, steps // 2),)
+        return replace(job, evaluation_steps=points, test=True, units=units, measure=measure)
 
     def _keep(self, attempt: Attempt, result: JobResult, report: Callable[[str, Curve | None], None]) -> None:
         """Store a run that was trained; one that failed is tried again when the study is resumed."""
@@ -182,8 +186,8 @@ class FullLength:
 
 
 def loss(run: Run) -> float:
-    """The validation loss where a run ended."""
-    return run["curve"]["validation_loss"][-1]
+    """The validation loss of a run."""
+    return Curve.from_json(run["curve"]).loss
 
 
 def losses(candidate: Candidate, configuration: Configuration, runs: Iterable[Run]) -> dict[int, float]:

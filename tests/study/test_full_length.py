@@ -19,7 +19,7 @@ from autopeft.uniform_lora import uniform_lora
 
 SHAPES = bert_shapes()
 LORA = {"rank": 2, "target_modules": "query+value", "rslora": False}
-SPEC = StudySpec(seeds=3)
+SPEC = StudySpec(seeds=3, full_steps=300)
 OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
 
 
@@ -46,8 +46,8 @@ def everyone(outcomes, noise):
     return {outcome.name for outcome in outcomes}
 
 
-def full_length(folder, trainer=None, contenders=everyone) -> FullLength:
-    return FullLength(folder, SPEC, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), trainer, contenders)
+def full_length(folder, trainer=None, contenders=everyone, spec=SPEC) -> FullLength:
+    return FullLength(folder, spec, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), trainer, contenders)
 
 
 def run(folder, candidate, trainer, contenders=everyone):
@@ -110,6 +110,37 @@ def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     assert [c.seed for c in outcome.curves] == [1, 2, 3] and full_length(folder).left([uniform]) == 0
     run(folder, uniform, trainer)
     assert len(trainer.runs) == len(TUNING) + 3
+
+
+def test_runs_of_a_study_in_epochs_end_by_one_rule(tmp_path):
+    """Those that are tuned, finalists and baselines; a study that gives its steps trains as it always did."""
+    early = SPEC.model_copy(update={"full_steps": 90, "epochs": 3.0})
+    for spec, points, patience in ((early, (15, 30, 45, 60, 75, 90), 2), (SPEC, None, None)):
+        trainer = Trainer()
+        folder = StudyFolder(tmp_path / str(patience))
+        folder.create()
+        candidates = [*baselines(SHAPES, 2000, False), named(1)]
+        full_length(folder, trainer, spec=spec).run(candidates, lambda *_: None, lambda _: None)
+        assert {j.patience for j in trainer.runs} == {patience}
+        assert {j.evaluation_steps for j in trainer.runs if j.test} == {points or (150,)}
+        assert {j.evaluation_steps for j in trainer.runs if not j.test} == {points or ()}
+
+
+def test_the_best_point_of_a_run_chooses_its_rate(tmp_path):
+    """The rate whose end was better had the worse best point."""
+
+    def train(jobs):
+        for number, job in enumerate(jobs):
+            low = job.configuration.learning_rate == min(j.configuration.learning_rate for j in jobs)
+            losses, best = ((0.6, 0.4, 0.9), 20) if low and not job.test else ((0.8, 0.6, 0.5), 30)
+            curve = Curve(job.seed, (10, 20, 30), losses, losses, losses, 0.1, 1, 0.7, 0.5, best_step=best)
+            yield number, JobResult(curve)
+
+    folder, uniform = StudyFolder(tmp_path), baselines(SHAPES, 2000, False)[2]
+    run(folder, uniform, train)
+    (outcome,) = folder.outcomes()
+    assert outcome.configuration.learning_rate == min(c.learning_rate for c in uniform.rates())
+    assert outcome.over_seeds(OBJECTIVES.quality, "validation") == (0.5,) * 3
 
 
 def test_a_finalist_is_tuned_around_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):
