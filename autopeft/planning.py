@@ -30,6 +30,7 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
     from autopeft.methods import count
     from autopeft.prepare import prepare
     from autopeft.study.candidates import baselines
+    from autopeft.study.length import ending_in_words, length_in_words
     from autopeft.study.rungs import rungs_of
 
     prepared, expected = prepare(spec_of(study)), None
@@ -52,8 +53,10 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
         refused=space.refused,
         over_limit=tuple(sorted({b.name for b in space.branches} - set(affordable))),
         trials=spec.trials,
-        rungs=tuple(PlannedRung(r.steps, r.rows) for r in rungs_of(spec.rungs, spec.full_steps, len(task.validation))),
-        full_steps=spec.full_steps,
+        rungs=tuple(PlannedRung(r.steps, r.rows) for r in rungs_of(spec.rungs, spec.steps, len(task.validation))),
+        full_steps=spec.steps,
+        length=length_in_words(spec.steps, len(task.train), spec.batch_size),
+        ending=ending_in_words(spec.steps, spec.epochs),
         seeds=spec.seeds,
         finalists=spec.finalists,
         time=expected,

@@ -11,6 +11,7 @@ from autopeft.objectives import Limit, Limits, Objectives, Setting
 from autopeft.objectives.limits import parse_limit
 from autopeft.objectives.parameters import PARAMETERS
 from autopeft.space import SearchSpace, build_space, load_space, parse_budget
+from autopeft.study.length import with_length
 from autopeft.study.spec import StudySpec
 from autopeft.tasks.kind import DEFAULT
 from autopeft.tasks.task import Task
@@ -53,6 +54,7 @@ def prepare(spec: StudySpec, note: Note | None = None) -> Prepared:
     load_space(spec.space)
     task, objectives = load_task_and_objectives(spec, note)
     spec = spec.model_copy(update={"task": task.kind.name, "metric": task.metric})
+    spec = with_length(spec, len(task.train))
     shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
     check_pattern(spec, task, shapes)
     budget = parse_budget(spec.budget, shapes.backbone_parameters)

@@ -65,9 +65,11 @@ def search(
 def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
     """Begin or resume a study and write what it finds into its folder; true if Ctrl-C ended it. Raises AutopeftError."""
     from autopeft.prepare import prepare
+    from autopeft.study.folder import StudyFolder
+    from autopeft.study.length import as_stored
 
-    began = time.monotonic()
-    prepared = prepare(spec, progress.note)
+    began, stored = time.monotonic(), StudyFolder(folder)
+    prepared = prepare(as_stored(spec, stored.read()["spec"]) if stored.exists else spec, progress.note)
 
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 
@@ -152,8 +154,9 @@ def run_full_length(bench: "Workbench", slower: float = 1.0) -> None:
             return bench.progress.step(name)
         tested = quality.reported({}, curve, "test")
         test = "" if tested is None else f", test {tested:.3f}"
+        best = "" if curve.best_step is None else f" at step {curve.best_step:,}"
         bench.progress.step(
-            f"{name}: validation {quality.reported({}, curve, 'validation'):.3f}{test} in {curve.seconds:.0f} s"
+            f"{name}: validation {quality.reported({}, curve, 'validation'):.3f}{test}{best} in {curve.seconds:.0f} s"
         )
 
     bench.keep("racing", None)  # until it is over

@@ -30,6 +30,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
 from autopeft.study.identity import new_identity
+from autopeft.study.length import ending_in_words, epochs_of, length_in_words
 from autopeft.study.optuna_study import open_study
 from autopeft.study.racing import Contenders
 from autopeft.study.reading import read_study
@@ -99,7 +100,6 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     folder = StudyFolder(path, progress.note)
-    prepared = as_planned(prepared, folder)
     stored, spec = stored_study(prepared, folder), prepared.spec
     folder.mend_runs()
     for note in task.notes:
@@ -112,6 +112,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     workers = load_workers(prepared, backbone, tokenised, progress, rows, stored)
     prepared, clock = in_time(prepared, workers, stored, began, progress)
     spec = prepared.spec
+    progress.note(f"Length: {length_note(prepared)}.")
     if not stored:
         folder.create()
         chosen = {"workers": workers.workers, "workers_seconds_per_step": workers.seconds_per_step}
@@ -123,20 +124,11 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")
     first = transferred(spec.transfer, space, progress) if spec.transfer else ()
-    rungs = rungs_of(spec.rungs, spec.full_steps, len(task.validation))
+    rungs = rungs_of(spec.rungs, spec.steps, len(task.validation))
     halving = Halving(open_study(folder, spec, objectives), objectives, rungs, spec, folder, workers.run)
     trials = Trials(halving, space, prepared.limits, first)
     full_length = FullLength(folder, spec, prepared.shapes, objectives, prepared.limits, workers.run, racing(folder))
     return Workbench(prepared, folder, progress, trials, full_length, workers, threads, clock)
-
-
-def as_planned(prepared: Prepared, folder: StudyFolder) -> Prepared:
-    """A study with a time that is resumed does what was planned when it began."""
-    if not (prepared.spec.time and folder.exists):
-        return prepared
-    stored, given = folder.read()["spec"], given_fields(prepared.spec)
-    kept = {name: stored[name] for name in PLANNED if name in stored and name not in given}
-    return replace(prepared, spec=prepared.spec.model_copy(update=kept))
 
 
 def in_time(
@@ -161,7 +153,8 @@ def in_time(
     spent = stored["environment"].get("wall_seconds", 0.0) if stored else 0.0
     given = {name: getattr(spec, name) for name in PLANNED} if stored else given_fields(spec)
     effort = Effort(**given) if stored else planned(seconds, pace, spec, given)
-    spec = spec.model_copy(update=effort.to_json())
+    epochs = epochs_of(spec, effort.full_steps, pace.train)
+    spec = spec.model_copy(update={**effort.to_json(), "epochs": epochs})
     progress.note(said(effort, pace, spec))
     return replace(prepared, spec=spec), Clock(began + seconds - spent, effort, pace, spec)
 
@@ -177,6 +170,14 @@ def planned_in_time(prepared: Prepared) -> tuple[Prepared, str]:
         workers.close()
     assert clock is not None
     return prepared, said(clock.effort, clock.pace, prepared.spec)
+
+
+def length_note(prepared: Prepared) -> str:
+    """How long a whole run is, and when one ends before that."""
+    spec = prepared.spec
+    length = length_in_words(spec.steps, len(prepared.task.train), spec.batch_size)
+    early = ending_in_words(spec.steps, spec.epochs)
+    return f"a whole run is {length}" + (f"; finalists and baselines are {early}" if early else "")
 
 
 def racing(folder: StudyFolder) -> Contenders:

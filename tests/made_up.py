@@ -80,7 +80,7 @@ OUTCOMES = (
 
 WHOLE = StudyResult(
     "runs/x",
-    StudySpec(model="m<b>", data="d.csv", budget="50%").model_dump(),
+    StudySpec(model="m<b>", data="d.csv", budget="50%", full_steps=300).model_dump(),
     {
         "name": "d.csv",
         "classes": ["<script>alert(1)</script>", "b"],

@@ -29,7 +29,7 @@ from autopeft.study.spec import StudySpec
 from autopeft.tasks.unit_scores import UnitScores
 
 SHAPES = bert_shapes()
-SPEC = StudySpec(seeds=3)
+SPEC = StudySpec(seeds=3, full_steps=300)
 OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
 SIZES = ((1, (2,)), (1, (1, 2)), (2, (0, 1, 2)), (8, (0, 1)), (16, (0, 1, 2)), (32, (0, 1, 2)))  # rank, layers
 BUDGET = 20_000

@@ -1,6 +1,7 @@
 """Axolotl: a YAML file for `axolotl train`."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from typing_extensions import override
 
@@ -8,7 +9,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
-from autopeft.export.mechanisms.training import adamw, schedule
+from autopeft.export.mechanisms.training import adamw, schedule, stopping
 from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
@@ -111,12 +112,11 @@ def alternatives(values: Iterable[object]) -> str:
 def training(case: Case) -> dict:
     """The keys that say how."""
     spec = case.spec
-    rows = {"ds_type": "json", "type": prompt_and_completion()}
     return {
         "base_model": case.model,
         **({"overrides_of_model_config": case.no_dropout} if case.no_dropout else {}),
         "trust_remote_code": bool(spec.get("trust_remote_code")),
-        "datasets": [{"path": FILES["train"], **rows}],
+        "datasets": [{"path": FILES["train"], **rows()}],
         "sequence_len": spec["max_length"],
         "sample_packing": False,
         "train_on_inputs": False,
@@ -131,8 +131,29 @@ def training(case: Case) -> dict:
         "gradient_accumulation_steps": 1,
         "seed": spec["seed"],
         "bf16": case.precision == "bf16",
+        **early_end(case),
         "output_dir": "adapter",
     }
+
+
+def early_end(case: Case) -> dict[str, Any]:
+    """The keys by which a run ends early and its best evaluation counts; it compares the loss."""
+    every = case.evaluation_interval
+    if every is None:
+        return {}
+    return {
+        "test_datasets": [{"path": FILES["validation"], "split": "train", **rows()}],  # all there is in the file
+        "eval_steps": every,
+        "save_steps": every,
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        **stopping(case, "early_stopping_patience"),
+    }
+
+
+def rows() -> dict[str, Any]:
+    """How a file of rows is read."""
+    return {"ds_type": "json", "type": prompt_and_completion()}
 
 
 def prompt_and_completion() -> dict:

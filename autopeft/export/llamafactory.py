@@ -8,10 +8,10 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
-from autopeft.export.mechanisms.training import BY_LENGTH, trainer_arguments
+from autopeft.export.mechanisms.training import BY_LENGTH, stopping, trainer_arguments
 from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, language_head
 
-DATA = "study"  # the name of the rows in dataset_info.json
+DATA, VALIDATION = "study", "study_validation"  # the names of the rows in dataset_info.json
 
 ENCLOSED = '{"prompt": begin + prompt, "completion": completion + end}'  # the empty template adds no token
 
@@ -125,9 +125,11 @@ def training(case: Case) -> dict:
         "do_train": True,
         "dataset_dir": ".",
         "dataset": DATA,
+        **({"eval_dataset": VALIDATION} if case.evaluation_interval else {}),
         "template": "empty",
         "cutoff_len": case.spec["max_length"],
         **trainer_arguments(case),
+        **stopping(case, "early_stopping_steps"),
         **BY_LENGTH,
         "report_to": "none",
     }
@@ -135,5 +137,8 @@ def training(case: Case) -> dict:
 
 def rows_description(case: Case) -> str:
     """dataset_info.json: where the rows are and what their columns are called."""
-    rows = {"file_name": FILES["train"], "columns": {"prompt": "prompt", "response": "completion"}}
-    return json.dumps({DATA: rows}, indent=2) + "\n"
+    columns = {"columns": {"prompt": "prompt", "response": "completion"}}
+    rows = {DATA: {"file_name": FILES["train"], **columns}}
+    if case.evaluation_interval:
+        rows[VALIDATION] = {"file_name": FILES["validation"], **columns}
+    return json.dumps(rows, indent=2) + "\n"

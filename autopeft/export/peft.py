@@ -9,6 +9,7 @@ from autopeft.base.recipe import WARMUP, warmup_steps
 from autopeft.configuration import Configuration, called
 from autopeft.export.mechanisms.beyond import types_of_peft
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.training import length
 from autopeft.procedures import get_procedure
 from autopeft.study.records import StudyResult
 from autopeft.tasks.task import asked
@@ -67,6 +68,12 @@ def readme(result: StudyResult, name: str, configuration: Configuration) -> str:
     return card(Case.of(result, name, configuration))
 
 
+def best_steps(case: Case) -> str:
+    """Whose weights counted in the study's own runs of the configuration, where they could end early."""
+    steps = ", ".join(f"{step:,}" for step in case.best_steps)
+    return f": in the study's own runs those of step {steps}" if steps else ""
+
+
 def card(case: Case) -> str:
     """The training hyperparameters of a case, and the lines that train it."""
     spec, shapes, methods = case.spec, case.shapes, case.methods
@@ -91,7 +98,7 @@ Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, 
 | procedure | {trained_by(case)} |
 | optimiser | {get_procedure(case.configuration.procedure).stepping} |
 | batch size | {spec["batch_size"]} |
-| steps | {spec["full_steps"]} |
+| length | {length(case)}{best_steps(case)} |
 | longest text | {spec["max_length"]} tokens |{pattern}{facts}
 | frozen backbone | evaluation mode: its dropout is off |
 

@@ -7,11 +7,12 @@ from typing_extensions import override
 
 from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY
 from autopeft.export.mechanisms.beyond import does, losses_between_steps, procedure_losses
-from autopeft.export.mechanisms.rows import SOURCE, arguments, rows_script, words_of_classes
+from autopeft.export.mechanisms.rows import FILES, SOURCE, arguments, rows_script, words_of_classes
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
-from autopeft.export.mechanisms.training import BY_LENGTH, RATE, adamw
+from autopeft.export.mechanisms.training import BEST_WEIGHTS, BY_LENGTH, RATE, adamw
 from autopeft.export.peft import adapter_config, in_peft
 from autopeft.procedures import get_procedure
+from autopeft.study.length import PATIENCE
 
 
 class Script(Toolkit):
@@ -69,6 +70,8 @@ def task_script(case: Case, statistics: bool, regularised: bool) -> str:
     imports += "\nfrom autopeft.methods import get_method" if regularised else ""
     own = steps_its_own_way(case)
     imports += "\nfrom autopeft.procedures import get_procedure" if own else ""
+    early = case.evaluation_interval is not None
+    imports += "\nfrom autopeft.proxy.stopping import EarlyStopping" if early else ""
     types, optimiser = "", "torch.optim.AdamW"
     numbers = f"\n    betas={BETAS},\n    eps={EPSILON},\n    weight_decay={WEIGHT_DECAY},"
     if own:
@@ -82,7 +85,7 @@ from itertools import islice{types}
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer,{" TrainerCallback," if early else ""} TrainingArguments
 
 import autopeft
 from autopeft.backbone.loading import load_backbone
@@ -153,11 +156,29 @@ trainer = TaskTrainer(
     train_dataset=batches,
     optimizers=(optimizer, schedule),
 )
-trainer.train()
-model.save_pretrained(arguments.out)
+{early_end(case) if early else ""}trainer.train()
+{"stopping.restore(dict(named))" + chr(10) if early else ""}model.save_pretrained(arguments.out)
 loss, score = evaluate(model, tokens.validation, tokens)
 print(f"validation loss {{loss:.4f}}, {{task.metric}} {{score:.4f}}; adapter in {{arguments.out}}")
 '''
+
+
+def early_end(case: Case) -> str:
+    """The search's own rule for the end of a run."""
+    return f"""\
+stopping = EarlyStopping(patience={PATIENCE})
+
+
+class BestWeights(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        step, every = state.global_step, {case.evaluation_interval}
+        if step == arguments.steps or (step % every == 0 and step <= arguments.steps - every):
+            stopping.see(evaluate(model, tokens.validation, tokens)[0], dict(named))
+            control.should_training_stop = control.should_training_stop or stopping.stopped
+
+
+trainer.add_callback(BestWeights())
+"""
 
 
 def regulariser() -> str:
@@ -190,6 +211,10 @@ def sft_script(case: Case) -> str:
     spec, low = case.spec, case.format == "bf16"
     no_dropout = "".join(f", {name}={value}" for name, value in case.no_dropout.items())
     own = "" if in_peft(case) else "import autopeft  # noqa: F401  (peft learns of its methods)\n"
+    every, evaluated, watched = case.evaluation_interval, "", ""
+    if every:
+        evaluated = f"\n    eval_dataset=load_dataset('json', data_files={FILES['validation']!r}, split='train'),"
+        watched = "trainer.add_callback(BestWeights(p for p in trainer.model.parameters() if p.requires_grad))\n"
     return f'''"""Trains the adapter_config.json beside it on {spec["model"]} with TRL's SFTTrainer and saves the adapter."""
 
 import argparse
@@ -199,7 +224,7 @@ from pathlib import Path
 from datasets import load_dataset
 from peft import PeftConfig
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM{", TrainerCallback" if every else ""}
 from trl import SFTConfig, SFTTrainer
 
 arguments = argparse.ArgumentParser()
@@ -207,8 +232,8 @@ arguments.add_argument("--steps", type=int, default={case.steps})
 arguments.add_argument("--out", default="adapter")
 arguments = arguments.parse_args()
 STEPS = arguments.steps
-
-{RATE}
+{f"EVERY = {every}" + chr(10) if every else ""}
+{RATE}{BEST_WEIGHTS if every else ""}
 
 class Trainer(SFTTrainer):
     def create_scheduler(self, num_training_steps, optimizer=None):
@@ -233,13 +258,13 @@ trainer = Trainer(
         save_strategy="no",
         report_to="none",
     ),
-    train_dataset=load_dataset(**{SOURCE!r}, split="train"),
+    train_dataset=load_dataset(**{SOURCE!r}, split="train"),{evaluated}
     peft_config=PeftConfig.from_pretrained(str(Path(__file__).parent)),
 )
 for parameter in trainer.model.parameters():
     if parameter.requires_grad:  # what is trained is fp32, whatever the format of the frozen weights
         parameter.data = parameter.data.float()
-trainer.train()
+{watched}trainer.train()
 trainer.save_model(arguments.out)
 '''
 

@@ -8,7 +8,7 @@ from autopeft.backbone.shapes import Bias, Norm
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
-from autopeft.export.mechanisms.training import trainer_arguments, weights_format
+from autopeft.export.mechanisms.training import stopping, trainer_arguments, weights_format
 from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit
 
 INITS = (True, "pissa", "olora", "mica", "orthogonal")  # those that the peft it pins has
@@ -131,10 +131,12 @@ def training(case: Case) -> dict:
         "torch_dtype": weights_format(case),
         "fp16": False,  # it would take it for fp32 weights
         "dataset": [FILES["train"]],
+        **({"val_dataset": [FILES["validation"]]} if case.evaluation_interval else {}),
         "split_dataset_ratio": 0.0,
         "max_length": case.spec["max_length"],
         "truncation_strategy": "right",
         **trainer_arguments(case),
+        **stopping(case, "early_stop_interval"),
         "group_by_length": True,  # as in the search, rows of similar length make a batch
         "report_to": ["none"],
     }

@@ -22,14 +22,14 @@ class Trl(Toolkit):
 
     @override
     def write(self, case: Case) -> Written:
-        """LoRA, rsLoRA and DoRA of one rank go into the YAML; every other peft config into a script."""
+        """LoRA, rsLoRA and DoRA of one rank go into the YAML; every other peft config, and an early end, into a script."""
         reason, losses = self.generates(case)
         if not reason and not case.trainable:
             reason = f"{case.methods[0].title} trains the classification head alone, which TRL does not have."
         if reason:
             return Written(reason=reason)
         low_rank = LowRank.of(case)
-        in_yaml = low_rank is not None and low_rank.plain
+        in_yaml = low_rank is not None and low_rank.plain and not case.evaluation_interval
         losses += (training_losses(case) if in_yaml else ()) + case.beyond
         nearest = f"{case.instead}, on the language model" if losses else ""
         if low_rank and in_yaml:

@@ -6,7 +6,7 @@ from autopeft.base.recipe import WEIGHT_DECAY
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import FILES
 from autopeft.export.mechanisms.toolkit import Case
-from autopeft.export.mechanisms.training import schedule
+from autopeft.export.mechanisms.training import no_early_end, schedule
 from autopeft.export.mechanisms.yaml_file import Tuned, YamlToolkit, language_head
 
 OPTIMISER = "AdamW keeps its moments in 8 bits: Unsloth's command has no key for the optimiser."
@@ -58,10 +58,11 @@ class Unsloth(YamlToolkit):
 
     @override
     def also_lost(self, case: Case) -> tuple[str, ...]:
+        lost = (OPTIMISER, *no_early_end(case, self.title))
         if case.kind.name == "causal-lm":
-            return (OPTIMISER,)
+            return lost
         answer = "the class's word" if case.classifies else "the response"
-        return (OPTIMISER, f"The loss is over the whole text and not over {answer} alone.")
+        return (*lost, f"The loss is over the whole text and not over {answer} alone.")
 
 
 def sections(case: Case, tuned: dict) -> dict:

@@ -36,6 +36,10 @@ class Measurements(Protocol):
         """One value per evaluation."""
 
     @property
+    def result(self) -> int:
+        """The index of the evaluation that counts: the last, or the best of a run that could end early."""
+
+    @property
     def test_loss(self) -> float | None:
         """At full length, of finalists and baselines."""
 
@@ -159,14 +163,14 @@ class Scored(Objective):
     perplexity: bool = False
 
     def value(self, evidence: Evidence) -> float | None:
-        """The value on the validation split where the run ended."""
+        """The value on the validation split where the run counts."""
         return self.reported({}, evidence.curve, "validation") if evidence.curve else None
 
     def reported(self, counted: Mapping[str, float], curve: Measurements, split: str) -> float | None:
-        """The value at the end of a run on a split."""
+        """The value of a run on a split, where it counts."""
         if split == "test":
             return curve.test_score if self.reads == "score" else curve.test_loss
-        return (curve.validation_score if self.reads == "score" else curve.validation_loss)[-1]
+        return (curve.validation_score if self.reads == "score" else curve.validation_loss)[curve.result]
 
     def rung_cost(self, evidence: Evidence, at: int) -> float:
         """The validation loss at that evaluation."""

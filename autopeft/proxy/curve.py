@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-UNITS = ("validation_units", "test_units")
+OPTIONAL = ("validation_units", "test_units", "best_step")
 POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
 
 
@@ -22,10 +22,12 @@ class Curve:
         peak_memory_bytes: of the device on CUDA, of the process on a CPU.
         test_score: the task's metric on the test split, of finalists and baselines only.
         test_loss: the loss on the test split, of finalists and baselines only.
-        validation_units: `UnitScores` of the study's quality on the validation split at the end, as text; of finalists
-            and baselines only.
+        validation_units: `UnitScores` of the study's quality on the validation split at the point that counts, as text;
+            of finalists and baselines only.
         test_units: the same on the test split.
         measured: the objectives that were measured on the machine, by name.
+        best_step: of a run that could end early, the step of the lowest validation loss, whose weights count; None of
+            others, which count as they end.
     """
 
     seed: int
@@ -40,6 +42,17 @@ class Curve:
     validation_units: str | None = None
     test_units: str | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
+    best_step: int | None = None
+
+    @property
+    def result(self) -> int:
+        """The index of the evaluation that counts."""
+        return len(self.steps) - 1 if self.best_step is None else self.steps.index(self.best_step)
+
+    @property
+    def loss(self) -> float:
+        """The validation loss that counts."""
+        return self.validation_loss[self.result]
 
     def then(self, later: "Curve") -> "Curve":
         """The curve of this part of a run and of the part that was resumed from its end."""
@@ -56,8 +69,8 @@ class Curve:
         return self.steps.index(step) if step in self.steps else None
 
     def to_json(self) -> dict:
-        """The fields as JSON-ready values; units that were not kept are left out."""
-        return {k: v for k, v in asdict(self).items() if v is not None or k not in UNITS}
+        """The fields as JSON-ready values; what a run does not have is left out."""
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in OPTIONAL}
 
     @classmethod
     def from_json(cls, data: dict) -> "Curve":

@@ -18,6 +18,8 @@ class Job:
     test: also score the test split, at the end. proxy: train on the trainer's proxy rows only, where it has some.
     units: keep what "score" or "loss" is on each unit of the splits that are scored at the end.
     measure: names of objectives that are measured on this machine before the run begins.
+    patience: end the run after so many evaluations without a lower validation loss, and give what the best one had; of
+        runs in one piece only.
     """
 
     configuration: Configuration
@@ -32,6 +34,7 @@ class Job:
     proxy: bool = False
     units: Literal["score", "loss"] | None = None
     measure: tuple[str, ...] = ()
+    patience: int | None = None
 
     @property
     def family(self) -> tuple["Job", bool]:

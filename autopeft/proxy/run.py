@@ -16,6 +16,7 @@ from autopeft.methods.mechanisms.attach import is_head
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.procedures import get_procedure
 from autopeft.proxy.job import Job
+from autopeft.proxy.stopping import EarlyStopping
 
 Groups = list[tuple[list[str], float]]  # (names, learning rate) of the parts of what is trained
 
@@ -40,11 +41,27 @@ class Run:
         self.schedule: Callable[[int, int], float] = learning_rate_factor
         self.losses: list[torch.Tensor] = []  # since the last evaluation step
         self.failure: str | None = None
+        self.stopping = EarlyStopping(job.patience) if job.patience else None
         self.rng = {"cpu": torch.Generator().manual_seed(job.seed).get_state()}  # of each device, once it has stepped
         self._callbacks: Sequence[Callback] = ()
         self._kept: dict[str, torch.Tensor] = {}  # of the callbacks, from the job's state
         if job.state is not None:
             self._load(job.state)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run stands still while others of its pack go on: it has failed, or its patience is spent."""
+        return self.failure is not None or (self.stopping is not None and self.stopping.stopped)
+
+    def evaluated(self, loss: float) -> None:
+        """Take the validation loss of an evaluation step."""
+        if self.stopping:
+            self.stopping.see(loss, self.parameters, self._callbacks)
+
+    def restore_best(self) -> None:
+        """Go back to the weights that count."""
+        if self.stopping:
+            self.stopping.restore(self.parameters, self._callbacks)
 
     def resume(self, callbacks: Sequence[Callback]) -> None:
         """Give the callbacks of this run the states they had when its own was saved."""

@@ -79,6 +79,11 @@ class Session:
         return self.run.job.seed
 
     @property
+    def ended(self) -> bool:
+        """Whether no run goes on."""
+        return all(run.ended for run in self.runs)
+
+    @property
     def step(self) -> int:
         """How many steps are done."""
         return self.run.step
@@ -113,7 +118,7 @@ class Session:
         return self.trainer.rows(part, number)
 
     def advance(self) -> Generator[int, None, None]:
-        """Step every run to its job's `until`; yield at each evaluation step. A run that fails stands still."""
+        """Step every run to its job's `until`; yield at each evaluation step. A run that has ended stands still."""
         job, begin = self.run.job, self.run.step
         evaluated = {*job.evaluation_steps, job.until}
         rows = self.trainer.proxy_rows if job.proxy else None
@@ -126,14 +131,14 @@ class Session:
                 raise_if_interrupted()
                 losses = self.forward_backward(step - 1, rows)
                 for run, loss in zip(self.runs, losses):
-                    if not run.failure:
+                    if not run.ended:
                         run.learn(loss, self.callbacks)
-                if all(run.failure for run in self.runs):
-                    return
-                if step in evaluated:
+                if step in evaluated and not self.ended:
                     for run in self.runs:
                         run.rng = {name: generator.get_state() for name, generator in generators.items()}
                     yield step
+                if self.ended:
+                    return
 
     @torch.no_grad()
     def _stand_still(self, evaluated: list[int], rows: np.ndarray) -> Iterator[int]:
@@ -143,6 +148,8 @@ class Session:
             self.run.losses.append(loss)
             self.run.step = step
             yield step
+            if self.ended:
+                return
 
     def forward_backward(self, step: int, rows: np.ndarray) -> torch.Tensor:
         """The losses (K,) of the step after `step` done ones, with the gradients in place."""

@@ -84,6 +84,8 @@ class Trainer:
         with self.attached(first) as (model, place):
             session = Session(self, model, place, [self.run_of(model, job, own=len(jobs) == 1) for job in jobs])
             points = [self._evaluated(session, step) for step in session.advance()]
+            for run in session.runs:
+                run.restore_best()
             alive = any(not run.failure for run in session.runs)
             tested: Sequence[Judged | None] = [None] * len(jobs)
             if first.test and alive:
@@ -94,7 +96,7 @@ class Trainer:
             if cuda_devices(self.backbone.model) and len(jobs) == 1:
                 measured[TRAIN_MEMORY.name] = memory  # of the run itself: it takes the place of the prediction
             return [
-                job_result(run, [at_step[i] for at_step in points], tested[i], seconds, memory, measured)
+                job_result(run, [x for at_step in points if (x := at_step[i])], tested[i], seconds, memory, measured)
                 for i, run in enumerate(session.runs)
             ]
 
@@ -123,11 +125,17 @@ class Trainer:
             named = {n: torch.nn.Parameter(p.detach().clone()) for n, p in named.items()}
         return Run(job, named, parameter_groups(named, self.backbone, job.configuration, self.head_learning_rate))
 
-    def _evaluated(self, session: Session, step: int) -> list[Point]:
-        """The point of each run at an evaluation step."""
+    def _evaluated(self, session: Session, step: int) -> list[Point | None]:
+        """The point of each run at an evaluation step; none of one that has ended before."""
         job = session.runs[0].job
-        scored = session.evaluate("validation", job.rows, job.units if step == job.steps else None)
-        return [(step, run.mean_loss(), score) for run, score in zip(session.runs, scored)]
+        units = job.units if job.patience or step == job.steps else None  # any point may turn out to be the best
+        scored = session.evaluate("validation", job.rows, units)
+        points: list[Point | None] = []
+        for run, score in zip(session.runs, scored):
+            points.append(None if run.ended else (step, run.mean_loss(), score))
+            if not run.ended:
+                run.evaluated(score.loss)
+        return points
 
     def packing_pays(self, jobs: Sequence[Job]) -> bool:
         """Whether a packed step takes less time than the same steps one after the other: timed once per family."""
@@ -212,6 +220,7 @@ def job_result(
     if run.failure:
         return JobResult(None, failure=run.failure)
     steps, train_loss, validated = zip(*points)
+    best = run.stopping.best if run.stopping else len(steps) - 1
     curve = Curve(
         run.job.seed,
         steps,
@@ -222,8 +231,9 @@ def job_result(
         memory,
         test_loss=tested.loss if tested else None,
         test_score=tested.score if tested else None,
-        validation_units=text_of(validated[-1]),
+        validation_units=text_of(validated[best]),
         test_units=text_of(tested),
         measured=measured,
+        best_step=steps[best] if run.stopping else None,
     )
     return JobResult(curve, run.state() if run.job.keep_state else None)

@@ -11,6 +11,7 @@ def dry_run_lines(plan: SearchPlan) -> list[str]:
     head = f"; the head's {plan.head_parameters:,} are counted apart" if plan.head_parameters else ""
     seeds = f"up to {plan.seeds} seeds" if plan.seeds > 1 else "one seed"
     steps = ", ".join(str(r.steps) for r in plan.rungs)
+    ending = f", {plan.ending}" if plan.ending else ""
     return [
         f"Data: {task['name']}, {asked(task)}, {task['train']:,} / {task['validation']:,} / {task['test']:,} rows.",
         f"Backbone: {plan.backbone_parameters:,} parameters{head}.",
@@ -22,7 +23,7 @@ def dry_run_lines(plan: SearchPlan) -> list[str]:
         *(f"Left out: {method} (its smallest configuration is over a limit)." for method in plan.over_limit),
         *([plan.time] if plan.time else []),
         f"Would run {plan.trials} trials, compared at steps {steps}, then up to {plan.finalists} finalists and these "
-        f"baselines for {plan.full_steps} steps with {seeds} each:",
+        f"baselines for {plan.length}, with {seeds} each{ending}:",
         *(f"  {b.name}: {b.configuration}, {counted(b.counted, b.trainable)}" for b in plan.baselines),
         f"Into {plan.folder}. Nothing was trained.",
     ]

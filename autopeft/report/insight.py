@@ -48,14 +48,17 @@ def layers(result: StudyResult) -> go.Figure:
 
 
 def learning_curves(result: StudyResult) -> go.Figure:
-    """Validation loss over steps: full-length runs (mean over seeds) if there are any, else the trials."""
+    """Validation loss over steps: full-length runs (mean over the seeds that got so far) if there are any, else the trials."""
     figure = go.Figure(layout=LAYOUT)
     runs = [(o.name, o.curves) for o in result.outcomes]
     runs = runs or [(f"trial {t.number}", (t.curve,)) for t in result.complete if t.curve]
     for i, (name, curves) in enumerate(runs):
+        losses: dict[int, list[float]] = {}
+        for step, loss in (point for c in curves for point in zip(c.steps, c.validation_loss)):
+            losses.setdefault(step, []).append(loss)
         figure.add_scatter(
-            x=curves[0].steps,
-            y=np.mean([c.validation_loss for c in curves], axis=0),
+            x=sorted(losses),
+            y=[np.mean(losses[step]) for step in sorted(losses)],
             name=name,
             mode="lines+markers",
             line={"color": PALETTE[i % len(PALETTE)]},

@@ -191,7 +191,7 @@ def outcomes_of(runs: Iterable[dict[str, Any]]) -> tuple[Outcome, ...]:
 
 def preferred(runs: list[dict[str, Any]]) -> tuple[int, float]:
     """What the runs at one learning rate are sorted by, the rate that counts first."""
-    return -len(runs), mean(r["curve"]["validation_loss"][-1] for r in runs)
+    return -len(runs), mean(Curve.from_json(r["curve"]).loss for r in runs)
 
 
 def outcome_of(name: str, runs: list[dict[str, Any]]) -> Outcome:

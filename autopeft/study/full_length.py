@@ -7,7 +7,7 @@ still be an answer gets another.
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from autopeft.backbone.shapes import BackboneShapes
@@ -18,6 +18,7 @@ from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.candidates import DOING_NOTHING, Candidate
 from autopeft.study.folder import StudyFolder, outcomes_of
+from autopeft.study.length import evaluation_steps, patience_of
 from autopeft.study.racing import Contenders, Run, Seeds, race, run_noise, was_luck
 from autopeft.study.running import Train
 from autopeft.study.spec import StudySpec
@@ -109,13 +110,16 @@ class FullLength:
             self._keep(attempts[number], result, report)
 
     def _job(self, attempt: Attempt) -> Job:
-        steps = self.spec.full_steps
+        """All that are scored end by the same rule."""
+        steps, epochs = self.spec.steps, self.spec.epochs
+        points = evaluation_steps(steps, epochs)
+        job = Job(attempt.configuration, attempt.seed, steps, steps, points, patience=patience_of(epochs))
         if attempt.tuning:
-            return Job(attempt.configuration, attempt.seed, steps, tuned_until(steps))
+            return replace(job, until=tuned_until(steps, points), evaluation_steps=(), patience=None)
         measure = tuple(o.name for o in self.objectives.measured)
-        scored = (tuned_until(steps), max(1, steps // 2))
         units = self.objectives.quality.reads
-        return Job(attempt.configuration, attempt.seed, steps, steps, scored, test=True, units=units, measure=measure)
+        points = points or (tuned_until(steps, ()), max(1, steps // 2))
+        return replace(job, evaluation_steps=points, test=True, units=units, measure=measure)
 
     def _keep(self, attempt: Attempt, result: JobResult, report: Callable[[str, Curve | None], None]) -> None:
         """Store a run that was trained; one that failed is tried again when the study is resumed."""
@@ -164,12 +168,13 @@ class FullLength:
         return [r for r in runs if r["curve"]["seed"] <= self.spec.seed + seeds.get(r["name"], 0)]
 
     def _quality(self, run: Run, step: int | None) -> float | None:
-        """A run's quality after a step, or at its end."""
-        curve = Curve.from_json(run["curve"])
-        at = len(curve.steps) - 1 if step is None else curve.at(step)
-        if at is None:
-            return None
-        return (curve.validation_score if self.objectives.quality.reads == "score" else curve.validation_loss)[at]
+        """A run's quality after a step, or what it came to."""
+        curve, quality = Curve.from_json(run["curve"]), self.objectives.quality
+        if step is None:
+            return quality.reported({}, curve, "validation")
+        at = curve.at(step)
+        values = curve.validation_score if quality.reads == "score" else curve.validation_loss
+        return None if at is None else values[at]
 
     def _missing(
         self, candidates: list[Candidate], seeds: Seeds, runs: list[Run], tried: Collection[Attempt]

@@ -62,7 +62,7 @@ class Halving:
     def _with_rates(self, cohort: list[RunningTrial]) -> Iterator[RunningTrial]:
         """Choose the rates of those that have not begun: all of theirs are trained a little, the best goes on."""
         new = [t for t in cohort if t.rates and t.curve is None]
-        until = compared_after(self.spec.full_steps, self.rungs[0].steps) if new else 0
+        until = compared_after(self.spec.steps, self.rungs[0].steps) if new else 0
         jobs = [jobs_of(t, self._job(t, None, self.rungs[0]), until) for t in new]
         results = dict(self.train([job for own in jobs for job in own]))
         numbers = iter(range(len(results)))
@@ -94,11 +94,11 @@ class Halving:
         return Job(
             trial.configuration,
             self.spec.seed,
-            self.spec.full_steps,
+            self.spec.steps,
             rung.steps,
             rows=rung.rows,
             state=state,
-            keep_state=rung.steps < self.spec.full_steps,
+            keep_state=rung.steps < self.spec.steps,
             proxy=True,
             measure=() if state else tuple(o.name for o in self.objectives.measured),
         )

@@ -33,6 +33,8 @@ class SearchPlan:
         configurations: the exact number of discrete configurations in the space.
         methods: those with a configuration within the limits.
         refused: method -> why it does not fit the backbone.
+        length: of a whole run in words, with its epochs.
+        ending: when finalists and baselines end before that; empty where they do not.
         time: how long its parts are expected to take, of a study that was given a time.
         over_limit: methods whose smallest configuration exceeds a limit.
     """
@@ -51,6 +53,8 @@ class SearchPlan:
     trials: int
     rungs: tuple[PlannedRung, ...]
     full_steps: int
+    length: str
+    ending: str
     seeds: int
     finalists: int
     time: str | None

@@ -37,7 +37,7 @@ class TrialRecord:
     @property
     def loss(self) -> float | None:
         """Validation loss where the run ended."""
-        return self.curve.validation_loss[-1] if self.curve else None
+        return self.curve.loss if self.curve else None
 
 
 @dataclass(frozen=True)

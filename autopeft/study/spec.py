@@ -121,7 +121,15 @@ class StudySpec(BaseModel):
     )
     timeout: float | None = Field(None, gt=0, description="Stop starting trials after this many seconds.")
     seed: int = Field(0, ge=0, description="Seed of the sampler and of every trial; finalists take the seeds after it.")
-    full_steps: int = Field(300, ge=1, description="Training steps of a whole run.")
+    full_steps: int | None = Field(
+        None, ge=1, description="Training steps of a whole run, instead of epochs; none of its runs then ends early."
+    )
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        description="Passes over the training rows of a whole run (default: 3, or for few rows as many as make about "
+        "300 steps, at most 20); finalists and baselines end early when the validation loss stops falling.",
+    )
     rungs: str = Field(
         RUNGS, description="Shares of full_steps at which trials are compared and most of them stopped, or none."
     )
@@ -191,7 +199,13 @@ class StudySpec(BaseModel):
     @property
     def length(self) -> RunLength:
         """Of a whole run."""
-        return RunLength(self.full_steps, self.batch_size)
+        return RunLength(self.steps, self.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Training steps of a whole run, which `prepare` or the plan for a time has made of the epochs."""
+        assert self.full_steps is not None
+        return self.full_steps
 
     @property
     def prefix_bytes(self) -> int:
@@ -289,7 +303,9 @@ def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySp
         data, path = read_yaml(str(study or "quickstart"), "studies")
         sources.insert(0, path.name)
     if "time" in given:
-        data = {k: v for k, v in data.items() if k not in PLANNED}
+        data = {k: v for k, v in data.items() if k not in (*PLANNED, "epochs")}
+    if "full_steps" in given or "epochs" in given:
+        data = {k: v for k, v in data.items() if k not in ("full_steps", "epochs")}
     return validated(StudySpec, {**data, **given}, " or ".join(sources))
 
 
@@ -305,6 +321,8 @@ def check_same(spec: StudySpec, stored: Mapping[str, Any], folder: str) -> None:
         AutopeftError: an option differs that makes it another study.
     """
     for key, value in spec.fixed().items():
+        if key == "full_steps" and spec.epochs is not None:
+            continue  # follows from the epochs and the data
         had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))
         had = tuple(had) if isinstance(had, list) else had
         if had != value:

@@ -9,6 +9,7 @@ from typing import Any
 
 from autopeft.base.errors import AutopeftError
 from autopeft.study.candidates import TRIES
+from autopeft.study.length import default_epochs, epochs_of, evaluation_steps, steps_of
 from autopeft.study.rates import compared_after
 from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import PLANNED, StudySpec
@@ -19,7 +20,7 @@ SLOWER = 1.2  # times as long as uniform LoRA's that the step of the average tri
 FULL = 1.7  # the same of full fine-tuning
 PROMOTED = (0.55, 0.75)  # share of the trials that go on from the first rung, and from a later one
 RACED = 0.6  # share of the finalists' further seeds that racing trains
-LEAST_STEPS, EPOCHS = 48, 3.0  # of a whole run: fewer steps say nothing; more passes than this are not needed
+LEAST_STEPS = 48  # of a whole run: fewer say nothing
 FEW = 15  # trials after which a search from a portfolio has most of its front
 START = 20.0  # seconds to load, time the formats and write the report
 
@@ -88,7 +89,7 @@ def planned(seconds: float, pace: Pace, spec: StudySpec, given: Mapping[str, Any
         AutopeftError: not even the least fits.
     """
     passes = pace.train / spec.batch_size
-    most = max(LEAST_STEPS, round(EPOCHS * passes))
+    most = max(LEAST_STEPS, steps_of(default_epochs(pace.train, spec.batch_size), pace.train, spec.batch_size))
     fitting = [fitted(replace(level, **given), seconds, pace, spec, most, given) for level in LEVELS]
     enough = [e for e, level in zip(fitting, LEVELS) if e.full_steps >= min(most, least_steps(level, passes, most))]
     if not enough:
@@ -122,8 +123,9 @@ def fitted(level: Effort, seconds: float, pace: Pace, spec: StudySpec, most: int
 def stages(effort: Effort, pace: Pace, spec: StudySpec) -> dict[str, float]:
     """The seconds that an effort is expected to take: to start, for the trials, for the full-length runs."""
     row = pace.step / spec.batch_size / TRAINED_ROW  # seconds of a forward pass of one row
-    whole = effort.full_steps * pace.step + row * (1.5 * pace.validation + pace.test)
-    tuning = tuned_until(effort.full_steps) * pace.step + row * pace.validation
+    points = evaluation_steps(effort.full_steps, epochs_of(spec, effort.full_steps, pace.train))
+    whole = effort.full_steps * pace.step + row * ((len(points) or 1.5) * pace.validation + pace.test)
+    tuning = tuned_until(effort.full_steps, points) * pace.step + row * pace.validation
     baselines = TRIES * tuning + 2.2 * effort.seeds * whole  # uniform LoRA, the usual guess, the linear probe
     ceiling = FULL * (TRIES * tuning + effort.seeds * whole) if effort.ceiling else 0.0
     seeds = effort.finalists * (1 + RACED * (effort.seeds - 1))

@@ -3,26 +3,34 @@
 What a quarter chooses loses nothing on the test split against what the whole length would (docs/numbers.md).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from autopeft.configuration import Configuration
+from autopeft.proxy.curve import Curve
 from autopeft.study.candidates import Candidate
 from autopeft.study.racing import Run, end_of
 
 TUNED_SHARE, LEAST_TUNED = 4, 16  # of the length, steps
 
 
-def tuned_until(full_steps: int) -> int:
-    """The step up to which learning rates are compared: a quarter of the length, but not too few of a short run."""
-    return min(full_steps, max(full_steps // TUNED_SHARE, LEAST_TUNED))
+def tuned_until(full_steps: int, points: Sequence[int]) -> int:
+    """The step up to which learning rates are compared: a quarter of the length, but not too few of a short run.
+
+    Args:
+        full_steps: of a whole run.
+        points: the steps after which whole runs are scored, of which it is the first that is no less; none if any may be.
+    """
+    quarter = min(full_steps, max(full_steps // TUNED_SHARE, LEAST_TUNED))
+    return min((p for p in points if p >= quarter), default=quarter)
 
 
 def loss(run: Run, step: int | None) -> float | None:
-    """The validation loss of a run after a step, or where it ended; None where it was not measured there."""
-    curve = run["curve"]
+    """The validation loss of a run after a step, or what it came to; None where it was not measured there."""
+    curve = Curve.from_json(run["curve"])
     if step is None:
-        return float(curve["validation_loss"][-1])
-    return float(curve["validation_loss"][curve["steps"].index(step)]) if step in curve["steps"] else None
+        return curve.loss
+    at = curve.at(step)
+    return None if at is None else curve.validation_loss[at]
 
 
 def seeds_of(candidate: Candidate, configuration: Configuration, runs: Iterable[Run]) -> dict[int, Run]:

@@ -83,8 +83,8 @@ def train_missing(prepared: Prepared, path: Path, configurations: int, progress:
     finished = TabularBenchmark.read(path).finished()
     runs = [(c, s) for s in range(spec.seed, spec.seed + spec.seeds) for c in sample]
     left = [(c, s) for c, s in runs if (c.key, s) not in finished]
-    rungs = rungs_of(spec.full_steps)
-    jobs = [Job(c, s, spec.full_steps, spec.full_steps, rungs, test=True) for c, s in left]
+    rungs = rungs_of(spec.steps)
+    jobs = [Job(c, s, spec.steps, spec.steps, rungs, test=True) for c, s in left]
     workers = load_workers(prepared, backbone, tokenised, progress)
     progress.stage("benchmark", len(runs), len(runs) - len(left))
     try:

@@ -218,11 +218,11 @@ class Building:
     ) -> Job:
         """A part of a run, up to a share of its length."""
         spec = self.prepared.spec
-        steps = tuple(max(1, round(s * spec.full_steps)) for s in SHARES if s <= share)
+        steps = tuple(max(1, round(s * spec.steps)) for s in SHARES if s <= share)
         return Job(
             configuration,
             spec.seed,
-            spec.full_steps,
+            spec.steps,
             steps[-1],
             steps,
             state=state,
@@ -232,7 +232,7 @@ class Building:
 
     def going_on(self, begun: list[Begun], share: float, gain: float) -> list[Begun]:
         """Of the rates that came as far as `share` the best, and those that gained nearly as much over the linear probe."""
-        step = max(1, round(share * self.prepared.spec.full_steps))
+        step = max(1, round(share * self.prepared.spec.steps))
         here = [b for b in begun if b.curve and b.curve.steps[-1] == step]
         if not here:
             return []
@@ -243,7 +243,7 @@ class Building:
 
     def not_beaten(self, going: list[tuple[int, Begun]], share: float) -> list[tuple[int, Begun]]:
         """Those that not too many candidates, trained earlier or now, beat there with no more parameters."""
-        step = max(1, round(share * self.prepared.spec.full_steps))
+        step = max(1, round(share * self.prepared.spec.steps))
         best: dict[tuple, tuple[int, float]] = {}
         for run in [*self.runs(), *(self.evidence(b) for _, b in going)]:
             at = run.curve.at(step) if run.curve and run.role == "candidate" else None

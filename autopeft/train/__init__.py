@@ -67,7 +67,7 @@ def train(
         study: The study folder.
         which: "best", "knee" or a trial's number.
         out: The adapter's folder; STUDY/adapters/NAME by default.
-        steps: Training steps; the study's full_steps by default.
+        steps: Training steps; by default as long as the study's own runs, with an early end where they had one.
         seed: The study's by default.
         progress: Where notes and evaluations are printed; nowhere by default.
         dry_run: Only say what would happen.

@@ -53,7 +53,7 @@ class FullTrainer(Trainer):
         evaluated = tuple(sorted({*training.evaluations, *training.checkpoints}))
         state = begun.state if begun else None
         job = Job(training.configuration, training.seed, training.steps, training.steps, evaluated, state=state)
-        record = begun.record if begun else Record(training.options.watch, training.options.patience)
+        record = begun.record if begun else Record(training.watch, training.patience)
         reset_peak_memory(self.backbone.model)
         with self.attached(job) as (model, place), self._recomputed(model, training):
             if training.options.quantize:

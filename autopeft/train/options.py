@@ -13,7 +13,11 @@ class TrainingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int | None = Field(None, ge=1, description="Training steps (default: the study's full_steps).")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Training steps (default: the study's own length, with an early end where its runs had one).",
+    )
     epochs: float | None = Field(None, gt=0, description="Passes over the training rows, instead of --steps.")
     seed: int | None = Field(None, ge=0, description="Seed (default: the study's).")
     batch_size: int | None = Field(
@@ -28,7 +32,9 @@ class TrainingOptions(BaseModel):
     )
     warmup: float = Field(WARMUP, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     eval_every: int | None = Field(
-        None, ge=1, description="Score the validation split every this many steps (default: halfway and at the end)."
+        None,
+        ge=1,
+        description="Score the validation split every this many steps (default: as the study, else halfway and at the end).",
     )
     patience: int | None = Field(
         None, ge=1, description="Stop after this many evaluations without a better one, and keep the best weights."

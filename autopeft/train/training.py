@@ -10,6 +10,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.yaml_files import validated
 from autopeft.configuration import Configuration
 from autopeft.result import Result
+from autopeft.study.length import evaluation_steps, patience_of, steps_per_epoch
 from autopeft.study.spec import StudySpec
 from autopeft.train.checks import refusal
 from autopeft.train.options import TrainingOptions, process_count
@@ -97,18 +98,36 @@ class FullTraining:
     @property
     def steps_per_epoch(self) -> int:
         """Steps of one pass over the training rows."""
-        return -(-self.result.data.task["train"] // self.batch_size)
+        return steps_per_epoch(self.result.data.task["train"], self.batch_size)
 
     @property
     def steps(self) -> int:
         """Steps of the whole training."""
         if self.options.epochs:
             return math.ceil(self.options.epochs * self.steps_per_epoch)
-        return self.options.steps or self.spec.full_steps
+        return self.options.steps or self.spec.steps
+
+    @property
+    def as_measured(self) -> bool:
+        """Whether it ends early as the study's own runs did: they could, and nothing else was asked for."""
+        asked = self.options.steps, self.options.epochs, self.options.eval_every, self.options.patience
+        return not any(asked) and patience_of(self.spec.epochs) is not None
+
+    @property
+    def patience(self) -> int | None:
+        """Evaluations without a better one after which it ends; None trains to the last step."""
+        return patience_of(self.spec.epochs) if self.as_measured else self.options.patience
+
+    @property
+    def watch(self) -> str:
+        """What is compared then, "score" or "loss"."""
+        return "loss" if self.as_measured else self.options.watch
 
     @property
     def evaluations(self) -> tuple[int, ...]:
         """The steps after which the validation split is scored, the last one among them."""
+        if self.as_measured:
+            return evaluation_steps(self.steps, self.spec.epochs)
         every = self.options.eval_every or max(1, self.steps // 2)
         steps = range(every, self.steps + 1, every) if self.options.eval_every else (every,)
         return tuple(sorted({*steps, self.steps}))
@@ -132,8 +151,8 @@ class FullTraining:
             "schedule": options.schedule,
             "warmup": options.warmup,
             "eval_every": options.eval_every,
-            "patience": options.patience,
-            "watch": options.watch,
+            "patience": self.patience,
+            "watch": self.watch,
             "quantize": options.quantize,
         }
 

@@ -1,5 +1,6 @@
 """How a toolkit is told to train: by the recipe's numbers, wherever it has words for them."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from export_cases import case
 
 from autopeft.base.recipe import BETAS, CLIP, EPSILON, WARMUP, WEIGHT_DECAY, learning_rate_factor
 from autopeft.export import REGISTRY
-from autopeft.export.mechanisms.training import RATE
+from autopeft.export.mechanisms.training import BEST_WEIGHTS, RATE
 
 NUMBERS = {
     "weight_decay": WEIGHT_DECAY,
@@ -88,6 +89,84 @@ def test_the_steps_more_are_explained_in_the_file():
     assert files["sft.yaml"].startswith("# 62 steps, the first of them idle")
     files = REGISTRY["trl"].write(language_model(steps=16)).files
     assert files["sft.yaml"].startswith("# 17 steps: as much learning rate in all as autopeft's 16.")
+
+
+def in_epochs(method: str = "lora", model_type: str = "llama", **spec):
+    """A case of a study whose runs could end early."""
+    return case(method, {"rank": 4} if method == "lora" else {}, model_type, full_steps=36, epochs=6.0, **spec)
+
+
+ENDS = {"axolotl": "early_stopping_patience", "llamafactory": "early_stopping_steps", "swift": "early_stop_interval"}
+
+
+@pytest.mark.parametrize("toolkit", ENDS)
+def test_an_early_end_is_asked_for_where_a_toolkit_has_keys(toolkit):
+    """The exported file trained all steps and kept the last weights, whatever the study had measured."""
+    found = keys(toolkit, in_epochs(task="causal-lm"))
+    assert found[ENDS[toolkit]] == 2 and found["load_best_model_at_end"] is True
+    assert found["eval_steps"] == found["save_steps"] == 4, "eight times in 36 steps"
+    assert any("validation" in str(found.get(key)) for key in ("test_datasets", "eval_dataset", "val_dataset"))
+    assert REGISTRY[toolkit].write(in_epochs(task="causal-lm")).verdict == "lossless"
+    plain = keys(toolkit, language_model())
+    assert not {ENDS[toolkit], "eval_steps", "load_best_model_at_end"} & set(plain)
+
+
+def test_what_has_no_keys_for_an_early_end_gets_a_script_or_says_so():
+    assert set(REGISTRY["trl"].write(in_epochs(task="causal-lm")).files) == {
+        "adapter_config.json",
+        "data.py",
+        "train.py",
+    }
+    losses = REGISTRY["unsloth"].write(in_epochs(task="causal-lm")).losses
+    assert any("No run ends early: Unsloth trains all 36 steps" in loss for loss in losses)
+    assert not any("ends early" in loss for loss in REGISTRY["unsloth"].write(language_model()).losses)
+
+
+def test_llamafactory_finds_the_validation_rows():
+    text = REGISTRY["llamafactory"].write(in_epochs(task="causal-lm")).files["dataset_info.json"]
+    assert json.loads(text)["study_validation"]["file_name"] == "validation.jsonl"
+
+
+@pytest.mark.parametrize("toolkit, model_type", [("adapters", "bert"), ("script", "bert"), ("trl", "llama")])
+def test_scripts_with_an_early_end_are_python_and_those_without_have_none(toolkit, model_type):
+    task = {"task": "causal-lm"} if model_type == "llama" else {}
+    text = REGISTRY[toolkit].write(in_epochs(model_type=model_type, **task)).files["train.py"]
+    compile(text, "train.py", "exec")
+    assert "TrainerCallback" in text and "BestWeights(" in text
+    method = "ia3" if toolkit == "trl" else "lora"  # for LoRA without an early end TRL needs no script
+    plain = REGISTRY[toolkit].write(case(method, model_type=model_type, **task)).files["train.py"]
+    assert "BestWeights" not in plain
+
+
+def test_the_epochs_that_were_measured_are_said():
+    text = REGISTRY["peft"].write(case("lora")).files["README.md"]
+    assert "| length | 3.33 epochs, 20 steps of 4 rows |" in text
+    text = REGISTRY["peft"].write(replace(in_epochs(), best_steps=(12, 1200))).files["README.md"]
+    assert "| length | 6 epochs, 36 steps of 4 rows, ended early once 2 evaluations, one every 4 steps," in text
+    assert "in the study's own runs those of step 12, 1,200 |" in text
+    assert "# The study's own runs: 6 epochs, 36 steps" in REGISTRY["swift"].write(in_epochs()).files["sft.yaml"]
+
+
+def test_the_callback_of_the_scripts_ends_a_run_as_the_search_does():
+    from transformers import TrainerCallback, TrainerControl, TrainerState
+
+    space = {"TrainerCallback": TrainerCallback, "torch": torch, "STEPS": 36, "EVERY": 4}
+    exec(BEST_WEIGHTS, space)
+    weight, control, state = torch.zeros(1), TrainerControl(), TrainerState()
+    callback, seen, losses = space["BestWeights"]([weight]), [], iter((3.0, 2.0, 2.5, 2.0, 1.0))
+    for state.global_step in range(1, 37):
+        weight.fill_(state.global_step)
+        callback.on_step_end(None, state, control)
+        if control.should_evaluate:
+            seen.append(state.global_step)
+            callback.on_evaluate(None, state, control, {"eval_loss": next(losses)})
+        if control.should_training_stop:
+            break
+    callback.on_train_end(None, state, control)
+    assert seen == [4, 8, 12, 16] and weight.item() == 8
+    state.global_step = 36
+    callback.on_step_end(None, state, control)
+    assert control.should_evaluate
 
 
 @pytest.mark.parametrize("steps", [1, 20, 40, 1000])

@@ -38,6 +38,31 @@ def test_the_script_trains_and_saves_what_the_search_would(method, precision, to
     assert before and all(p.grad is None for p in before.values())
 
 
+def test_the_script_ends_where_the_search_does(toy, tmp_path, monkeypatch, capsys):
+    from autopeft.backbone.loading import load_backbone
+    from autopeft.proxy.job import Job
+    from autopeft.proxy.trainer import Trainer
+    from autopeft.study.length import evaluation_steps, with_length
+    from autopeft.study.spec import StudySpec
+    from autopeft.tasks import load_task
+    from autopeft.tasks.tokens import tokenise
+
+    task = load_task(toy["data"])
+    spec = with_length(StudySpec(epochs=6, batch_size=4), len(task.train))
+    one = case("lora", {"layers": "1-2"}, "bert", full_steps=spec.steps, epochs=spec.epochs, **toy)
+    one = replace(one, configuration=replace(one.configuration, learning_rate=3e-2))
+    export("script", one, tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--out", str(tmp_path / "adapter")])
+    ran = runpy.run_path(str(tmp_path / "train.py"))
+    said = capsys.readouterr().out
+    backbone = load_backbone(toy["model"], task.outputs)
+    job = Job(one.configuration, 0, spec.steps, spec.steps, evaluation_steps(spec.steps, spec.epochs), patience=2)
+    (done,) = Trainer(backbone, tokenise(task, backbone.tokenizer, 128), 4).run([job])
+    assert ran["stopping"].losses == pytest.approx(list(done.curve.validation_loss), abs=1e-4)
+    assert ran["trainer"].state.global_step == done.curve.steps[-1] and ran["stopping"].best == done.curve.result
+    assert f"validation loss {done.curve.loss:.4f}" in said
+
+
 @pytest.mark.parametrize("procedure", ["lozo", "sparse_mezo"])
 def test_the_script_steps_as_forward_only_training_does(procedure, toy, tmp_path, monkeypatch):
     """The Trainer's first step has rate 0, so of two steps the second moves, along the direction of the search's own."""

@@ -19,7 +19,7 @@ from autopeft.uniform_lora import uniform_lora
 
 SHAPES = bert_shapes()
 LORA = {"rank": 2, "target_modules": "query+value", "rslora": False}
-SPEC = StudySpec(seeds=3)
+SPEC = StudySpec(seeds=3, full_steps=300)
 LENGTH = SPEC.length
 MIDDLE = baselines(SHAPES, 2000, False, LENGTH)[2].rates[1]  # of the rates at which uniform LoRA is tried
 OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
@@ -50,8 +50,8 @@ def everyone(outcomes, noise):
     return {outcome.name for outcome in outcomes}
 
 
-def full_length(folder, trainer=None, contenders=everyone) -> FullLength:
-    return FullLength(folder, SPEC, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), trainer, contenders)
+def full_length(folder, trainer=None, contenders=everyone, spec=SPEC) -> FullLength:
+    return FullLength(folder, spec, SHAPES, OBJECTIVES, Limits.of_budget(SHAPES), trainer, contenders)
 
 
 def run(folder, candidate, trainer, contenders=everyone):
@@ -112,6 +112,33 @@ def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     assert [c.seed for c in outcome.curves] == [1, 2, 3] and full_length(folder).left([uniform]) == 0
     run(folder, uniform, trainer)
     assert len(trainer.runs) == TRIES + 3
+
+
+def test_runs_of_a_study_in_epochs_end_by_one_rule(tmp_path):
+    """Those that are tuned, finalists and baselines; a study that gives its steps trains as it always did."""
+    early = SPEC.model_copy(update={"full_steps": 90, "epochs": 3.0})
+    for spec, points, patience in ((early, (15, 30, 45, 60, 75, 90), 2), (SPEC, None, None)):
+        trainer = Trainer()
+        folder = StudyFolder(tmp_path / str(patience))
+        folder.create()
+        candidates = [*baselines(SHAPES, 2000, False, LENGTH), named(1)]
+        full_length(folder, trainer, spec=spec).run(candidates, lambda *_: None, lambda _: None)
+        assert {j.patience for j in trainer.runs if j.test} == {patience}
+        assert {j.evaluation_steps for j in trainer.runs if j.test} == {points or (75, 150)}
+        tuning = {(j.until, j.evaluation_steps, j.patience) for j in trainer.runs if not j.test}
+        assert tuning == {(30 if points else 75, (), None)}
+
+
+def test_a_run_comes_to_what_its_best_point_had(tmp_path):
+    def train(jobs):
+        for number, job in enumerate(jobs):
+            losses = (0.6, 0.4, 0.9)
+            curve = Curve(job.seed, (10, 20, 30), losses, losses, losses, 0.1, 1, 0.7, 0.5, best_step=20)
+            yield number, JobResult(curve)
+
+    folder = StudyFolder(tmp_path)
+    run(folder, baselines(SHAPES, 2000, False, LENGTH)[2], train)
+    assert folder.outcomes()[0].over_seeds(OBJECTIVES.quality, "validation") == (0.4,) * 3
 
 
 def test_a_finalist_is_tuned_around_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):

@@ -54,7 +54,16 @@ def search(folder, die_at=None, timed=seconds, **fields):
     """The records after a search, killed where training number `die_at` would begin; and the Optuna study."""
     files = StudyFolder(folder)
     files.create()
-    spec = StudySpec(**{"trials": 12, "space": "default", "rungs": "none", "cohort": 4, "objectives": ",".join(NAMES)})
+    spec = StudySpec(
+        **{
+            "trials": 12,
+            "full_steps": 300,
+            "space": "default",
+            "rungs": "none",
+            "cohort": 4,
+            "objectives": ",".join(NAMES),
+        }
+    )
     spec = spec.model_copy(update=fields)
     study, calls = open_study(files, spec, OBJECTIVES), []
 

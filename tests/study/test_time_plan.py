@@ -4,7 +4,7 @@ import pytest
 
 from autopeft.base.errors import AutopeftError
 from autopeft.study.spec import PLANNED, StudySpec, seconds_of
-from autopeft.study.time_plan import EPOCHS, LEAST_STEPS, Effort, Pace, planned, stages
+from autopeft.study.time_plan import LEAST_STEPS, Effort, Pace, planned, stages
 
 SPEC = StudySpec(batch_size=16)
 PACE = Pace(0.05, 4000, 600, 1000)
@@ -19,7 +19,17 @@ def test_what_is_planned_fits_and_has_enough_steps(seconds):
 def test_more_time_gives_more_up_to_so_many_passes_over_the_data():
     found = [planned(seconds, PACE, SPEC, {}) for seconds in (180, 300, 600, 1200, 2400, 5000, 40_000)]
     assert [e.trials for e in found] == sorted(e.trials for e in found) and found[0].trials < found[-1].trials
-    assert found[-1].full_steps == EPOCHS * 4000 / 16 and found[-1].ceiling and not found[0].ceiling
+    assert found[-1].full_steps == 3 * 4000 / 16 and found[-1].ceiling and not found[0].ceiling
+
+
+def test_few_rows_are_passed_over_as_often_as_without_a_time():
+    assert planned(40_000, Pace(0.05, 480, 100, 100), SPEC, {}).full_steps == 10 * 480 / 16
+
+
+def test_the_evaluations_of_runs_that_may_end_early_are_in_the_plan():
+    effort = Effort(15, 750, 5, 3, True)
+    early, whole = (stages(effort, PACE, s)["full length"] for s in (SPEC, SPEC.model_copy(update={"full_steps": 750})))
+    assert whole < early < 1.2 * whole
 
 
 def test_what_is_asked_for_stays():

@@ -40,7 +40,7 @@ def measured(configuration: Configuration) -> Curve:
 def start(tmp_path, **fields):
     folder = StudyFolder(tmp_path / "study")
     folder.create()
-    spec = StudySpec(**{"trials": 12, "space": "default", "rungs": "none", "cohort": 4, **fields})
+    spec = StudySpec(**{"trials": 12, "full_steps": 300, "space": "default", "rungs": "none", "cohort": 4, **fields})
     study = open_study(folder, spec, OBJECTIVES)
     return study, build_space("default", load_space("default"), SHAPES, LIMITS), (spec, folder)
 

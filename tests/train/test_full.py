@@ -69,6 +69,20 @@ def test_without_options_it_is_the_searchs_own_run(plain):
     assert [e.train_loss for e in plain[0].evaluations] == list(done.curve.train_loss)
 
 
+def test_without_options_it_ends_as_the_studys_runs_did(tmp_path):
+    """A study in epochs: the same points, the same rule, the weights of the same step."""
+    study = made_study(tmp_path / "study", trained_as("lora"), full_steps=26, epochs=2.0)
+    training = FullTraining.of(study, 0, tmp_path / "adapter")
+    assert (training.evaluations, training.patience, training.watch) == ((6, 12, 18, 26), 2, "loss")
+    record, adapter = complete(training)
+    backbone, tokenised = resident()
+    (done,) = Trainer(backbone, tokenised, 16).run([Job(trained_as("lora"), 0, 26, 26, (6, 12, 18, 26), patience=2)])
+    assert [e.step for e in record.evaluations] == list(done.curve.steps) and record.kept.step == done.curve.best_step
+    assert [e.validation_loss for e in record.evaluations] == list(done.curve.validation_loss)
+    asked = FullTraining.of(study, 0, tmp_path / "adapter", steps=26)
+    assert (asked.evaluations, asked.patience, asked.watch) == ((13, 26), None, "score")
+
+
 @pytest.mark.parametrize("options", [{"accumulate": 2}, {"accumulate": 3}, {"gradient_checkpointing": True}])
 def test_less_memory_gives_the_same_weights(study, plain, tmp_path, options):
     record, adapter = complete(FullTraining.of(study, LORA, tmp_path / "adapter", **options))

@@ -3,7 +3,7 @@
 from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY
 from autopeft.export.mechanisms.rows import FILES, arguments
 from autopeft.export.mechanisms.toolkit import Case
-from autopeft.export.mechanisms.training import RATE
+from autopeft.export.mechanisms.training import BEST_WEIGHTS, RATE
 
 ADAPTER = "autopeft"
 
@@ -38,7 +38,11 @@ for part, name in {FILES!r}.items():
 
 def train_script(case: Case) -> str:
     """train.py: needs adapters and not autopeft."""
-    spec, low = case.spec, case.format == "bf16"
+    spec, low, every = case.spec, case.format == "bf16", case.evaluation_interval
+    evaluated = ""
+    if every:
+        rows = f"load_dataset('json', data_files=str(here / {FILES['validation']!r}), split='train')"
+        evaluated = f"\n        eval_dataset={rows},\n        callbacks=[BestWeights(trained)],"
     no_dropout = "".join(f", {name}={value}" for name, value in case.no_dropout.items())
     return f'''"""Trains {case.configuration} with AdapterHub's adapters; the rows are those that data.py wrote."""
 
@@ -50,13 +54,13 @@ import torch
 from adapters import AdapterConfig, AdapterTrainer
 from datasets import load_dataset
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, TrainingArguments
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, {"TrainerCallback, " if every else ""}TrainingArguments
 
 HEAD = {list(case.shapes.head_modules)!r}
 STEPS = {case.steps}
-here = Path(__file__).parent
+{f"EVERY = {every}" + chr(10) if every else ""}here = Path(__file__).parent
 
-{RATE}
+{RATE}{BEST_WEIGHTS if every else ""}
 
 def adapted(model):
     """The model with the adapter of adapter.json, which alone is trained, and the task head."""
@@ -100,7 +104,7 @@ def main():
             save_strategy="no",
             report_to="none",
         ),
-        train_dataset=load_dataset("json", data_files=str(here / {FILES["train"]!r}), split="train"),
+        train_dataset=load_dataset("json", data_files=str(here / {FILES["train"]!r}), split="train"),{evaluated}
         data_collator=DataCollatorWithPadding(tokenizer),
         optimizers=(optimizer, LambdaLR(optimizer, rate)),
     )

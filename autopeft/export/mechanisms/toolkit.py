@@ -11,6 +11,7 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration
 from autopeft.export.mechanisms.beyond import beyond_parameters
 from autopeft.methods import Method, count, get_method, peft_fields
+from autopeft.study.length import evaluation_interval, steps_per_epoch
 from autopeft.study.records import StudyResult
 from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind
 
@@ -28,6 +29,7 @@ class Case:
     task: dict[str, Any]  # Task.summary()
     environment: dict[str, Any] = field(default_factory=dict)
     folder: str = ""  # the study's
+    best_steps: tuple[int, ...] = ()  # of its own runs that could end early, one for each seed: whose weights counted
 
     @classmethod
     def of(cls, result: StudyResult, name: str, configuration: Configuration) -> "Case":
@@ -38,7 +40,10 @@ class Case:
             name: what it is called: "trial 7".
             configuration: the configuration.
         """
-        return cls(name, configuration, result.shapes, result.spec, result.task, result.environment, result.folder)
+        curves = [c for o in result.outcomes if o.configuration == configuration for c in o.curves]
+        best = tuple(c.best_step for c in curves if c.best_step is not None)
+        made = result.spec, result.task, result.environment, result.folder
+        return cls(name, configuration, result.shapes, *made, best)
 
     @property
     def kind(self) -> TaskKind:
@@ -106,6 +111,16 @@ class Case:
     def steps(self) -> int:
         """The full length of a training."""
         return self.spec["full_steps"]
+
+    @property
+    def epochs(self) -> float:
+        """The same in passes over the training rows."""
+        return self.steps / steps_per_epoch(self.task["train"], self.spec["batch_size"])
+
+    @property
+    def evaluation_interval(self) -> int | None:
+        """Steps between the evaluations by which the study's runs could end early; None where they could not."""
+        return evaluation_interval(self.steps, self.spec.get("epochs"))
 
     @property
     def format(self) -> str:

@@ -8,7 +8,7 @@ from typing_extensions import override
 from autopeft.export.mechanisms.low_rank import LowRank
 from autopeft.export.mechanisms.rows import COPY, PROMPTED, copied_model, rows_script
 from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
-from autopeft.export.mechanisms.training import schedule, training_losses
+from autopeft.export.mechanisms.training import length, schedule, training_losses
 
 Tuned = tuple[dict, tuple[str, ...], str]  # keys that say what is trained, losses, what is trained instead
 
@@ -82,6 +82,7 @@ def as_yaml(case: Case, keys: dict) -> str:
     )
     asked = schedule(case.steps)["max_steps"]
     head = f"# {asked} steps{idle}: as much learning rate in all as autopeft's {case.steps}.\n"
+    head += f"# The study's own runs: {length(case)}.\n"
     return head + yaml.safe_dump(keys, sort_keys=False, width=110)
 
 
