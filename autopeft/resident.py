@@ -81,7 +81,7 @@ def load_workers(
         backbone,
         tokenised,
         spec.batch_size,
-        spec.head_learning_rate,
+        spec.head_rate,
         prefix,
         spec.packing and not spec.deterministic,
         rows,

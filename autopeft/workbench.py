@@ -29,6 +29,7 @@ from autopeft.study.clock import Clock, said
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
+from autopeft.study.head_rate import with_head_rate
 from autopeft.study.identity import new_identity
 from autopeft.study.length import ending_in_words, epochs_of, length_in_words
 from autopeft.study.optuna_study import open_study
@@ -111,6 +112,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     rows = rows_of_trials(spec, backbone, tokenised, progress)
     workers = load_workers(prepared, backbone, tokenised, progress, rows, stored)
     prepared, clock = in_time(prepared, workers, stored, began, progress)
+    prepared = with_head_rate(prepared, workers, stored, progress)
     spec = prepared.spec
     progress.note(f"Length: {length_note(prepared)}.")
     if not stored:

@@ -81,7 +81,7 @@ def complete(training: FullTraining, progress=None):
     """(record, adapter's folder) of a training that is trained up to where its adapter lies in the work folder."""
     from autopeft.base.progress import Progress
 
-    trainer = FullTrainer(*resident(), training.batch_size, training.spec.head_learning_rate, packing=False)
+    trainer = FullTrainer(*resident(), training.batch_size, training.spec.head_rate, packing=False)
     work = WorkFolder(training.work)
     record = trainer.complete(
         training, work, work.begin(training, Processes()), Processes(), progress or Progress(quiet=True)

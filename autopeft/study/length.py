@@ -58,7 +58,9 @@ def with_length(spec: StudySpec, rows: int) -> StudySpec:
 
 
 def as_stored(spec: StudySpec, stored: Mapping[str, Any]) -> StudySpec:
-    """A study that is resumed: as long as it was made for, and with a time as it was planned, unless it says otherwise.
+    """A study that is resumed: what was found out when it began stays, unless it says otherwise.
+
+    That is its length, what was planned for its time, and the learning rate of the head.
 
     Args:
         spec: what is asked for.
@@ -70,6 +72,8 @@ def as_stored(spec: StudySpec, stored: Mapping[str, Any]) -> StudySpec:
     if spec.full_steps is None and spec.epochs is None:
         length = "full_steps" if stored.get("epochs") is None else "epochs"  # of which the steps follow anew
         kept[length] = stored.get(length)
+    if spec.head_learning_rate is None:
+        kept["head_learning_rate"] = stored.get("head_learning_rate")
     return spec.model_copy(update=kept)
 
 

@@ -27,6 +27,7 @@ FREE = (
     "margin",
 )  # may change between two runs of the same study
 PLANNED = ("trials", "full_steps", "finalists", "seeds", "ceiling")  # by `time`, unless given with it
+USUAL_HEAD_RATE = 1e-3  # where nothing is known of the task
 OLDER = {
     "task": "classification",
     "portfolio": False,
@@ -136,8 +137,11 @@ class StudySpec(BaseModel):
     eta: int = Field(ETA, ge=2, description="At a rung the front is promoted, and at least one of this many trials.")
     cohort: int = Field(COHORT, ge=1, description="Trials that are asked for and compared at the rungs together.")
     batch_size: int = Field(32, ge=1, description="Rows per training step.")
-    head_learning_rate: float = Field(
-        1e-3, gt=0, description="Learning rate of the task head, the same for every method."
+    head_learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="Learning rate of the task head, the same for every method (if not given, by what the head alone "
+        "wants on these data).",
     )
     seeds: int = Field(
         3,
@@ -206,6 +210,11 @@ class StudySpec(BaseModel):
         """Training steps of a whole run, which `prepare` or the plan for a time has made of the epochs."""
         assert self.full_steps is not None
         return self.full_steps
+
+    @property
+    def head_rate(self) -> float:
+        """Learning rate of the task head, which the study has found where it was not given."""
+        return USUAL_HEAD_RATE if self.head_learning_rate is None else self.head_learning_rate
 
     @property
     def prefix_bytes(self) -> int:

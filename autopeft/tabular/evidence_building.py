@@ -27,6 +27,8 @@ from autopeft.space import build_space
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
 from autopeft.study.candidates import usual_guess
+from autopeft.study.head_rate import with_head_rate
+from autopeft.study.length import as_stored
 from autopeft.tabular.build import append, check_same
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun, json_lines
 
@@ -109,15 +111,17 @@ def build_evidence(
         transformers_logging.disable_progress_bar()
         stored = next(json_lines(path), None) if path.is_file() else None
         if stored:
+            prepared = replace(prepared, spec=as_stored(prepared.spec, stored["spec"]))
             check_same(prepared, stored, path)
         backbone, tokenised, precision = load_resident(prepared, stored, progress)
+        workers = load_workers(prepared, backbone, tokenised, progress)
+        prepared = with_head_rate(prepared, workers, stored, progress)
         if not stored:
             path.parent.mkdir(parents=True, exist_ok=True)
             spec, task, shapes = prepared.spec.model_dump(), prepared.task.summary(), prepared.shapes.to_json()
             about = {"format": FORMAT, "spec": spec, "task": task, "shapes": shapes}
             write_whole(path, json.dumps({**about, "environment": environment(precision)}) + "\n")
         mend(path)
-        workers = load_workers(prepared, backbone, tokenised, progress)
         try:
             Building(prepared, path, workers, progress).run(candidates_on(prepared, relatives))
         finally:

@@ -106,6 +106,4 @@ def open_trainer(training: FullTraining, processes: Processes, progress: Progres
             backbone, tokenised, _ = load_resident(prepared, stored, progress)
             if training.spec.prefix_bytes:
                 prefix = PrefixCache(backbone, tokenised, training.spec.prefix_bytes, note=progress.note)
-    return FullTrainer(
-        backbone, tokenised, training.batch_size, training.spec.head_learning_rate, prefix, packing=False
-    )
+    return FullTrainer(backbone, tokenised, training.batch_size, training.spec.head_rate, prefix, packing=False)

@@ -158,7 +158,7 @@ def open_data(data: str):
     backbone, tokenised, precision = load_resident(prepared, None, Progress(quiet=True))
     prefix = PrefixCache(backbone, tokenised, prepared.spec.prefix_bytes)
     spec = prepared.spec
-    return prepared, Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix), precision
+    return prepared, Trainer(backbone, tokenised, spec.batch_size, spec.head_rate, prefix), precision
 
 
 def measure_time(kept: Kept, only: list[str]) -> None:

@@ -167,7 +167,7 @@ def wrapped(model: PreTrainedModel, configuration: Configuration, prepared: Prep
 def optimiser_and_schedule(model: PeftModel, configuration: Configuration, prepared: Prepared) -> tuple:
     """AdamW with a learning rate for the method and one for the head; linear warm-up and decay."""
     named, steps = dict(trainable_parameters(model)), prepared.spec.full_steps
-    groups = parameter_groups(named, prepared, configuration, prepared.spec.head_learning_rate)
+    groups = parameter_groups(named, prepared, configuration, prepared.spec.head_rate)
     optimiser = torch.optim.AdamW(
         [{"params": [named[n] for n in names], "lr": rate} for names, rate in groups], weight_decay=0.0, fused=True
     )

@@ -73,9 +73,7 @@ def spread(benchmark: TabularBenchmark, number: int) -> tuple[list[Configuration
 def measured(choice, seed, arguments, configurations, prepared, backbone, tokenised) -> list[float]:
     """The validation loss of each configuration after the few steps, infinite where it failed."""
     spec, rows = prepared.spec, proxy_rows(choice, backbone, tokenised, arguments.rows, seed)
-    workers = Workers(
-        Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, proxy_rows=rows), arguments.workers
-    )
+    workers = Workers(Trainer(backbone, tokenised, spec.batch_size, spec.head_rate, proxy_rows=rows), arguments.workers)
     jobs = [Job(c, seed, arguments.steps, arguments.steps, proxy=True) for c in configurations]
     losses = [np.inf] * len(jobs)
     for number, done in workers.run(jobs):

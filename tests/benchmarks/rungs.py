@@ -130,9 +130,7 @@ def work_on(name: str, number: int) -> list[tuple[str, str, Trainer, Trainer, Jo
     prepared = prepare(load_spec("benchmark", {k: about["spec"].get(k) for k in IDENTITY}))
     backbone, tokenised, _ = load_resident(prepared, about, Progress(quiet=True))
     spec, prefix = prepared.spec, PrefixCache(backbone, tokenised, PREFIX)
-    trainers = [
-        kind(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix) for kind in (Trainer, Branch)
-    ]
+    trainers = [kind(backbone, tokenised, spec.batch_size, spec.head_rate, prefix) for kind in (Trainer, Branch)]
     rung = spec.full_steps // SHARE
     until = rung + rung // SHARE
     deep = [

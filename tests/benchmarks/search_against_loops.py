@@ -99,7 +99,7 @@ def search_trials(prepared: Prepared, configurations: Sequence[Configuration], l
             backbone = resident(spec.model, len(prepared.task.label_names), Precision("fp32", "sdpa", {}))
             tokenised = tokenise(prepared.task, backbone.tokenizer, spec.max_length)
         prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, Path(temporary)) if levers.prefix else None
-        trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_learning_rate, prefix, levers.packing)
+        trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_rate, prefix, levers.packing)
         probe = Job(uniform_lora(prepared.shapes, prepared.budget), spec.seed, 1, 1)
         workers = Workers(trainer, choose_workers(trainer, probe, None if levers.workers else 1)[0])
         folder = StudyFolder(Path(temporary) / "study")

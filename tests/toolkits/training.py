@@ -119,7 +119,7 @@ class Trial:
     def trained(self, seed: int, rate: float = 1.0) -> float:
         """What autopeft gives; rate: times the configuration's."""
         chosen = replace(self.configuration, learning_rate=rate * self.configuration.learning_rate)
-        trainer = Trainer(self.backbone, self.tokens, self.spec.batch_size, self.spec.head_learning_rate)
+        trainer = Trainer(self.backbone, self.tokens, self.spec.batch_size, self.spec.head_rate)
         found: list[float] = []
         (result,) = trainer.run([Job(chosen, seed, STEPS, STEPS)], keep=lambda model: found.append(self.loss(model)))
         assert result.curve, result.failure

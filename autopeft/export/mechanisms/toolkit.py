@@ -13,6 +13,7 @@ from autopeft.export.mechanisms.beyond import beyond_parameters
 from autopeft.methods import Method, count, get_method, peft_fields
 from autopeft.study.length import evaluation_interval, steps_per_epoch
 from autopeft.study.records import StudyResult
+from autopeft.study.spec import USUAL_HEAD_RATE
 from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind
 
 REGISTRY: dict[str, "Toolkit"] = {}
@@ -105,7 +106,9 @@ class Case:
     @property
     def head_learning_rate(self) -> float:
         """The linear probe trains nothing but the head, at its own rate."""
-        return self.learning_rate if self.configuration.method == "head_only" else self.spec["head_learning_rate"]
+        if self.configuration.method == "head_only":
+            return self.learning_rate
+        return self.spec["head_learning_rate"] or USUAL_HEAD_RATE
 
     @property
     def steps(self) -> int:
