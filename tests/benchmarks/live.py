@@ -7,12 +7,13 @@
 The ways run one after another, and nothing else may run beside them:
 
 search: `autopeft search --time`, all else by default.
-random: random configurations of the same space in the same engine: `--sampler random --no-portfolio --rates 1 --rungs
-    none`. Off is what decides where to look and where to stop looking: portfolio, sampler, several rates at the start, and
-    the rungs. It keeps what is not search: the resident backbone, formats by timing, length buckets, packing, workers, the
-    plan for its time, finalists with three rates and raced seeds, the baselines (so uniform LoRA can be its answer too),
-    and, for the one rate of each draw, the rule for rates. That is kind to it.
-lora: `--space lora`, all else as the search: the LoRA family alone, with its part of the portfolio.
+random: random configurations of the same space in the same engine, each at the search's full length: `--sampler random
+    --no-portfolio --rates 1 --rungs none`, interrupted when its time is over. Off is what decides where to look and when to
+    stop looking: portfolio, sampler, several rates at the start, rungs; and finalists and baselines too, so that all of its
+    time goes to trials. Its answer is the front of these. It keeps what is not search: the resident backbone, formats by
+    timing, length buckets, packing and workers; and, for the one rate of each draw, the rule for rates, which is kind to it.
+lora: `--space lora --time`, all else as the search: the LoRA family alone, with its part of the portfolio. Its baselines, as
+    those of the search, can be its answer.
 naive: Optuna around transformers' Trainer, one process, rows padded to 128, all else by default: LoRA, DoRA or (IA)^3, rank,
     targets and rate sampled, over the whole length (the search's), until the time is over. The trial that is running then
     is finished and counts. Its clock begins with the tokenisation. What exceeds the budget costs it nothing.
@@ -45,26 +46,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as autopeft does, and bef
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import optuna
 import torch
-from full_training import Clock, PaddedRows, by_trainer
-from live_figures import PARTS, Member, differences, ends, figures_of, members, text
+from live_figures import PARTS, Member, differences, ends, figures_of, text
+from live_ways import ENGINE, WAYS, by_engine, by_naive, spec_of
 
+from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.base.progress import Progress
-from autopeft.configuration import Configuration
-from autopeft.front import front_of
 from autopeft.front.intervals import estimate
-from autopeft.methods import count, get_method
-from autopeft.prepare import Prepared, prepare
+from autopeft.prepare import prepare
 from autopeft.report.rows import print_rows
 from autopeft.resident import load_resident, load_workers
 from autopeft.space import portfolio, rates
@@ -73,76 +68,9 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.reading import read_study
 from autopeft.study.records import StudyResult
-from autopeft.study.spec import StudySpec, seconds_of
-from autopeft.tasks.task import Split
-from autopeft.uniform_lora import RANKS, TARGETS
+from autopeft.study.spec import seconds_of
 
-ENGINE = {
-    "search": (),
-    "random": ("--sampler", "random", "--no-portfolio", "--rates", "1", "--rungs", "none"),
-    "lora": ("--space", "lora"),
-}
-WAYS = (*ENGINE, "naive")
 TUNING_SEED, SEEDS = 100, 3  # the seeds are those after it; a search takes the few after 0
-COMMAND = """
-import sys
-from pathlib import Path
-from autopeft.cli.main import main
-from autopeft.space import portfolio, rates
-portfolio.FILE, rates.FILE = map(Path, sys.argv[1:3])
-del sys.argv[1:3]
-main()
-"""  # `autopeft` with another portfolio and rates
-
-
-def by_engine(way: str, folder: Path, asked: dict) -> dict:
-    """A search in a new process: wall seconds with everything that it loads and writes, and the front that it reports."""
-    study = folder / way
-    shutil.rmtree(study, ignore_errors=True)
-    options = [f"--{name}={asked[name]}" for name in ("data", "model", "time", "budget")]
-    command = [sys.executable, "-c", COMMAND, asked["portfolio file"], asked["rates file"], "search", f"--out={study}"]
-    began = time.monotonic()
-    if code := subprocess.run([*command, *options, *ENGINE[way], *asked["further"]]).returncode:
-        sys.exit(code)  # it said why; interrupted, it begins anew
-    seconds, result = time.monotonic() - began, read_study(study)
-    trials = sum(t.state in ("complete", "pruned") for t in result.trials)
-    found = [Member(p.configuration, p.trainable, p.validation) for p in front_of(result).points]
-    return way_of(trials, seconds, result.spec["full_steps"], members(found, result.budget))
-
-
-def by_naive(prepared: Prepared, seconds: float, progress: Progress) -> dict:
-    """What a user would write: as many full-length trainings as begin in the time, one at least."""
-    few = Split(prepared.task.test.texts[:8], prepared.task.test.labels[:8])  # nobody looks at its test scores
-    prepared = replace(prepared, task=replace(prepared.task, test=few))
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    clock, found = Clock(), []
-    rows, study = PaddedRows(prepared, clock), optuna.create_study(directions=["minimize", "maximize"])
-    while not found or clock.seconds() < seconds:
-        trial = study.ask()
-        configuration = drawn(trial, prepared.shapes.num_layers)
-        trainable = count(configuration, prepared.shapes)
-        if trainable > prepared.budget:
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            continue
-        score = by_trainer(prepared, rows, configuration, clock)["validation_score"]
-        study.tell(trial, [trainable, score])
-        found.append(Member(configuration, trainable, score))
-        progress.note(f"naive: {configuration}: {score:.3f} after {clock.seconds():.0f} s")
-    return way_of(len(found), clock.seconds(), prepared.spec.full_steps, members(found, prepared.budget))
-
-
-def drawn(trial: optuna.Trial, layers: int) -> Configuration:
-    """What tutorials tune: method, rank, targets and learning rate."""
-    method = trial.suggest_categorical("method", ("lora", "dora", "ia3"))
-    settings = dict(get_method(method).defaults)
-    if "rank" in settings:
-        settings["rank"] = trial.suggest_categorical("rank", RANKS)
-        settings["target_modules"] = trial.suggest_categorical("target_modules", TARGETS)
-    return Configuration.of(method, settings, range(layers), trial.suggest_float("learning_rate", 1e-5, 1e-2, log=True))
-
-
-def way_of(trials: int, seconds: float, steps: int, found: list[Member]) -> dict:
-    return {"trials": trials, "seconds": seconds, "steps": steps, "members": [m.to_json() for m in found]}
 
 
 def run_ways(folder: Path, asked: dict, wanted: Iterable[str], progress: Progress) -> dict[str, dict]:
@@ -156,11 +84,6 @@ def run_ways(folder: Path, asked: dict, wanted: Iterable[str], progress: Progres
             done[way] = by_naive(prepare(spec_of(folder)), seconds_of(asked["time"]), progress)
         write_whole(file, json.dumps(done, indent=1))
     return done
-
-
-def spec_of(folder: Path) -> StudySpec:
-    """The search's study, with the length that was planned for it: every way is trained again at that one."""
-    return StudySpec(**StudyFolder(folder / "search").read()["spec"])
 
 
 def retrained(folder: Path, ways: dict[str, dict], progress: Progress) -> StudyResult:
@@ -257,4 +180,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AutopeftError as error:
+        sys.exit(str(error))

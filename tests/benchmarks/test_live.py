@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("accelerate")  # the Trainer's
 
-from live import COMMAND, by_naive, drawn, print_task, same_as_before
+from live import print_task, same_as_before
 from live_figures import PARTS, Member, differences, figures_of, gap_text, members, text
-from made_up import OUTCOMES, WHOLE, lora, outcome
+from live_ways import COMMAND, answer, by_naive, drawn, interrupted
+from made_up import OUTCOMES, TRIALS, WHOLE, lora, outcome, trial
 
 from autopeft.base.progress import Progress
 from autopeft.prepare import prepare
@@ -95,6 +96,23 @@ def test_a_task_is_printed(capsys):
     print_task(told, "tweets")
     said = capsys.readouterr().out
     assert "search" in said and "480" in said and "0.5000 ± 0.1000" in said
+
+
+def test_a_way_answers_with_its_front_or_else_with_its_trials_of_full_length():
+    """Ctrl-C leaves a trial that is done among those that are running while its cohort is not."""
+    assert {m.trainable for m in answer(WHOLE)} == {1536, 6144}
+    running = replace(trial(5, 2, 0.65), state="running")
+    short = replace(running, curve=replace(running.curve, steps=(5, 10)))
+    alone = replace(WHOLE, outcomes=(), trials=(TRIALS[0], running, short, TRIALS[4]), spec={"full_steps": 20})
+    assert answer(alone) == [Member(lora(1), 384, 0.6), Member(lora(2), 768, 0.65)]
+
+
+def test_a_command_is_interrupted_when_its_time_is_over():
+    """Also where the shell that began this has its background jobs ignore Ctrl-C."""
+    wait = "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(130)); time.sleep({})"
+    assert interrupted([sys.executable, "-c", wait.format(60)], 3) == 0
+    assert interrupted([sys.executable, "-c", "import sys; sys.exit(2)"], 60) == 2
+    assert "signal.default_int_handler" in COMMAND
 
 
 def test_a_folder_of_other_options_is_refused(tmp_path):
