@@ -9,9 +9,10 @@ The ways run one after another, and nothing else may run beside them:
 search: `autopeft search --time`, all else by default.
 random: random configurations of the same space in the same engine, each at the search's full length: `--sampler random
     --no-portfolio --rates 1 --rungs none`, interrupted when its time is over. Off is what decides where to look and when to
-    stop looking: portfolio, sampler, several rates at the start, rungs; and finalists and baselines too, so that all of its
-    time goes to trials. Its answer is the front of these. It keeps what is not search: the resident backbone, formats by
-    timing, length buckets, packing and workers; and, for the one rate of each draw, the rule for rates, which is kind to it.
+    stop looking: portfolio and defaults, sampler, several rates at the start, rungs; and finalists and baselines too, so
+    that all of its time goes to trials. Its answer is the front of these. It keeps what is not search: the resident
+    backbone, formats by timing, length buckets, packing and workers; and, for the one rate of each draw, the rule for
+    rates, which is kind to it.
 lora: `--space lora --time`, all else as the search: the LoRA family alone, with its part of the portfolio. Its baselines, as
     those of the search, can be its answer.
 naive: Optuna around transformers' Trainer, one process, rows padded to 128, all else by default: LoRA, DoRA or (IA)^3, rank,

@@ -41,8 +41,11 @@ from autopeft.space import portfolio, rates
 portfolio.FILE, rates.FILE = map(Path, sys.argv[1:3])
 del sys.argv[1:3]
 signal.signal(signal.SIGINT, signal.default_int_handler)
-main()
 """  # `autopeft` with another portfolio and rates, and with Ctrl-C where a shell's background jobs ignore it
+NO_DEFAULTS = """
+from autopeft.study import trials
+trials.first_configurations = lambda *_: []
+"""  # without a portfolio a study begins with every method's default, of which few trials would consist
 
 
 def by_engine(way: str, folder: Path, asked: dict) -> dict:
@@ -53,7 +56,8 @@ def by_engine(way: str, folder: Path, asked: dict) -> dict:
     ):  # one that outlived a kill would run beside this one
         shutil.rmtree(study)
     options = [f"--{name}={asked[name]}" for name in ("data", "model", "budget")]
-    command = [sys.executable, "-c", COMMAND, asked["portfolio file"], asked["rates file"], "search", f"--out={study}"]
+    begun = COMMAND + (NO_DEFAULTS if way == "random" else "") + "main()"
+    command = [sys.executable, "-c", begun, asked["portfolio file"], asked["rates file"], "search", f"--out={study}"]
     command += [*options, *asked["further"], *ENGINE[way]]
     began = time.monotonic()
     if way == "random":

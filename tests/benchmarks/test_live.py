@@ -12,12 +12,13 @@ pytest.importorskip("accelerate")  # the Trainer's
 
 from live import print_task, same_as_before
 from live_figures import PARTS, Member, differences, figures_of, gap_text, members, text
-from live_ways import COMMAND, answer, by_naive, drawn, interrupted
+from live_ways import COMMAND, NO_DEFAULTS, answer, by_naive, drawn, interrupted
 from made_up import OUTCOMES, TRIALS, WHOLE, lora, outcome, trial
 
 from autopeft.base.progress import Progress
 from autopeft.prepare import prepare
 from autopeft.space import portfolio, rates
+from autopeft.study import trials
 from autopeft.study.spec import StudySpec
 
 BUDGET = 10_000
@@ -115,6 +116,12 @@ def test_a_command_is_interrupted_when_its_time_is_over():
     assert "signal.default_int_handler" in COMMAND
 
 
+def test_what_random_search_does_without_is_still_called_so():
+    assert (
+        trials.first_configurations is portfolio.first_configurations and "trials.first_configurations" in NO_DEFAULTS
+    )
+
+
 def test_a_folder_of_other_options_is_refused(tmp_path):
     same_as_before(tmp_path / "a", {"time": "8m"})
     same_as_before(tmp_path / "a", {"time": "8m"})
@@ -125,7 +132,16 @@ def test_a_folder_of_other_options_is_refused(tmp_path):
 def test_another_portfolio_reaches_the_command(tmp_path):
     """A `search` of the child process begins with it."""
     (tmp_path / "p.yaml").write_text("entries: [{method: bitfit, settings: {}, depth: 1.0}]\nmethods: [bitfit]\n")
-    command = [sys.executable, "-c", COMMAND, str(tmp_path / "p.yaml"), str(rates.FILE), "space", "show", "default"]
+    command = [
+        sys.executable,
+        "-c",
+        COMMAND + "main()",
+        str(tmp_path / "p.yaml"),
+        str(rates.FILE),
+        "space",
+        "show",
+        "default",
+    ]
     done = subprocess.run([*command, "--portfolio", "--json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["method"] == "bitfit" and portfolio.portfolio().entries[0].method != "bitfit"
 
