@@ -1,7 +1,8 @@
 """The search against other ways in the same wall time, on tasks and a backbone that taught it nothing.
 
     python tests/benchmarks/live.py --data NAME [--model minilm-l6] --time 8m [--budget 1%] [--out FOLDER]
-        [--ways search,random,lora,naive] [--portfolio FILE --rates FILE] [further options of `autopeft search`]
+        [--ways search,random,lora,naive] [--portfolio FILE --rates FILE] [--scored-rows N]
+        [further options of `autopeft search`]
     python tests/benchmarks/live.py summary FOLDER...
 
 The ways run one after another, and nothing else may run beside them:
@@ -21,10 +22,14 @@ naive: Optuna around transformers' Trainer, one process, rows padded to 128, all
 
 Then, outside the measured time: the members of each way's front by that way's own validation scores, the best per budget
 level, are trained again at the search's full length with three seeds that no way has seen, and so are the baselines, their
-rates tuned with a fourth. Nothing is trained twice for two ways.
+rates tuned with a fourth. They are scored on the whole test split, or --scored-rows of it, however few --test-rows the ways
+had to score: that nothing is a point below uniform LoRA takes several thousand rows to say. Nothing is trained twice.
 
 A way that is killed begins anew, since its clock is not honest otherwise; what has ended is kept in FOLDER, and so is each
-re-trained run. The search's own portfolio and rates must not have seen the data. These have not been seen:
+re-trained run. Where the least that makes sense takes longer than the time, the search says so; the same limits for all tasks
+are then, for example, `--train-rows 4000 --validation-rows 600 --test-rows 500 --max-length 64 --batch-size 16`.
+
+The search's own portfolio and rates must not have seen the data. These have not been seen:
 
     python tests/benchmarks/live.py --time 8m --data newsgroups
     python tests/benchmarks/live.py --time 8m --data vader-tweets
@@ -87,14 +92,21 @@ def run_ways(folder: Path, asked: dict, wanted: Iterable[str], progress: Progres
     return done
 
 
-def retrained(folder: Path, ways: dict[str, dict], progress: Progress) -> StudyResult:
-    """The search's study with all members and baselines, trained with unseen seeds, as its outcomes."""
+def retrained(folder: Path, ways: dict[str, dict], rows: int | None, progress: Progress) -> StudyResult:
+    """The search's study with all members and baselines, trained with unseen seeds, as its outcomes.
+
+    Args:
+        folder: of the task.
+        ways: with their members.
+        rows: of the test split that are scored, None for all; train and validation split are the search's.
+        progress: told each run.
+    """
     study = StudyFolder(folder / "search")
-    prepared = prepare(spec_of(folder).model_copy(update={"seed": TUNING_SEED, "seeds": SEEDS}))
+    prepared = prepare(spec_of(folder).model_copy(update={"seed": TUNING_SEED, "seeds": SEEDS, "test_rows": rows}))
     chosen = dict.fromkeys(Member.from_json(m).configuration for way in ways.values() for m in way["members"])
     candidates = baselines(prepared.shapes, prepared.budget, ceiling=True)
     candidates += [Candidate(c.key, "finalist", c, tuned=False) for c in chosen]
-    runs = StudyFolder(folder / f"retrained-{prepared.spec.full_steps}-steps")
+    runs = StudyFolder(folder / f"retrained-{prepared.spec.full_steps}-steps-{len(prepared.task.test)}-rows")
     runs.create()
     runs.mend_runs()
     limits, every = prepared.limits, {c.name for c in candidates}
@@ -165,6 +177,7 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--portfolio", type=Path, default=portfolio.FILE)
     parser.add_argument("--rates", type=Path, default=rates.FILE)
+    parser.add_argument("--scored-rows", type=int, help="test rows for those that are trained again (default: all)")
     options, further = parser.parse_known_args()
     folder = options.out or Path("runs/live") / f"{options.data}-{options.model}-{options.time}"
     asked = {name: getattr(options, name) for name in ("data", "model", "time", "budget")} | {"further": further}
@@ -173,7 +186,7 @@ def main() -> None:
     same_as_before(folder, asked)
     progress = Progress()
     ways = run_ways(folder, asked, options.ways.split(","), progress)
-    known = retrained(folder, ways, progress)
+    known = retrained(folder, ways, options.scored_rows, progress)
     title = (
         f"{options.data}, {options.model}, {options.time}, budget {known.budget:,}, {torch.get_num_threads()} threads"
     )
