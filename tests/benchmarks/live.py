@@ -89,7 +89,7 @@ def run_ways(folder: Path, asked: dict, wanted: Iterable[str], progress: Progres
         else:
             done[way] = by_naive(prepare(spec_of(folder)), seconds_of(asked["time"]), progress)
         write_whole(file, json.dumps(done, indent=1))
-    return done
+    return {way: done[way] for way in WAYS if way in done}
 
 
 def retrained(folder: Path, ways: dict[str, dict], rows: int | None, progress: Progress) -> StudyResult:

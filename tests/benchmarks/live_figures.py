@@ -36,8 +36,10 @@ class Member:
 
 
 def members(found: Iterable[Member], budget: int) -> list[Member]:
-    """The best by validation within the budget, a third, a tenth, a thirtieth ... of it; the head alone is none."""
-    found = [m for m in found if 0 < m.trainable <= budget]
+    """The best by validation within the budget, a third, a tenth ... of it; the head alone is none, and what it beats."""
+    found = list(found)
+    head = max((m.validation for m in found if not m.trainable), default=float("-inf"))
+    found = [m for m in found if 0 < m.trainable <= budget and m.validation > head]
     if not found:
         return []
     steps = shares_down_to(Fraction(min(m.trainable for m in found), budget))

@@ -40,6 +40,9 @@ def test_members_are_the_best_by_validation_at_each_budget_level():
 
 def test_what_is_over_the_budget_or_trains_the_head_alone_is_no_member():
     assert members([replace(SMALL, trainable=0), LARGE], 6000) == members([], BUDGET) == []
+    assert members([replace(SMALL, trainable=0, validation=0.75), MIDDLE, LARGE], BUDGET) == [LARGE], (
+        "the head is better"
+    )
 
 
 def test_members_survive_json():
