@@ -85,12 +85,14 @@ class Workers:
     def close(self) -> None:
         """Stop at once what is still running."""
         if self._pool is not None:
-            processes = list((self._pool._processes or {}).values())
+            processes, results = list((self._pool._processes or {}).values()), self._pool._result_queue
             self._pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.kill()
             for process in processes:
                 process.join()
+            if results is not None:  # a result half written by a worker that was killed would be waited for
+                results._writer.close()  # type: ignore[attr-defined]
             self._pool = None
 
 

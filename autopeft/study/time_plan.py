@@ -89,11 +89,12 @@ def planned(seconds: float, pace: Pace, spec: StudySpec, given: Mapping[str, Any
         AutopeftError: not even the least fits.
     """
     passes = pace.train / spec.batch_size
-    most = max(LEAST_STEPS, steps_of(default_epochs(pace.train, spec.batch_size), pace.train, spec.batch_size))
+    longest = steps_of(default_epochs(pace.train, spec.batch_size), pace.train, spec.batch_size)
+    most = given.get("full_steps", max(LEAST_STEPS, longest))
     fitting = [fitted(replace(level, **given), seconds, pace, spec, most, given) for level in LEVELS]
     enough = [e for e, level in zip(fitting, LEVELS) if e.full_steps >= min(most, least_steps(level, passes, most))]
     if not enough:
-        least = stages(replace(LEVELS[0], full_steps=LEAST_STEPS, **given), pace, spec)
+        least = stages(replace(LEVELS[0], **{"full_steps": LEAST_STEPS, **given}), pace, spec)
         raise AutopeftError(
             f"In {seconds:,.0f} s a search of these data learns nothing here: the least that makes sense takes about "
             f"{sum(least.values()):,.0f} s. Give more with --time, or less to do (--batch-size, --max-length, --train-rows)."

@@ -38,6 +38,14 @@ def test_what_is_asked_for_stays():
     assert planned(3600, PACE, SPEC, {"full_steps": 100}).full_steps == 100
 
 
+def test_few_steps_that_are_asked_for_are_planned():
+    """They had counted as too few, and the sentence about it ended in a TypeError."""
+    effort = planned(900, PACE, SPEC, {"full_steps": 16})
+    assert effort.full_steps == 16 and effort.trials > planned(900, PACE, SPEC, {}).trials
+    with pytest.raises(AutopeftError, match="In 60 s a search"):
+        planned(60, PACE, SPEC, {"full_steps": 4000})
+
+
 def test_too_little_time_is_one_sentence_that_says_what_would_do():
     with pytest.raises(AutopeftError, match="In 30 s a search of these data learns nothing here: .* about [0-9]+ s"):
         planned(30, PACE, SPEC, {})
