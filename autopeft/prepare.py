@@ -10,7 +10,7 @@ from autopeft.importance.scores import LayerScores
 from autopeft.objectives import Limit, Limits, Objectives, Setting
 from autopeft.objectives.limits import parse_limit
 from autopeft.objectives.parameters import PARAMETERS
-from autopeft.space import SearchSpace, build_space, load_space, parse_budget
+from autopeft.space import SearchSpace, SpaceFile, build_space, load_space, parse_budget
 from autopeft.study.length import with_length
 from autopeft.study.spec import StudySpec
 from autopeft.tasks.kind import DEFAULT
@@ -28,18 +28,20 @@ class Prepared:
     budget: int | None
     objectives: Objectives
     limits: Limits
+    space_file: SpaceFile
 
     def space(self, scores: LayerScores | None = None) -> SearchSpace:
         """The search space on this backbone, with the layer scores once they are known."""
-        return build_space(self.spec.space, load_space(self.spec.space), self.shapes, self.limits, scores)
+        return build_space(self.spec.space, self.space_file, self.shapes, self.limits, scores)
 
 
-def prepare(spec: StudySpec, note: Note | None = None) -> Prepared:
+def prepare(spec: StudySpec, note: Note | None = None, space_file: SpaceFile | None = None) -> Prepared:
     """Load the data, count the backbone and check every name, objective and limit.
 
     Args:
         spec: the study.
         note: told what takes long.
+        space_file: what its space may contain, if not what the file of that name holds now.
 
     Raises:
         AutopeftError: whatever can be refused without weights.
@@ -51,14 +53,14 @@ def prepare(spec: StudySpec, note: Note | None = None) -> Prepared:
     check_sampler(spec.sampler)
     if spec.importance != "none":
         get_scorer(spec.importance)
-    load_space(spec.space)
+    space_file = space_file or load_space(spec.space)
     task, objectives = load_task_and_objectives(spec, note)
     spec = spec.model_copy(update={"task": task.kind.name, "metric": task.metric})
     spec = with_length(spec, len(task.train))
     shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
     check_pattern(spec, task, shapes)
     budget = parse_budget(spec.budget, shapes.backbone_parameters)
-    prepared = Prepared(spec, task, shapes, budget, objectives, limits_of(spec, shapes, budget))
+    prepared = Prepared(spec, task, shapes, budget, objectives, limits_of(spec, shapes, budget), space_file)
     prepared.space().affordable()
     return prepared
 

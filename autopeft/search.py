@@ -66,10 +66,15 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
     """Begin or resume a study and write what it finds into its folder; true if Ctrl-C ended it. Raises AutopeftError."""
     from autopeft.prepare import prepare
     from autopeft.study.folder import StudyFolder
+    from autopeft.study.kept_space import kept_space
     from autopeft.study.length import as_stored
 
-    began, stored = time.monotonic(), StudyFolder(folder)
-    prepared = prepare(as_stored(spec, stored.read()["spec"]) if stored.exists else spec, progress.note)
+    began, study = time.monotonic(), StudyFolder(folder)
+    if study.exists:
+        stored = study.read()
+        prepared = prepare(as_stored(spec, stored["spec"]), progress.note, kept_space(stored, progress.note))
+    else:
+        prepared = prepare(spec, progress.note)
 
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 

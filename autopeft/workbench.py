@@ -193,6 +193,7 @@ def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:
     return {
         **new_identity(prepared.spec, prepared.task.fingerprint, backbone_fingerprint(prepared.spec.model)),
         "spec": prepared.spec.model_dump(),
+        "space": prepared.space_file.model_dump(),
         "task": prepared.task.summary(),
         "shapes": prepared.shapes.to_json(),
         "budget": prepared.budget,

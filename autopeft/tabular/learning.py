@@ -1,4 +1,4 @@
-"""A folder of evidence -> the portfolio, the rate rule and the gain model that come with autopeft."""
+"""A folder of evidence -> the portfolio, the rate rule, the gain model and the default space that come with autopeft."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ import yaml
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
+from autopeft.base.yaml_files import read_yaml
+from autopeft.space import load_space
 from autopeft.space.portfolio import FILE as PORTFOLIO
 from autopeft.space.rates import FILE as RATES
 from autopeft.surrogate.gain_model import FILE as GAINS
@@ -18,6 +20,7 @@ from autopeft.tabular.portfolio_building import portfolio_of
 from autopeft.tabular.rate_fitting import fit_rates
 from autopeft.tabular.task_table import TaskTable
 
+ALWAYS = {"lora", "head_only"}  # in the default space
 HEADER = "# Made by `autopeft learn` from {tables}. Do not edit: run it again.\n"
 
 
@@ -61,5 +64,22 @@ def write_learnt(learnt: dict[str, Any], tables: Sequence[TaskTable], folder: st
     for file, data in ((PORTFOLIO, learnt["portfolio"]), (RATES, learnt["rates"])):
         path = Path(folder) / file.name if folder else file
         write_whole(path, header + yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120))
+    write_space(learnt["portfolio"]["entries"], header, Path(folder) / "default.yaml" if folder else None)
     path = Path(folder) / GAINS.name if folder else GAINS
     write_whole(path, json.dumps(learnt["gains"], separators=(",", ":")).replace("],[", "],\n[") + "\n")
+
+
+def write_space(entries: Sequence[dict[str, Any]], header: str, path: Path | None) -> None:
+    """Write the default space: the methods of the portfolio, LoRA and the linear probe, with the choices that were narrowed.
+
+    Args:
+        entries: of the portfolio.
+        header: first line.
+        path: of the file; None for the bundled one.
+    """
+    data, file = read_yaml("default", "search_spaces")
+    methods = sorted({e["method"] for e in entries} | ALWAYS)
+    narrowed = load_space("default").methods
+    data["methods"] = {name: narrowed.get(name) or None for name in methods}
+    text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120)
+    write_whole(path or file, header + text.replace(": null\n", ":\n"))

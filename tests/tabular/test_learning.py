@@ -10,8 +10,10 @@ from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
+from autopeft.space import load_space
 from autopeft.space.rates import BENCHMARK, RunLength, middle
 from autopeft.space.relative import RelativeConfiguration
+from autopeft.surrogate.gain_model import GainModel
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun
 from autopeft.tabular.gain_fitting import fit_gains
 from autopeft.tabular.learning import learn, read_tables, write_learnt
@@ -117,6 +119,9 @@ def test_learning_leaves_out_and_writes_files_that_are_read_again(tmp_path):
     assert (tmp_path / "portfolio.yaml").read_text().startswith("# Made by `autopeft learn` from one, two.")
     (entry,) = yaml.safe_load((tmp_path / "portfolio.yaml").read_text())["entries"]
     assert RelativeConfiguration.from_json(entry) == RelativeConfiguration.of(WIDE, SHAPES)
+    assert set(load_space(str(tmp_path / "default.yaml")).methods) == {"lora", "head_only"}
+    model = GainModel.from_json(json.loads((tmp_path / "benchmark.json").read_text()))
+    assert [(w.method, w.task) for w in model.witnesses] == [("lora", 0), ("lora", 1)]
 
 
 def test_a_damaged_line_is_said_and_an_unfinished_one_is_left_out(tmp_path):
