@@ -26,7 +26,7 @@ def made_up_benchmark(
 ) -> TabularBenchmark:
     """Runs that predict the final score but for noise, which halves at every rung."""
     shapes = bert_shapes()
-    space = build_space("default", load_space("default"), shapes)
+    space = build_space("basic", load_space("basic"), shapes)
     generator = np.random.default_rng(0)
     lines = [",".join(COLUMNS) + "\n"]
     for seed in seeds:
@@ -39,6 +39,6 @@ def made_up_benchmark(
     path = folder / f"{name}.csv"
     path.write_text("".join(lines))
     scores = {"scorer": "trace", "scores": [0.1, 0.2, 0.3], "cut": 1, "warning": None, "details": {}}
-    about = {"spec": {"space": "default"}, "shapes": shapes.to_json(), "budget": None, "scores": {"trace": scores}}
+    about = {"spec": {"space": "basic"}, "shapes": shapes.to_json(), "budget": None, "scores": {"trace": scores}}
     path.with_suffix(".json").write_text(json.dumps(about))
     return TabularBenchmark.read(path)

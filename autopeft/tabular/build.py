@@ -132,6 +132,7 @@ def begin(
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {
         "spec": prepared.spec.model_dump(),
+        "space": prepared.space_file.model_dump(),
         "task": prepared.task.summary(),
         "shapes": prepared.shapes.to_json(),
         "budget": prepared.budget,

@@ -13,7 +13,8 @@ from autopeft.base.recipe import COHORT, ETA
 from autopeft.configuration import Configuration
 from autopeft.importance.saving import saving_of
 from autopeft.importance.scores import LayerScores
-from autopeft.space import SearchSpace, build_space, default_configurations, load_space
+from autopeft.space import SearchSpace, build_space, default_configurations
+from autopeft.study.kept_space import kept_space
 from autopeft.study.sampler import LimitedSampler, TrialSuggester
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.halving import SuccessiveHalving, chosen_front
@@ -131,8 +132,8 @@ def space_of(benchmark: TabularBenchmark, importance: str, limit: int | None) ->
     priors = {"none": None, **stored, "saving": saving_of(shapes.num_layers)}
     if importance not in priors:
         raise AutopeftError(f"{benchmark.path} has no layer scores '{importance}': it has {', '.join(priors)}.")
-    name = about["spec"]["space"]
-    return build_space(name, load_space(name), shapes, limits_on(benchmark, limit), priors[importance])
+    file = kept_space(about, lambda _: None)
+    return build_space(about["spec"]["space"], file, shapes, limits_on(benchmark, limit), priors[importance])
 
 
 def propose(

@@ -43,7 +43,7 @@ def ways(others: Sequence[TaskTable]) -> list[Way]:
         Way("then random", sampler="random", begin_with=portfolio, rule=rule, rates=3),
         Way("then gp", sampler="gp", begin_with=portfolio, rule=rule, rates=3),
         Way("then nsga2", sampler="nsga2", begin_with=portfolio, rule=rule, rates=3),
-        Way("the release before", space="default", begin_with=Portfolio()),
+        Way("the release before", space="basic", begin_with=Portfolio()),
         Way("random", sampler="random"),
         Way("nsga2", sampler="nsga2"),
         Way("gp", sampler="gp"),

@@ -44,7 +44,7 @@ def test_memory_after_500_trials_is_that_after_20(tmp_path):
     folder.create()
     spec = StudySpec(trials=TRIALS, full_steps=4, rungs="1/2", sampler="random")
     objectives = Objectives.of(spec.objectives, "accuracy")
-    space = build_space("default", load_space("default"), backbone.shapes)
+    space = build_space("basic", load_space("basic"), backbone.shapes)
     study = open_study(folder, spec, objectives)
     memory = []
 

@@ -56,7 +56,7 @@ def test_every_sampled_configuration_gives_its_parameters_back(name):
 @pytest.fixture
 def trained():
     """A space with every procedure there is."""
-    file = load_space("default").model_copy(update={"procedures": {name: {} for name in REGISTRY}})
+    file = load_space("basic").model_copy(update={"procedures": {name: {} for name in REGISTRY}})
     return build_space("mine", file, SHAPES, WITHIN)
 
 

@@ -58,7 +58,7 @@ def test_another_studys_benchmark_is_refused(built):
 
 
 def test_the_sample_is_spread(minilm):
-    space = prepare(load_spec("benchmark", SMALL)).space()
+    space = prepare(load_spec("benchmark", {**SMALL, "space": "basic"})).space()
     sample = spread_sample(space, 40, 0)
     methods = [c.method for c in sample]
     assert len(set(sample)) == 40 and sorted(methods[:10]) == sorted(b.name for b in space.affordable())

@@ -35,7 +35,7 @@ def benchmark(tmp_path_factory) -> TabularBenchmark:
     return made_up_benchmark(tmp_path_factory.mktemp("benchmarks"))
 
 
-@pytest.mark.parametrize("name", ["default", "autopeft", "lora"])
+@pytest.mark.parametrize("name", ["basic", "autopeft", "lora"])
 @pytest.mark.parametrize("scores", [None, SCORES])
 def test_every_configuration_of_a_space_can_be_followed(name, scores):
     sampled = build_space(name, load_space(name), bert_shapes(), Limits.of_budget(bert_shapes(), 4000))
@@ -57,7 +57,7 @@ def lora(rank: int, layers=(0, 1, 2), rate: float = 1e-3) -> Configuration:
 
 
 def test_the_nearest_row_is_of_the_same_method_and_not_tried():
-    space = build_space("default", load_space("default"), bert_shapes())
+    space = build_space("basic", load_space("basic"), bert_shapes())
     near, far, other = lora(4), lora(8, (2,)), Configuration.of("bitfit", {}, (0, 1, 2), 1e-3)
     rows = Rows(space, [far, near, other])
     assert rows.nearest(lora(4), set()) == 1

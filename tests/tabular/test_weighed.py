@@ -136,7 +136,7 @@ def test_a_users_own_objective_is_weighed(benchmark, tmp_path, monkeypatch):
 
 
 def test_the_step_of_a_benchmark_that_does_not_state_one_is_the_default(benchmark):
-    assert json.loads(benchmark.path.with_suffix(".json").read_text())["spec"] == {"space": "default"}
+    assert json.loads(benchmark.path.with_suffix(".json").read_text())["spec"] == {"space": "basic"}
     runs = runs_of(benchmark, objectives="train-flops,accuracy")
     first = benchmark.configurations()[runs.keys[0]]
     assert runs.counted[0, 0] == pytest.approx(log10(train_flops(first, bert_shapes(), Step(32, 128))))
