@@ -67,6 +67,6 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
                 count(c.configuration, shapes),
                 prepared.objectives.count(c.configuration, prepared.limits),
             )
-            for c in baselines(shapes, prepared.budget, spec.ceiling, spec.length)
+            for c in baselines(shapes, prepared.budget, spec.ceiling, spec)
         ),
     )

@@ -149,7 +149,7 @@ def run_full_length(bench: "Workbench", slower: float = 1.0) -> None:
         most, ceiling = bench.clock.full_length(slower)
     trials = map_complete(bench)
     chosen = finalists(trials, objectives, most)
-    candidates = baselines(prepared.shapes, prepared.budget, ceiling, prepared.spec.length, trials)
+    candidates = baselines(prepared.shapes, prepared.budget, ceiling, prepared.spec, trials)
     candidates += [finalist(t) for t in chosen if t.configuration and t.configuration.method != "head_only"]
     bench.progress.stage("full length", bench.full_length.left(candidates))
     quality = objectives.quality

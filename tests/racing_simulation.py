@@ -78,7 +78,7 @@ def candidates() -> list[Candidate]:
         Candidate(f"trial {number}", "finalist", Configuration.of("lora", setting, layers, 1e-3), RATES)
         for number, (setting, layers) in enumerate(settings)
     ]
-    return finalists + baselines(SHAPES, BUDGET, True, SPEC.length)
+    return finalists + baselines(SHAPES, BUDGET, True, SPEC)
 
 
 CANDIDATES = candidates()

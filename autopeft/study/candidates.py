@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
-from autopeft.space.rates import RunLength, rate_rule
+from autopeft.space.rates import rate_rule
 from autopeft.study.records import TrialRecord
+from autopeft.study.spec import HEAD_SHARE, StudySpec
 from autopeft.uniform_lora import uniform_lora
 
 DOING_NOTHING = "doing nothing"
@@ -46,7 +47,7 @@ def usual_guess(shapes: BackboneShapes) -> Configuration:
 
 
 def baselines(
-    shapes: BackboneShapes, budget: int | None, ceiling: bool, length: RunLength, trials: Iterable[TrialRecord] = ()
+    shapes: BackboneShapes, budget: int | None, ceiling: bool, spec: StudySpec, trials: Iterable[TrialRecord] = ()
 ) -> list[Candidate]:
     """List the baselines: linear probe, the usual guess, uniform LoRA at the budget, full fine-tuning.
 
@@ -56,18 +57,20 @@ def baselines(
         shapes: the backbone's sizes.
         budget: trainable parameters, None for no limit.
         ceiling: whether full fine-tuning is among them.
-        length: of the runs, by which the rates are expected.
+        spec: the length of the runs, by which rates are expected; and the head's rate, from which the linear probe's follows.
         trials: of the search; a baseline that was one of them is tried around the rate that won there, as finalists are.
     """
+    every = tuple(range(shapes.num_layers))
+    nothing = Configuration.of("head_only", {}, (), 1e-3)
     rule, won = rate_rule(), {parts(t.configuration): t.configuration for t in trials if t.configuration and t.curve}
 
     def tuned(name: str, role: str, configuration: Configuration) -> Candidate:
         tried = won.get(parts(configuration))
-        centre = tried.learning_rate if tried else rule.rate(configuration, shapes, length)
+        centre = tried.learning_rate if tried else rule.rate(configuration, shapes, spec.length)
+        if configuration == nothing:
+            centre = spec.head_rate / HEAD_SHARE
         return Candidate(name, role, configuration, rule.around(centre, TRIES))
 
-    every = tuple(range(shapes.num_layers))
-    nothing = Configuration.of("head_only", {}, (), 1e-3)
     probe = tuned("linear probe", "baseline", nothing) if shapes.head_modules else None
     chosen = [
         probe or Candidate(DOING_NOTHING, "baseline", nothing),

@@ -14,11 +14,10 @@ from autopeft.configuration import Configuration
 from autopeft.prepare import Prepared
 from autopeft.proxy.job import Job
 from autopeft.proxy.workers import Workers
-from autopeft.study.spec import USUAL_HEAD_RATE
+from autopeft.study.spec import HEAD_SHARE, USUAL_HEAD_RATE
 from autopeft.study.tuning import tuned_until
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-SHARE = 1 / 3  # of the rate that the head alone wants
 
 
 def with_head_rate(
@@ -51,4 +50,4 @@ def chosen(prepared: Prepared, workers: Workers) -> float:
     until = tuned_until(spec.steps, ())
     jobs = [Job(Configuration.of("head_only", {}, (), rate), spec.seed, spec.steps, until) for rate in RATES]
     losses = {n: result.curve.loss for n, result in workers.run(jobs) if result.curve}
-    return float(f"{SHARE * RATES[min(losses, key=lambda n: losses[n])]:.3g}") if losses else USUAL_HEAD_RATE
+    return float(f"{HEAD_SHARE * RATES[min(losses, key=lambda n: losses[n])]:.3g}") if losses else USUAL_HEAD_RATE

@@ -28,6 +28,7 @@ FREE = (
 )  # may change between two runs of the same study
 PLANNED = ("trials", "full_steps", "finalists", "seeds", "ceiling")  # by `time`, unless given with it
 USUAL_HEAD_RATE = 1e-3  # where nothing is known of the task
+HEAD_SHARE = 1 / 3  # of the rate that the head wants alone, with something adapted below it
 OLDER = {
     "task": "classification",
     "portfolio": False,

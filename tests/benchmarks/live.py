@@ -104,7 +104,7 @@ def retrained(folder: Path, ways: dict[str, dict], rows: int | None, progress: P
     study = StudyFolder(folder / "search")
     prepared = prepare(spec_of(folder).model_copy(update={"seed": TUNING_SEED, "seeds": SEEDS, "test_rows": rows}))
     chosen = dict.fromkeys(Member.from_json(m).configuration for way in ways.values() for m in way["members"])
-    candidates = baselines(prepared.shapes, prepared.budget, True, prepared.spec.length)
+    candidates = baselines(prepared.shapes, prepared.budget, True, prepared.spec)
     candidates += [Candidate(c.key, "finalist", c) for c in chosen]
     runs = StudyFolder(folder / f"retrained-{prepared.spec.full_steps}-steps-{len(prepared.task.test)}-rows")
     runs.create()

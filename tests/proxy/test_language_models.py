@@ -21,6 +21,7 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.scoring import evaluate
 from autopeft.proxy.trainer import Trainer
 from autopeft.study.candidates import DOING_NOTHING, baselines
+from autopeft.study.spec import StudySpec
 from autopeft.tasks.batches import collate
 from autopeft.tasks.kind import Asked, get_kind
 from autopeft.tasks.language import IGNORED
@@ -150,7 +151,7 @@ def test_calibration_takes_whole_questions():
 
 def test_doing_nothing_takes_the_place_of_the_linear_probe():
     shapes = tiny_lm_backbone("llama").shapes
-    found = {c.name: c for c in baselines(shapes, None, True)}
+    found = {c.name: c for c in baselines(shapes, None, True, StudySpec(full_steps=300))}
     assert DOING_NOTHING in found and "linear probe" not in found and not found[DOING_NOTHING].tuned
     with_head = replace(shapes, head_modules=("score",))
-    assert DOING_NOTHING not in {c.name for c in baselines(with_head, None, True)}
+    assert DOING_NOTHING not in {c.name for c in baselines(with_head, None, True, StudySpec(full_steps=300))}

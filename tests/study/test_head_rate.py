@@ -10,9 +10,9 @@ from autopeft.base.progress import Progress
 from autopeft.prepare import prepare
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
-from autopeft.study.head_rate import RATES, SHARE, with_head_rate
+from autopeft.study.head_rate import RATES, with_head_rate
 from autopeft.study.length import as_stored
-from autopeft.study.spec import USUAL_HEAD_RATE, load_spec
+from autopeft.study.spec import HEAD_SHARE, USUAL_HEAD_RATE, load_spec
 
 SMALL = {"model": "minilm-l6", "data": "sst2-val", "train_rows": 64, "full_steps": 80, "max_length": 16, "budget": "1%"}
 
@@ -44,14 +44,14 @@ def prepared():
 def test_a_third_of_what_the_head_alone_wants_after_a_quarter_of_the_length(prepared):
     heads = Heads(best=1e-2)
     found = with_head_rate(prepared, heads, None, Progress(quiet=True)).spec
-    assert found.head_learning_rate == heads.trainer.head_learning_rate == pytest.approx(SHARE * 1e-2, rel=1e-3)
+    assert found.head_learning_rate == heads.trainer.head_learning_rate == pytest.approx(HEAD_SHARE * 1e-2, rel=1e-3)
     assert {(j.configuration.method, j.until, j.steps) for j in heads.jobs} == {("head_only", 20, 80)}
     assert heads.closed, "processes that were forked before would not know it"
 
 
 def test_a_rate_that_fails_is_not_chosen_and_where_all_fail_it_is_the_usual(prepared):
     found = with_head_rate(prepared, Heads(best=3e-2, fails=(3e-2,)), None, Progress(quiet=True)).spec
-    assert found.head_learning_rate == pytest.approx(SHARE * 1e-2, rel=1e-3)
+    assert found.head_learning_rate == pytest.approx(HEAD_SHARE * 1e-2, rel=1e-3)
     none = with_head_rate(prepared, Heads(fails=RATES), None, Progress(quiet=True)).spec
     assert none.head_learning_rate == USUAL_HEAD_RATE
 
