@@ -152,6 +152,6 @@ def test_calibration_takes_whole_questions():
 def test_doing_nothing_takes_the_place_of_the_linear_probe():
     shapes = tiny_lm_backbone("llama").shapes
     found = {c.name: c for c in baselines(shapes, None, True, StudySpec(full_steps=300))}
-    assert DOING_NOTHING in found and "linear probe" not in found and not found[DOING_NOTHING].tuned
+    assert DOING_NOTHING in found and "linear probe" not in found and not found[DOING_NOTHING].rates
     with_head = replace(shapes, head_modules=("score",))
     assert DOING_NOTHING not in {c.name for c in baselines(with_head, None, True, StudySpec(full_steps=300))}
