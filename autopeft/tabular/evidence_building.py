@@ -24,6 +24,7 @@ from autopeft.proxy.job import Job, JobResult
 from autopeft.proxy.workers import Workers
 from autopeft.resident import environment, load_resident, load_workers
 from autopeft.space import build_space
+from autopeft.space.rates import rate_rule
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
 from autopeft.study.candidates import usual_guess
@@ -32,7 +33,6 @@ from autopeft.study.length import as_stored
 from autopeft.tabular.build import append, check_same
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun, json_lines
 
-CENTRE = 0.65  # where in a method's range of rates, on a log scale, the first three lie around
 STEP = 10**0.5  # ratio of neighbouring rates
 MOST_RATES = 5
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)  # of the length, after which the validation split is scored
@@ -144,10 +144,11 @@ def candidates_on(prepared: Prepared, relatives: Sequence[RelativeConfiguration]
     branches = {b.name: b for b in build_space("", SpaceFile(methods={name: {} for name in fits}), shapes).branches}
     every = range(shapes.num_layers)
     probe = Configuration.of("head_only", {}, (), get_method("head_only").learning_rate[0])
+    full = Configuration.of("full", {}, every, 1e-4)
     found = [
-        Candidate("linear probe", None, probe, first_rates("head_only")),
+        Candidate("linear probe", None, probe, first_rates(probe, prepared)),
         Candidate("usual guess", None, usual_guess(shapes), (usual_guess(shapes).learning_rate,)),
-        Candidate("full fine-tuning", None, Configuration.of("full", {}, every, 1e-4), first_rates("full")),
+        Candidate("full fine-tuning", None, full, first_rates(full, prepared)),
     ]
     seen = set()
     for relative in relatives:
@@ -155,14 +156,13 @@ def candidates_on(prepared: Prepared, relatives: Sequence[RelativeConfiguration]
             made = relative.on(branches[relative.method])
             if made not in seen and (budget is None or count(made, shapes) <= budget):
                 seen.add(made)
-                found.append(Candidate("candidate", relative, made, first_rates(relative.method)))
+                found.append(Candidate("candidate", relative, made, first_rates(made, prepared)))
     return found
 
 
-def first_rates(method: str) -> tuple[float, ...]:
-    """Three rates around a place somewhat above the middle of the method's range."""
-    low, high = get_method(method).learning_rate
-    centre = low * (high / low) ** CENTRE
+def first_rates(configuration: Configuration, prepared: Prepared) -> tuple[float, ...]:
+    """Three rates around the one that the rule expects, as far as the benchmark has taught it so far."""
+    centre = rate_rule().rate(configuration, prepared.shapes, prepared.spec.length)
     return (centre / STEP, centre, centre * STEP)
 
 
