@@ -25,7 +25,10 @@ from autopeft.procedures import get_procedure
 FILE = Path(__file__).with_name("rates.yaml")
 PLACE = 0.65  # in a method's range, on a log scale: where rates lie of which nothing else is known
 BY_RANGE = ("full", "head_only")  # of which the benchmark says nothing and whose size says nothing: the range alone
-STEPS_SLOPE, BATCH_SLOPE = -0.3, 0.5  # decades of rate for a decade of steps (Bjorck et al.), of rows in a batch (Malladi et al.)
+STEPS_SLOPE, BATCH_SLOPE = (
+    -0.3,
+    0.5,
+)  # decades of rate for a decade of steps (Bjorck et al.), of rows in a batch (Malladi et al.)
 
 
 @dataclass(frozen=True)
