@@ -112,7 +112,8 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     rows = rows_of_trials(spec, backbone, tokenised, progress)
     workers = load_workers(prepared, backbone, tokenised, progress, rows, stored)
     prepared, clock = in_time(prepared, workers, stored, began, progress)
-    prepared = with_head_rate(prepared, workers, stored, progress)
+    found = with_head_rate(prepared.spec, prepared.shapes, workers, stored, progress)
+    prepared = replace(prepared, spec=found)
     spec = prepared.spec
     progress.note(f"Length: {length_note(prepared)}.")
     if not stored:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.run_length import RunLength
 from autopeft.configuration import Configuration
 from autopeft.methods import count_per_module, learning_rates
 from autopeft.procedures import get_procedure
@@ -31,15 +32,7 @@ STEPS_SLOPE, BATCH_SLOPE = (
 )  # decades of rate for a decade of steps (Bjorck et al.), of rows in a batch (Malladi et al.)
 
 
-@dataclass(frozen=True)
-class RunLength:
-    """For how long a rate is wanted: training steps of the whole run, rows in a batch."""
-
-    steps: int = 250
-    batch_size: int = 16
-
-
-BENCHMARK = RunLength()  # of which the offsets and slopes are said
+BENCHMARK = RunLength(250, 16)  # of which the offsets and slopes are said
 
 
 @dataclass(frozen=True)

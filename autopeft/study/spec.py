@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from autopeft.backbone.verbalisers import words_of
 from autopeft.base.errors import AutopeftError
 from autopeft.base.recipe import COHORT, ETA, OBJECTIVES, RUNGS
+from autopeft.base.run_length import RunLength
 from autopeft.base.yaml_files import read_yaml, validated
-from autopeft.space.rates import RunLength
 
 FREE = (
     "trials",

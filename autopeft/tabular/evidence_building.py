@@ -115,7 +115,8 @@ def build_evidence(
             check_same(prepared, stored, path)
         backbone, tokenised, precision = load_resident(prepared, stored, progress)
         workers = load_workers(prepared, backbone, tokenised, progress)
-        prepared = with_head_rate(prepared, workers, stored, progress)
+        found = with_head_rate(prepared.spec, prepared.shapes, workers, stored, progress)
+        prepared = replace(prepared, spec=found)
         if not stored:
             path.parent.mkdir(parents=True, exist_ok=True)
             spec, task, shapes = prepared.spec.model_dump(), prepared.task.summary(), prepared.shapes.to_json()

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import hypervolume
+from autopeft.base.run_length import RunLength
 from autopeft.configuration import Configuration
 from autopeft.methods import count, refusal
 from autopeft.space import build_space
-from autopeft.space.rates import RunLength
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
 from autopeft.surrogate.endings import ending

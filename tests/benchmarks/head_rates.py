@@ -49,7 +49,7 @@ def main() -> None:
     progress = Progress(quiet=True)
     prepared = prepare(cell.spec.model_copy(update={"workers": arguments.workers}))
     workers = load_workers(prepared, *load_resident(prepared, None, progress)[:2], progress)
-    print(f"a search would train the head at {chosen(prepared, workers):g}")
+    print(f"a search would train the head at {chosen(prepared.spec, prepared.shapes, workers):g}")
     rows = []
     for head in arguments.rates:
         workers.close()

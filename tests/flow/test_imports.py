@@ -22,6 +22,7 @@ STATIONS = [
     "objectives",
     "space",
     "proxy",
+    "surrogate",
     "study",
     "front",
     "report",

@@ -3,12 +3,13 @@
 import pytest
 from sizes import bert_shapes
 
+from autopeft.base.run_length import RunLength
 from autopeft.configuration import Configuration
 from autopeft.methods import count, get_method
 from autopeft.objectives import Limits
 from autopeft.space import SpaceFile, build_space, default_configurations, load_space, parameters_of
 from autopeft.space.portfolio import Portfolio, first_configurations, portfolio
-from autopeft.space.rates import BENCHMARK, RunLength, middle, rate_rule
+from autopeft.space.rates import BENCHMARK, middle, rate_rule
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.uniform_lora import uniform_lora
 

@@ -41,18 +41,22 @@ def prepared():
     return prepare(load_spec(None, SMALL))
 
 
+def found_by(prepared, heads, stored=None):
+    return with_head_rate(prepared.spec, prepared.shapes, heads, stored, Progress(quiet=True))
+
+
 def test_a_third_of_what_the_head_alone_wants_after_a_quarter_of_the_length(prepared):
     heads = Heads(best=1e-2)
-    found = with_head_rate(prepared, heads, None, Progress(quiet=True)).spec
+    found = found_by(prepared, heads)
     assert found.head_learning_rate == heads.trainer.head_learning_rate == pytest.approx(HEAD_SHARE * 1e-2, rel=1e-3)
     assert {(j.configuration.method, j.until, j.steps) for j in heads.jobs} == {("head_only", 20, 80)}
     assert heads.closed, "processes that were forked before would not know it"
 
 
 def test_a_rate_that_fails_is_not_chosen_and_where_all_fail_it_is_the_usual(prepared):
-    found = with_head_rate(prepared, Heads(best=3e-2, fails=(3e-2,)), None, Progress(quiet=True)).spec
+    found = found_by(prepared, Heads(best=3e-2, fails=(3e-2,)))
     assert found.head_learning_rate == pytest.approx(HEAD_SHARE * 1e-2, rel=1e-3)
-    none = with_head_rate(prepared, Heads(fails=RATES), None, Progress(quiet=True)).spec
+    none = found_by(prepared, Heads(fails=RATES))
     assert none.head_learning_rate == USUAL_HEAD_RATE
 
 
@@ -60,11 +64,11 @@ def test_what_is_given_or_stored_stays_and_where_there_is_no_head_nothing_is_tra
     given = replace(prepared, spec=prepared.spec.model_copy(update={"head_learning_rate": 5e-4}))
     for study, stored in ((given, None), (prepared, {"spec": {"head_learning_rate": 5e-4}})):
         heads = Heads(best=1e-2)
-        assert with_head_rate(study, heads, stored, Progress(quiet=True)).spec.head_learning_rate == 5e-4
+        assert found_by(study, heads, stored).head_learning_rate == 5e-4
         assert not heads.jobs and heads.trainer.head_learning_rate == 5e-4
     headless = replace(prepared, shapes=replace(bert_shapes(), head_modules=()))
     heads = Heads(best=1e-2)
-    assert with_head_rate(headless, heads, None, Progress(quiet=True)).spec.head_learning_rate == USUAL_HEAD_RATE
+    assert found_by(headless, heads).head_learning_rate == USUAL_HEAD_RATE
     assert not heads.jobs
 
 

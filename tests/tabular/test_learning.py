@@ -7,11 +7,12 @@ import yaml
 from sizes import bert_shapes
 
 from autopeft.base.errors import AutopeftError
+from autopeft.base.run_length import RunLength
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.proxy.curve import Curve
 from autopeft.space import load_space
-from autopeft.space.rates import BENCHMARK, RunLength, middle
+from autopeft.space.rates import BENCHMARK, middle
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.surrogate.gain_model import GainModel
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun
