@@ -42,7 +42,7 @@ def start(tmp_path, **fields):
     folder.create()
     spec = StudySpec(**{"trials": 12, "full_steps": 300, "space": "default", "rungs": "none", "cohort": 4, **fields})
     study = open_study(folder, spec, OBJECTIVES)
-    return study, build_space("default", load_space("default"), SHAPES, LIMITS), (spec, folder)
+    return study, build_space(spec.space, load_space(spec.space), SHAPES, LIMITS), (spec, folder)
 
 
 def run_trials(study, space, spec_and_folder, measure, report):
@@ -190,7 +190,7 @@ def test_a_diverging_trial_is_recorded_and_the_study_goes_on(tmp_path):
 
 
 def test_the_linear_probe_is_asked_for_once(tmp_path):
-    study, space, spec = start(tmp_path, trials=30)
+    study, space, spec = start(tmp_path, trials=30, space="basic")
     run_trials(study, space, spec, measured, lambda *_: None)
     assert sum(t.configuration.method == "head_only" for t in records(study)) == 1
 
