@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--model", default="minilm-l3")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--nested", default=",".join(NESTED), help="which nested runs, joined by commas")
+    parser.add_argument("--how", default=",".join(("separate", *NESTED)), help="what is trained, joined by commas")
     arguments = parser.parse_args()
     kept = Kept(KEPT)
     if arguments.what == "print":
@@ -236,10 +236,11 @@ def main() -> None:
     layers = prepared.shapes.num_layers
     plans = [Plan("separate", rank, layers) for rank in RANKS]
     plans += [Plan("separate", MIDDLE, depth) for depth in depths(layers)[:-1]]
-    plans += [Plan(how, RANKS[-1], layers) for how in arguments.nested.split(",")]
+    plans += [Plan(how, RANKS[-1], layers) for how in NESTED]
     for seed in range(1, arguments.seeds + 1):
         for plan in plans:
-            measure(kept, spec, plan, trainer, prepared, seed)
+            if plan.how in arguments.how.split(","):
+                measure(kept, spec, plan, trainer, prepared, seed)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,7 @@ def tables(lines: Iterable[dict]) -> str:
     found = []
     for (data, model, steps), group in groupby(sorted(lines, key=setting), setting):
         ways = results(list(group))
-        seeds = len(ways["separate"][0])
-        found += [f"{data}, {model}, {steps} steps, {seeds} seeds", scores(ways), orders(ways)]
+        found += [f"{data}, {model}, {steps} steps", scores(ways), orders(ways)]
     return "\n\n".join(found)
 
 
@@ -45,6 +44,9 @@ def results(lines: list[dict]) -> dict[str, tuple[Results, float]]:
                     rank, depth = map(int, reading.split()[1].split("/"))
                     both = {part: tuple(line[part][rate][reading]) for part in ("validation", "test")}
                     by_seed.setdefault(line["seed"], {})[rank, depth] = both
+    most = max(map(len, found["separate"][0].values()))
+    whole = {seed: places for seed, places in found["separate"][0].items() if len(places) == most}
+    found["separate"] = whole, found["separate"][1]  # a seed under way judges nobody
     return {name: (by_seed, float(np.mean(seconds))) for name, (by_seed, seconds) in found.items()}
 
 
@@ -52,7 +54,8 @@ def scores(ways: Mapping[str, tuple[Results, float]]) -> str:
     """A row per rank and depth; validation and test score, of nested runs the difference to the separate ones too."""
     truth = ways["separate"][0]
     places = sorted(next(iter(truth.values())), key=lambda place: (-place[1], place[0]))
-    lines = ["| rank, upper layers | " + " | ".join(ways) + " |", "|---" * (len(ways) + 1) + "|"]
+    names = [f"{name} (seeds: {len(by_seed)})" for name, (by_seed, _) in ways.items()]
+    lines = ["| rank, upper layers | " + " | ".join(names) + " |", "|---" * (len(ways) + 1) + "|"]
     for place in places:
         cells = [cell(by_seed, truth, place) for by_seed, _ in ways.values()]
         lines.append(f"| {place[0]}, {place[1]} | " + " | ".join(cells) + " |")
