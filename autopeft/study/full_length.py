@@ -191,5 +191,7 @@ class FullLength:
         return []
 
     def _luck(self, seeds: dict[int, Run], next_best: tuple[float, Configuration, int], noise: float) -> bool:
-        found = [loss(run, next_best[2]) for run in seeds.values()]
+        """Whether the seeds are not near the next best rate; one that ended before the tuning did has what it came to."""
+        read = ((loss(run, next_best[2]), loss(run, None)) for run in seeds.values())
+        found = [there if there is not None else whole for there, whole in read]
         return was_luck([x for x in found if x is not None], next_best[0], noise)

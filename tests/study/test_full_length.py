@@ -145,6 +145,21 @@ def test_a_run_comes_to_what_its_best_point_had(tmp_path):
     assert folder.outcomes()[0].over_seeds(OBJECTIVES.quality, "validation") == (0.4,) * 3
 
 
+def test_a_seed_that_ended_before_the_tuning_did_was_no_luck(tmp_path):
+    """It was read as one that failed, and every seed was trained at the next rate too."""
+
+    def train(jobs):
+        for number, job in enumerate(jobs):
+            steps, loss = ((10, 15), 0.3) if job.test else ((20,), 0.3 + abs(job.configuration.learning_rate - MIDDLE))
+            flat = ((loss,) * len(steps) for _ in range(3))
+            tested = (0.7, 0.5) if job.test else (None, None)
+            yield number, JobResult(Curve(job.seed, steps, *flat, 0.1, 1, *tested, best_step=steps[0]))
+
+    folder = StudyFolder(tmp_path)
+    run(folder, baselines(SHAPES, 2000, False, SPEC)[2], train)
+    assert len([r for r in folder.runs() if r["role"] == "baseline"]) == 3
+
+
 def test_a_finalist_is_tuned_around_its_rate_and_a_diverging_seed_is_tried_again(tmp_path):
     configuration = Configuration.of("lora", LORA, (1,), MIDDLE)
     candidate = finalist(TrialRecord(5, "complete", configuration, 128))
