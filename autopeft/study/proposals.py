@@ -5,7 +5,7 @@ of the space. The model has seen the benchmark of tasks and this study's own tri
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from autopeft.surrogate.gain_model import GainModel, Witness, placed
 
 SAMPLED = 80  # configurations that are drawn from the space
 LEAST = 4  # complete trials without which scores have no scale
-ROUGH = 2.0  # with how many times one run's noise the end of a trial is known that was stopped on the way
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,8 @@ class Proposals:
 
     def _seen(self, scored: Sequence[tuple[TrialRecord, float]]) -> list[Witness]:
         trained = [self._placed(t.configuration) for t, _ in scored if t.configuration]
-        found = on_the_models_scale(self.model, trained, [score for _, score in scored])
-        return [w if t.state == "complete" else replace(w, noise=ROUGH) for w, (t, _) in zip(found, scored)]
+        whole = [t.state == "complete" for t, _ in scored]
+        return on_the_models_scale(self.model, trained, [score for _, score in scored], whole)
 
     def _near_the_front(self, scored: Sequence[tuple[TrialRecord, float]]) -> Iterable[Configuration]:
         branches = {b.name: b for b in self.space.affordable() if len(b.parts) == 1}

@@ -25,6 +25,7 @@ from autopeft.study.stored import ended, record, records
 from autopeft.surrogate.gain_model import gain_model
 
 SEEDS_APART = 100_003  # between the draws of two studies' trials
+BEFORE_PROPOSALS = 10  # of what comes first, after which the rest is among what may be proposed
 
 
 @dataclass(frozen=True)
@@ -120,22 +121,24 @@ class Trials:
 
     def _enqueue(self, number: int) -> None:
         """The portfolio, or each method with its default, comes first, then what is proposed; what is queued before both."""
-        study = self.halving.study
+        spec, study = self.halving.spec, self.halving.study
         if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return
-        if number < len(self._first):
-            study.enqueue_trial(self._first[number])
-        elif self.halving.spec.sampler == MULTITASK_GP:
-            proposals = Proposals(self.space, self.halving.objectives, gain_model())
-            proposed = proposals.next(records(study), (), self.halving.spec.seed * SEEDS_APART + number)
-            if proposed:
-                study.enqueue_trial(self._parameters(proposed))
+        wanted = self._first[number] if number < len(self._first) else None
+        if spec.sampler == MULTITASK_GP and number >= BEFORE_PROPOSALS:
+            proposals, rest = (
+                Proposals(self.space, self.halving.objectives, gain_model()),
+                self._first[BEFORE_PROPOSALS:],
+            )
+            wanted = proposals.next(records(study), rest, spec.seed * SEEDS_APART + number) or wanted
+        if wanted:
+            study.enqueue_trial(self._parameters(wanted))
 
     @cached_property
-    def _first(self) -> list[dict[str, Any]]:
-        """Parameters without rates, which are chosen when a trial starts."""
+    def _first(self) -> list[Configuration]:
+        """Of which the rates are chosen when a trial starts."""
         begin_with = portfolio() if self.halving.spec.portfolio else Portfolio()
-        return [self._parameters(c) for c in first_configurations(self.space, begin_with)]
+        return first_configurations(self.space, begin_with)
 
     def _parameters(self, configuration: Configuration) -> dict[str, Any]:
         found = parameters_of(self.space, configuration).parameters

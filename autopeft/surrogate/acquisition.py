@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autopeft.surrogate.gain_model import GainModel, Witness
+from autopeft.surrogate.gain_model import STOPPED, GainModel, Witness
 from autopeft.surrogate.improvement import Fronts
 
 DRAWS = 64
@@ -38,7 +38,9 @@ def best_addition(
     return int(fronts.improvements()[: len(offered)].argmax())
 
 
-def on_the_models_scale(model: GainModel, trained: Sequence[Witness], scores: Sequence[float]) -> list[Witness]:
+def on_the_models_scale(
+    model: GainModel, trained: Sequence[Witness], scores: Sequence[float], whole: Sequence[bool]
+) -> list[Witness]:
     """What was trained, with its score as a gain.
 
     A study knows neither the linear probe's score nor how much there is to gain: its scores are shifted and stretched
@@ -48,8 +50,10 @@ def on_the_models_scale(model: GainModel, trained: Sequence[Witness], scores: Se
         model: of the gains.
         trained: at least one configuration.
         scores: of each, higher is better.
+        whole: whether each was trained to the end, and not stopped on the way.
     """
     expected, found = model.expected(trained), np.array(scores)
     spread = found.std()
     gains = expected.mean() + (found - found.mean()) * (expected.std() / spread if spread > 0 else 0.0)
-    return [replace(w, gain=float(gain)) for w, gain in zip(trained, gains)]
+    noise = (1.0 if to_the_end else STOPPED for to_the_end in whole)
+    return [replace(w, gain=float(gain), noise=n) for w, gain, n in zip(trained, gains, noise)]

@@ -32,6 +32,7 @@ SIZE, DEPTH, MODULES, METHOD, TASK = range(5)  # columns
 NEW_TASK = -1
 MIDDLE = 0.5  # of the gains, to which the process returns where it knows nothing
 FREE = 4.0
+STOPPED = 2.0  # with how many times one run's noise the end of a run is known that was stopped on the way
 JITTER = 1e-6
 
 Floats = NDArray[np.float64]

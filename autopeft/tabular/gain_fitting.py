@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from autopeft.surrogate.gain_model import GainModel, placed
+from autopeft.surrogate.gain_model import STOPPED, GainModel, placed
 from autopeft.tabular.task_table import Floats, TaskTable
 
 TOP = 10  # a task's gains are divided by the mean of its best tenth
-STOPPED = 2.0  # with how many times one run's noise the end of a run is known that was stopped on the way
 
 
 def fit_gains(tables: Sequence[TaskTable]) -> GainModel:

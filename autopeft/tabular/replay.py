@@ -16,14 +16,13 @@ from autopeft.importance.scores import LayerScores
 from autopeft.space import SearchSpace, build_space, default_configurations
 from autopeft.study.kept_space import kept_space
 from autopeft.study.sampler import LimitedSampler, TrialSuggester
+from autopeft.study.trials import SEEDS_APART
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.halving import SuccessiveHalving, chosen_front
 from autopeft.tabular.nearest import Rows
 from autopeft.tabular.runs import limit_of, runs_of
 from autopeft.tabular.trajectory import SearchSetup, Trajectory
 from autopeft.tabular.weighed import DEFAULT, limits_on, objectives_of
-
-SEEDS_APART = 100_003  # between the asks of two searches
 
 
 class Replay:

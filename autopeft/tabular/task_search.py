@@ -6,7 +6,7 @@ benchmark ruled out on the way is a pruned trial.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import optuna
@@ -20,14 +20,14 @@ from autopeft.space import build_space, load_space
 from autopeft.space.portfolio import Portfolio, first_configurations
 from autopeft.space.rates import RateRule
 from autopeft.space.space_file import SpaceFile
-from autopeft.study.proposals import LEAST, ROUGH
+from autopeft.study.proposals import LEAST
 from autopeft.study.sampler import LimitedSampler, TrialSuggester
+from autopeft.study.trials import SEEDS_APART
 from autopeft.surrogate.acquisition import best_addition, on_the_models_scale
 from autopeft.surrogate.endings import ending
 from autopeft.surrogate.gain_model import GainModel, placed
 from autopeft.tabular.evidence import EvidenceRun
 from autopeft.tabular.nearest import Rows
-from autopeft.tabular.replay import SEEDS_APART
 from autopeft.tabular.task_table import LARGEST_SHARE, TaskTable, volume
 
 QUIET_RULE = RateRule(0.0, {}, {}, {}, 0.4)  # the same place in the range of every method
@@ -138,8 +138,8 @@ class TaskSearch:
         assert way.model is not None
         end = ending(whole)
         scores = [r.curve.validation_score[-1] if r.whole else end(r.curve) for r in trained if r.curve]
-        seen = on_the_models_scale(way.model, [placed(r.configuration, self.table.shapes) for r in trained], scores)
-        seen = [w if r.whole else replace(w, noise=ROUGH) for w, r in zip(seen, trained)]
+        places = [placed(r.configuration, self.table.shapes) for r in trained]
+        seen = on_the_models_scale(way.model, places, scores, [r.whole for r in trained])
         left = [i for i in range(len(rows.configurations)) if i not in tried]
         offered = [placed(rows.configurations[i], self.table.shapes) for i in left]
         best = best_addition(way.model, offered, seen, (), np.log10(LARGEST_SHARE), seed * SEEDS_APART + len(tried))

@@ -16,9 +16,12 @@ from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
 from autopeft.space import SpaceFile, build_space, load_space
+from autopeft.space.portfolio import first_configurations, portfolio
+from autopeft.study.candidates import parts
 from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
 from autopeft.study.optuna_study import open_study
+from autopeft.study.proposals import Proposals
 from autopeft.study.rungs import rungs_of
 from autopeft.study.sampler import SAMPLERS
 from autopeft.study.spec import StudySpec
@@ -193,6 +196,25 @@ def test_the_linear_probe_is_asked_for_once(tmp_path):
     study, space, spec = start(tmp_path, trials=30, space="basic")
     run_trials(study, space, spec, measured, lambda *_: None)
     assert sum(t.configuration.method == "head_only" for t in records(study)) == 1
+
+
+def test_proposals_come_after_ten_trials_and_may_be_the_rest_of_the_portfolio(tmp_path, monkeypatch):
+    """They came after all of it, which is after most searches have ended."""
+    first = first_configurations(build_space("default", load_space("default"), SHAPES, LIMITS), portfolio())
+    asked = []
+
+    def latest(self, trials, offered, seed):
+        asked.append((len(trials), list(offered)))
+        return offered[-1] if len(asked) == 1 else None
+
+    monkeypatch.setattr(Proposals, "next", latest)
+    study, space, spec = start(tmp_path, trials=12, sampler="multitask-gp")
+    run_trials(study, space, spec, measured, lambda *_: None)
+    found = [parts(t.configuration) for t in records(study)]
+    assert found == [parts(c) for c in (*first[:10], first[-1], first[11])], (
+        "where there is none, the portfolio goes on"
+    )
+    assert asked == [(10, first[10:]), (11, first[10:])]
 
 
 def test_a_storage_that_cannot_be_opened_is_one_sentence(tmp_path):

@@ -48,11 +48,12 @@ def test_what_costs_too_much_adds_nothing(model):
 
 def test_scores_get_the_mean_and_the_spread_that_are_expected(model):
     trained = [witness("good", s) for s in SIZES]
-    found = [w.gain for w in on_the_models_scale(model, trained, [0.70, 0.72, 0.74, 0.76])]
+    found = [w.gain for w in on_the_models_scale(model, trained, [0.70, 0.72, 0.74, 0.76], [True] * 4)]
     expected = model.expected(trained)
     assert np.mean(found) == pytest.approx(expected.mean()) and np.std(found) == pytest.approx(expected.std())
     assert found == sorted(found)
-    level = on_the_models_scale(model, trained, [0.7] * 4)
+    level = on_the_models_scale(model, trained, [0.7] * 4, [True, True, True, False])
+    assert [w.noise for w in level] == [1, 1, 1, module.STOPPED], "one was stopped on the way"
     assert {round(w.gain, 9) for w in level} == {round(float(expected.mean()), 9)}
 
 
