@@ -14,6 +14,7 @@ from autopeft.backbone.fingerprint import backbone_fingerprint
 from autopeft.backbone.loading import Backbone
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
+from autopeft.base.quantities import seconds_of
 from autopeft.configuration import Scalar
 from autopeft.front import front_of
 from autopeft.front.contenders import contenders
@@ -30,13 +31,13 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
 from autopeft.study.head_rate import with_head_rate
-from autopeft.study.identity import new_identity
+from autopeft.study.identity import check_same, new_identity
 from autopeft.study.length import ending_in_words, epochs_of, length_in_words
 from autopeft.study.optuna_study import open_study
 from autopeft.study.racing import Contenders
 from autopeft.study.reading import read_study
 from autopeft.study.rungs import rungs_of
-from autopeft.study.spec import PLANNED, StudySpec, check_same, seconds_of
+from autopeft.study.spec import PLANNED, StudySpec
 from autopeft.study.time_plan import Effort, given_fields, planned
 from autopeft.study.trials import Trials
 from autopeft.tasks.tokens import PARTS, TokenisedTask

@@ -18,6 +18,12 @@ from autopeft.base.errors import AutopeftError
 from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
 
+OLDER = {
+    "task": "classification",
+    "portfolio": False,
+    "rates": 1,
+}  # what studies were made for when they did not say so
+
 
 def new_identity(spec: StudySpec, data: str, backbone: str) -> dict[str, Any]:
     """What study.json says of a new study's identity.
@@ -98,3 +104,26 @@ def _holds(path: Path, identity: str) -> bool:
         return json.loads((path / "study.json").read_text(encoding="utf-8")).get("id") == identity
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def check_same(spec: StudySpec, stored: Mapping[str, Any], folder: str) -> None:
+    """Refuse to resume a study folder that was made for something else.
+
+    Args:
+        spec: the study that is asked for.
+        stored: the options of the study in the folder; those that came with a later release may be missing.
+        folder: for the message.
+
+    Raises:
+        AutopeftError: an option differs that makes it another study.
+    """
+    for key, value in spec.fixed().items():
+        if key == "full_steps" and spec.epochs is not None:
+            continue  # follows from the epochs and the data
+        had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))
+        had = tuple(had) if isinstance(had, list) else had
+        if had != value:
+            raise AutopeftError(
+                f"The study in {folder} was made with {key}={had!r} and this command asks for {key}={value!r}: "
+                f"give the same options to resume it, or another --out folder to start anew."
+            )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from autopeft.backbone.verbalisers import words_of
-from autopeft.base.errors import AutopeftError
+from autopeft.base.quantities import bytes_of, seconds_of
 from autopeft.base.recipe import COHORT, ETA, OBJECTIVES, RUNGS
 from autopeft.base.run_length import RunLength
 from autopeft.base.yaml_files import read_yaml, validated
@@ -29,11 +29,6 @@ FREE = (
 PLANNED = ("trials", "full_steps", "finalists", "seeds", "ceiling")  # by `time`, unless given with it
 USUAL_HEAD_RATE = 1e-3  # where nothing is known of the task
 HEAD_SHARE = 1 / 3  # of the rate that the head wants alone, with something adapted below it
-OLDER = {
-    "task": "classification",
-    "portfolio": False,
-    "rates": 1,
-}  # what studies were made for when they did not say so
 
 
 class StudySpec(BaseModel):
@@ -275,25 +270,6 @@ class StudySpec(BaseModel):
         return {k: v for k, v in self.model_dump().items() if k not in FREE}
 
 
-def seconds_of(text: str) -> float:
-    """Read a time such as "90s", "30m", "1.5h" or "1h30m". Raises ValueError."""
-    part = r"(\d+(?:\.\d+)?)\s*([smhd])"
-    text = text.strip().lower()
-    if not re.fullmatch(rf"(?:{part}\s*)+", text):
-        raise ValueError("give a time such as 90s, 30m, 2h or 1h30m")
-    return sum(
-        float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in re.findall(part, text)
-    )
-
-
-def bytes_of(text: str) -> int:
-    """Read a size such as "2GB" as bytes. Raises ValueError."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", str(text))
-    if not found:
-        raise ValueError("give a size such as 500MB or 2GB, or 0 for none")
-    return int(float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[found[2]])
-
-
 def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySpec:
     """Read a bundled study by name or a YAML file by path, with overrides on top.
 
@@ -317,26 +293,3 @@ def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySp
     if "full_steps" in given or "epochs" in given:
         data = {k: v for k, v in data.items() if k not in ("full_steps", "epochs")}
     return validated(StudySpec, {**data, **given}, " or ".join(sources))
-
-
-def check_same(spec: StudySpec, stored: Mapping[str, Any], folder: str) -> None:
-    """Refuse to resume a study folder that was made for something else.
-
-    Args:
-        spec: the study that is asked for.
-        stored: the options of the study in the folder; those that came with a later release may be missing.
-        folder: for the message.
-
-    Raises:
-        AutopeftError: an option differs that makes it another study.
-    """
-    for key, value in spec.fixed().items():
-        if key == "full_steps" and spec.epochs is not None:
-            continue  # follows from the epochs and the data
-        had = stored.get(key, OLDER.get(key, StudySpec.model_fields[key].default))
-        had = tuple(had) if isinstance(had, list) else had
-        if had != value:
-            raise AutopeftError(
-                f"The study in {folder} was made with {key}={had!r} and this command asks for {key}={value!r}: "
-                f"give the same options to resume it, or another --out folder to start anew."
-            )

@@ -64,6 +64,7 @@ from live_ways import ENGINE, WAYS, by_engine, by_naive, spec_of
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.base.progress import Progress
+from autopeft.base.quantities import seconds_of
 from autopeft.front.intervals import estimate
 from autopeft.prepare import prepare
 from autopeft.report.rows import print_rows
@@ -74,7 +75,6 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.reading import read_study
 from autopeft.study.records import StudyResult
-from autopeft.study.spec import seconds_of
 
 TUNING_SEED, SEEDS = 100, 3  # the seeds are those after it; a search takes the few after 0
 

@@ -14,6 +14,7 @@ from live_figures import Member, members
 
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
+from autopeft.base.quantities import seconds_of
 from autopeft.cli.main import EXIT_INTERRUPTED
 from autopeft.configuration import Configuration
 from autopeft.front import front_of
@@ -22,7 +23,7 @@ from autopeft.prepare import Prepared
 from autopeft.study.folder import StudyFolder
 from autopeft.study.reading import read_study
 from autopeft.study.records import StudyResult, TrialRecord
-from autopeft.study.spec import StudySpec, seconds_of
+from autopeft.study.spec import StudySpec
 from autopeft.tasks.task import Split
 from autopeft.uniform_lora import RANKS, TARGETS
 

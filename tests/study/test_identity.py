@@ -9,7 +9,7 @@ from sizes import bert_shapes
 from autopeft.base.errors import AutopeftError
 from autopeft.objectives import Objectives
 from autopeft.study.folder import StudyFolder
-from autopeft.study.identity import new_identity
+from autopeft.study.identity import check_same, new_identity
 from autopeft.study.optuna_study import open_study, open_to_read
 from autopeft.study.spec import StudySpec
 
@@ -114,3 +114,18 @@ def test_reading_a_folder_without_trials_makes_no_journal(tmp_path):
     folder.create()
     folder.write(new_identity(spec, "data", "backbone"))
     assert trials(folder.path, spec) == 0 and not folder.journal.exists()
+
+
+def test_a_folder_of_another_study_is_refused_with_the_difference():
+    stored = StudySpec(data="a.csv", trials=3).model_dump()
+    check_same(StudySpec(data="a.csv", trials=9, timeout=5), stored, "runs/x")
+    with pytest.raises(AutopeftError, match="made with data='a.csv' and this command asks for data='b.csv'"):
+        check_same(StudySpec(data="b.csv"), stored, "runs/x")
+
+
+def test_a_folder_from_before_a_field_existed_is_resumed_at_its_default():
+    stored = StudySpec(trials=3).model_dump()
+    del stored["pattern"]
+    check_same(StudySpec(trials=3), stored, "runs/x")
+    with pytest.raises(AutopeftError, match="made with pattern=None"):
+        check_same(StudySpec(trials=3, pattern="It was"), stored, "runs/x")

@@ -4,6 +4,7 @@ import pytest
 
 from autopeft.base.errors import AutopeftError
 from autopeft.prepare import prepare
+from autopeft.study.identity import check_same
 from autopeft.study.length import (
     as_stored,
     default_epochs,
@@ -14,7 +15,7 @@ from autopeft.study.length import (
     patience_of,
     with_length,
 )
-from autopeft.study.spec import StudySpec, check_same, load_spec
+from autopeft.study.spec import StudySpec, load_spec
 
 OLD = {k: v for k, v in StudySpec(full_steps=300).model_dump().items() if k != "epochs"}  # of release 0.1
 

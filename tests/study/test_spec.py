@@ -2,7 +2,7 @@ import pytest
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.yaml_files import bundled_names
-from autopeft.study.spec import StudySpec, check_same, load_spec
+from autopeft.study.spec import load_spec
 
 
 @pytest.mark.parametrize("name", bundled_names("studies"))
@@ -35,18 +35,3 @@ def test_yaml_numbers_as_people_write_them(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("timeout: 1e2\nbudget: 3e-1%\n")
     assert load_spec(str(path), {}).timeout == 100
-
-
-def test_a_folder_of_another_study_is_refused_with_the_difference():
-    stored = StudySpec(data="a.csv", trials=3).model_dump()
-    check_same(StudySpec(data="a.csv", trials=9, timeout=5), stored, "runs/x")
-    with pytest.raises(AutopeftError, match="made with data='a.csv' and this command asks for data='b.csv'"):
-        check_same(StudySpec(data="b.csv"), stored, "runs/x")
-
-
-def test_a_folder_from_before_a_field_existed_is_resumed_at_its_default():
-    stored = StudySpec(trials=3).model_dump()
-    del stored["pattern"]
-    check_same(StudySpec(trials=3), stored, "runs/x")
-    with pytest.raises(AutopeftError, match="made with pattern=None"):
-        check_same(StudySpec(trials=3, pattern="It was"), stored, "runs/x")

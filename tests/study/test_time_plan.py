@@ -3,7 +3,7 @@
 import pytest
 
 from autopeft.base.errors import AutopeftError
-from autopeft.study.spec import PLANNED, StudySpec, seconds_of
+from autopeft.study.spec import PLANNED, StudySpec
 from autopeft.study.time_plan import LEAST_STEPS, Effort, Pace, planned, stages
 
 SPEC = StudySpec(batch_size=16)
@@ -49,19 +49,6 @@ def test_few_steps_that_are_asked_for_are_planned():
 def test_too_little_time_is_one_sentence_that_says_what_would_do():
     with pytest.raises(AutopeftError, match="In 30 s a search of these data learns nothing here: .* about [0-9]+ s"):
         planned(30, PACE, SPEC, {})
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), (" 1 d ", 86400)]
-)
-def test_times_are_read(text, seconds):
-    assert seconds_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "30", "m30", "30 minutes", "1h-30m"])
-def test_what_is_no_time_is_refused(text):
-    with pytest.raises(ValueError, match="give a time such as"):
-        seconds_of(text)
 
 
 def test_a_time_on_the_command_line_sets_aside_what_the_study_said_of_what_is_planned():
