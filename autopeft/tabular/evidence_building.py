@@ -17,23 +17,18 @@ from autopeft.base.interrupt import interrupts_noted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
-from autopeft.methods import REGISTRY, count, get_method, refusal
+from autopeft.methods import count
 from autopeft.prepare import Prepared
-from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Job, JobResult
+from autopeft.proxy.job import Job
 from autopeft.proxy.workers import Workers
 from autopeft.resident import environment, load_resident, load_workers
-from autopeft.space import build_space
-from autopeft.space.rates import rate_rule
 from autopeft.space.relative import RelativeConfiguration
-from autopeft.space.space_file import SpaceFile
-from autopeft.study.candidates import usual_guess
 from autopeft.study.head_rate import with_head_rate
 from autopeft.study.length import as_stored
+from autopeft.tabular.begun import STEP, Begun, Candidate, candidates_on, parts_key
 from autopeft.tabular.build import append, check_same
 from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun, json_lines
 
-STEP = 10**0.5  # ratio of neighbouring rates
 MOST_RATES = 5
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)  # of the length, after which the validation split is scored
 # share of the length, and of the best rate's gain over the linear probe that a rate needs there
@@ -42,54 +37,6 @@ GO_ON = 2  # rates at most that go on from there
 BEATEN = 4  # times that a candidate may be beaten at the last of these by one with no more parameters and still go on
 TOGETHER = 16  # candidates that are trained in one go: what a kill can lose
 SECOND = 1 / 3  # share of the candidates that get a second seed
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is trained at several rates."""
-
-    role: str
-    relative: RelativeConfiguration | None
-    configuration: Configuration
-    rates: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A run of a candidate as far as it has come."""
-
-    candidate: Candidate
-    rate: float
-    curve: Curve | None = None
-    state: bytes | None = None
-    failure: str | None = None
-
-    @property
-    def configuration(self) -> Configuration:
-        """What is trained."""
-        return Configuration.of(*parts(self.candidate.configuration), self.rate)
-
-    @property
-    def loss(self) -> float:
-        """The last validation loss; infinite of a run that failed."""
-        return self.curve.validation_loss[-1] if self.curve else float("inf")
-
-    def then(self, result: JobResult) -> "Begun":
-        """With what its next part gave."""
-        if result.curve is None:
-            return replace(self, curve=None, state=None, failure=result.failure)
-        curve = self.curve.then(result.curve) if self.curve else result.curve
-        return replace(self, curve=curve, state=result.state)
-
-
-def parts(configuration: Configuration) -> tuple[str, dict, tuple[int, ...]]:
-    """Method, settings and layers."""
-    return configuration.method, dict(configuration.settings), configuration.layers
-
-
-def parts_key(of: Candidate | EvidenceRun) -> tuple:
-    """What all rates of a candidate share."""
-    return of.role, of.configuration.method, of.configuration.settings, of.configuration.layers
 
 
 def build_evidence(
@@ -136,35 +83,6 @@ def mend(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if not text.endswith("\n"):
         write_whole(path, text[: text.rfind("\n") + 1])
-
-
-def candidates_on(prepared: Prepared, relatives: Sequence[RelativeConfiguration]) -> list[Candidate]:
-    """Baselines first, then the candidates that fit the backbone and are within the budget, each once."""
-    shapes, budget = prepared.shapes, prepared.budget
-    fits = [name for name in sorted(REGISTRY) if not refusal(name, shapes)]
-    branches = {b.name: b for b in build_space("", SpaceFile(methods={name: {} for name in fits}), shapes).branches}
-    every = range(shapes.num_layers)
-    probe = Configuration.of("head_only", {}, (), get_method("head_only").learning_rate[0])
-    full = Configuration.of("full", {}, every, 1e-4)
-    found = [
-        Candidate("linear probe", None, probe, first_rates(probe, prepared)),
-        Candidate("usual guess", None, usual_guess(shapes), (usual_guess(shapes).learning_rate,)),
-        Candidate("full fine-tuning", None, full, first_rates(full, prepared)),
-    ]
-    seen = set()
-    for relative in relatives:
-        if relative.method in branches:
-            made = relative.on(branches[relative.method])
-            if made not in seen and (budget is None or count(made, shapes) <= budget):
-                seen.add(made)
-                found.append(Candidate("candidate", relative, made, first_rates(made, prepared)))
-    return found
-
-
-def first_rates(configuration: Configuration, prepared: Prepared) -> tuple[float, ...]:
-    """Three rates around the one that the rule expects, as far as the benchmark has taught it so far."""
-    centre = rate_rule().rate(configuration, prepared.shapes, prepared.spec.length)
-    return (centre / STEP, centre, centre * STEP)
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,6 @@ def test_a_configuration_that_exceeds_the_budget_is_left_out(prepared, tmp_path)
         Configuration.of("lora", {"rank": 64, "target_modules": "all-linear", "rslora": False}, range(6), 1e-3),
         prepared.shapes,
     )
-    from autopeft.tabular.evidence_building import candidates_on
+    from autopeft.tabular.begun import candidates_on
 
     assert [c.role for c in candidates_on(prepared, [huge])] == ["linear probe", "usual guess", "full fine-tuning"]
