@@ -1,11 +1,12 @@
 """What is trained at full length: the finalists of the search, and the baselines that they are compared with.
 
-All get as many tries before they are compared: as many learning rates, as far apart, of which the validation loss chooses.
+All get as many tries before they are compared: as many learning rates, as far apart, and by one rule those beyond an end. The
+validation loss chooses.
 Only the usual guess stays as it would have been typed.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
@@ -18,7 +19,7 @@ from autopeft.uniform_lora import uniform_lora
 DOING_NOTHING = "doing nothing"
 USUAL_GUESS = "the usual guess"
 UNIFORM_LORA = "uniform LoRA"
-TRIES = 3  # learning rates that each is tried at
+TRIES = 3  # learning rates that each is tried at, before any beyond them
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,13 @@ class Candidate:
 
     Attributes:
         role: "finalist", "baseline" or "ceiling".
-        rates: learning rates of which one is chosen first; none where the configuration's own stands.
+        rates: learning rates with which the tuning begins; none where the configuration's own stands.
     """
 
     name: str
     role: str
     configuration: Configuration
     rates: tuple[float, ...] = ()
-
-    def tries(self) -> list[Configuration]:
-        """The configuration at each learning rate that is tried."""
-        return [replace(self.configuration, learning_rate=rate) for rate in self.rates]
 
 
 def usual_guess(shapes: BackboneShapes) -> Configuration:

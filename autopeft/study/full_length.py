@@ -5,7 +5,6 @@ still be an answer gets another.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from math import inf
@@ -22,7 +21,7 @@ from autopeft.study.length import evaluation_steps, patience_of
 from autopeft.study.racing import Contenders, Run, Seeds, race, run_noise, was_luck
 from autopeft.study.running import Train
 from autopeft.study.spec import StudySpec
-from autopeft.study.tuning import loss, seeds_of, tuned_rates, tuned_until
+from autopeft.study.tuning import loss, rates_to_try, seeds_of, tuned_rates, tuned_until
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,19 @@ class FullLength:
         Returns:
             How many runs the race did without, of how many: all seeds of every candidate.
         """
-        candidates, began = list(candidates), time.monotonic()
+        candidates, began, tried = list(candidates), time.monotonic(), set[Attempt]()
         tuned = self._to_tune(candidates)
-        self._train(tuned, report)
-        (seeds, left), tried = self._race(candidates), set[Attempt]()
+        while tuned:
+            self._train(tuned, report)
+            tried.update(tuned)
+            tuned = [a for a in self._to_tune(candidates) if a not in tried]
+            more(len(tuned))
+        seeds, left = self._race(candidates, tried)
         while left:
             self._train(left, report)
             tried.update(left)
             seeds, left = self._race(candidates, tried)
-            seconds = (time.monotonic() - began) / (len(tuned) + len(tried))
+            seconds = (time.monotonic() - began) / len(tried)
             if time.monotonic() + len(left) * seconds > until:
                 break
             more(len(left))
@@ -134,14 +137,14 @@ class FullLength:
         report(str(attempt), result.curve)
 
     def _to_tune(self, candidates: list[Candidate]) -> list[Attempt]:
-        done = [(r["name"], r["configuration"]["learning_rate"]) for r in self.folder.runs() if r["role"] == "tuning"]
-        enough = Counter(name for name, _ in done)  # an earlier release tried as many rates, at other places
+        losses: dict[str, dict[float, float]] = {}
+        for run in self.folder.runs():
+            if run["role"] == "tuning" and (found := loss(run, None)) is not None:
+                losses.setdefault(run["name"], {})[run["configuration"]["learning_rate"]] = found
         return [
-            Attempt(candidate, configuration, self.spec.seed, tuning=True)
+            Attempt(candidate, replace(candidate.configuration, learning_rate=rate), self.spec.seed, tuning=True)
             for candidate in candidates
-            if enough[candidate.name] < len(candidate.rates)
-            for configuration in candidate.tries()
-            if (candidate.name, configuration.learning_rate) not in done
+            for rate in rates_to_try(candidate, losses.get(candidate.name, {}))
         ]
 
     def _most(self, candidate: Candidate) -> int:

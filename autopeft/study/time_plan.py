@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autopeft.base.errors import AutopeftError
-from autopeft.study.candidates import TRIES
 from autopeft.study.length import default_epochs, epochs_of, evaluation_steps, steps_of
 from autopeft.study.rates import compared_after
 from autopeft.study.rungs import rungs_of
@@ -19,6 +18,7 @@ TRAINED_ROW = 2.5  # forward passes that a row of a training step takes as long 
 SLOWER = 1.2  # times as long as uniform LoRA's that the step of the average trial takes
 FULL = 1.7  # the same of full fine-tuning
 PROMOTED = (0.55, 0.75)  # share of the trials that go on from the first rung, and from a later one
+TRIED = 3.5  # learning rates of a finalist or baseline, with those beyond an end
 RACED = 0.6  # share of the finalists' further seeds that racing trains
 LEAST_STEPS = 48  # of a whole run: fewer say nothing
 FEW = 15  # trials after which a search from a portfolio has most of its front
@@ -127,10 +127,10 @@ def stages(effort: Effort, pace: Pace, spec: StudySpec) -> dict[str, float]:
     points = evaluation_steps(effort.full_steps, epochs_of(spec, effort.full_steps, pace.train))
     whole = effort.full_steps * pace.step + row * ((len(points) or 1.5) * pace.validation + pace.test)
     tuning = tuned_until(effort.full_steps, points) * pace.step + row * pace.validation
-    baselines = TRIES * tuning + 2.2 * effort.seeds * whole  # uniform LoRA, the usual guess, the linear probe
-    ceiling = FULL * (TRIES * tuning + effort.seeds * whole) if effort.ceiling else 0.0
+    baselines = TRIED * tuning + 2.2 * effort.seeds * whole  # uniform LoRA, the usual guess, the linear probe
+    ceiling = FULL * (TRIED * tuning + effort.seeds * whole) if effort.ceiling else 0.0
     seeds = effort.finalists * (1 + RACED * (effort.seeds - 1))
-    finalists = SLOWER * (effort.finalists * TRIES * tuning + seeds * whole)
+    finalists = SLOWER * (effort.finalists * TRIED * tuning + seeds * whole)
     trials = effort.trials * SLOWER * trial(effort, pace, spec, row)
     return {"start": START, "trials": trials, "full length": baselines + ceiling + finalists}
 

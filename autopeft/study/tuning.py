@@ -1,9 +1,10 @@
 """The learning rates of finalists and baselines: all are trained with the study's seed for a quarter of the length.
 
-What a quarter chooses gains or loses half a point at most against what the whole length would (docs/numbers.md).
+What a quarter chooses gains or loses half a point at most against what the whole length would (docs/numbers.md). While the
+best is the lowest or the highest, one beyond it is tried too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from autopeft.configuration import Configuration
 from autopeft.proxy.curve import Curve
@@ -11,6 +12,7 @@ from autopeft.study.candidates import Candidate
 from autopeft.study.racing import Run, end_of
 
 TUNED_SHARE, LEAST_TUNED = 4, 16  # of the length, steps
+MOST_TRIES = 5  # learning rates of one candidate
 
 
 def tuned_until(full_steps: int, points: Sequence[int]) -> int:
@@ -22,6 +24,22 @@ def tuned_until(full_steps: int, points: Sequence[int]) -> int:
     """
     quarter = min(full_steps, max(full_steps // TUNED_SHARE, LEAST_TUNED))
     return min((p for p in points if p >= quarter), default=quarter)
+
+
+def rates_to_try(candidate: Candidate, losses: Mapping[float, float]) -> list[float]:
+    """The learning rates that are still to be tried.
+
+    Args:
+        candidate: with those that are tried first.
+        losses: learning rate -> validation loss of those tried so far. An earlier release tried as many at other places.
+    """
+    if len(losses) < len(candidate.rates):
+        return [rate for rate in candidate.rates if rate not in losses]
+    if not set(candidate.rates) <= losses.keys() or not 2 <= len(losses) < MOST_TRIES:
+        return []
+    rates, best = sorted(losses), min(losses, key=lambda rate: losses[rate])
+    beyond = {rates[0]: rates[0] ** 2 / rates[1], rates[-1]: rates[-1] ** 2 / rates[-2]}
+    return [float(f"{beyond[best]:.6g}")] if best in beyond else []
 
 
 def loss(run: Run, step: int | None) -> float | None:

@@ -15,6 +15,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.records import TrialRecord
 from autopeft.study.spec import StudySpec
+from autopeft.study.tuning import MOST_TRIES
 from autopeft.uniform_lora import uniform_lora
 
 SHAPES = bert_shapes()
@@ -92,7 +93,7 @@ def test_finalists_and_tuned_baselines_get_as_many_tries():
         rates = candidate.rates
         assert len(rates) == len(baselines(SHAPES, 2000, False, SPEC)[2].rates) == TRIES
         assert rates[1] == 1e-3 and rates[0] < rates[1] < rates[2]
-        assert {replace(c, learning_rate=1e-3) for c in candidate.tries()} == {configuration}
+        assert candidate.configuration == configuration
 
 
 def test_uniform_lora_has_the_widest_targets_then_the_highest_rank_of_the_budget():
@@ -116,6 +117,40 @@ def test_a_baseline_is_tuned_once_and_trained_with_every_seed(tmp_path):
     assert [c.seed for c in outcome.curves] == [1, 2, 3] and full_length(folder).left([uniform]) == 0
     run(folder, uniform, trainer)
     assert len(trainer.runs) == TRIES + 3
+
+
+def test_while_the_best_rate_lies_at_an_end_one_beyond_it_is_tried(tmp_path):
+    """Of seven LoRA configurations on election-tweets five were best at the lowest or highest of three rates."""
+    uniform = baselines(SHAPES, 2000, False, SPEC)[2]
+    for factor, tries in ((2.0, 4), (0.5, 4), (30.0, MOST_TRIES), (1.0, TRIES)):
+        folder, trainer = StudyFolder(tmp_path / str(factor)), Trainer()
+        folder.create()
+        candidate = replace(uniform, rates=tuple(MIDDLE * factor * r for r in (0.5, 1.0, 2.0)))
+        said = run(folder, candidate, trainer)
+        tuned = [j.configuration.learning_rate for j in trainer.runs if not j.test]
+        assert (
+            len(set(tuned)) == len(tuned) == tries and sum(int(x[0]) for x in said if "more" in x) == tries - TRIES + 2
+        )
+        best = min(tuned, key=lambda rate: abs(rate - MIDDLE))
+        assert {o.configuration.learning_rate for o in folder.outcomes()} == {best}
+        if factor != 30:
+            assert min(tuned) < best < max(tuned)
+        run(folder, candidate, again := Trainer())
+        assert not again.runs, "a study that has ended has nothing to tune"
+
+
+def test_a_rate_that_failed_is_not_tried_twice_nor_passed(tmp_path):
+    uniform = baselines(SHAPES, 2000, False, SPEC)[2]
+
+    class Fails(Trainer):
+        def __call__(self, jobs):
+            for number, result in super().__call__(jobs):
+                failed = jobs[number].configuration.learning_rate > 1.5 * MIDDLE
+                yield number, JobResult(None, failure="the loss was nan") if failed else result
+
+    trainer = Fails()
+    run(StudyFolder(tmp_path), replace(uniform, rates=(MIDDLE / 2, MIDDLE, MIDDLE * 2)), trainer)
+    assert [j.configuration.learning_rate for j in trainer.runs if not j.test] == [MIDDLE / 2, MIDDLE, MIDDLE * 2]
 
 
 def test_runs_of_a_study_in_epochs_end_by_one_rule(tmp_path):
