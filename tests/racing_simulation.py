@@ -82,8 +82,18 @@ def candidates() -> list[Candidate]:
 
 
 CANDIDATES = candidates()
-TRIED = [c.tries() or [c.configuration] for c in CANDIDATES]
-PLACES = {c: place for place, c in enumerate(c for rates in TRIED for c in rates)}
+AWAY = np.arange(-3, 4)  # how many rates away from the middle one a candidate may be trained
+
+
+def place_of(configuration: Configuration) -> tuple[int, int]:
+    """The number of a candidate, and of the rate at which it is trained."""
+    place, rates = next(
+        (i, c.rates)
+        for i, c in enumerate(CANDIDATES)
+        if replace(c.configuration, learning_rate=configuration.learning_rate) == configuration
+    )
+    away = round(np.log(configuration.learning_rate / rates[1]) / np.log(rates[2] / rates[1])) if rates else 0
+    return place, int(away - AWAY[0])
 
 
 @dataclass
@@ -108,8 +118,8 @@ class Study:
     """What is true of one made-up study.
 
     Attributes:
-        accuracies: of each configuration that can be trained (C,).
-        validation: its right answers on the validation split, (C, S, N).
+        accuracies: of each candidate at each rate (C, R).
+        validation: its right answers on the validation split, (C, R, S, N).
         test: on the test split.
     """
 
@@ -119,27 +129,25 @@ class Study:
 
     def train(self, jobs: Iterable[Job]) -> Iterator[tuple[int, JobResult]]:
         for number, job in enumerate(jobs):
-            right = [x[PLACES[job.configuration], job.seed] for x in (self.validation, self.test)]
+            right = [x[place_of(job.configuration)][job.seed] for x in (self.validation, self.test)]
             score, tested = (float(x.mean()) for x in right)
             units = [UnitScores(x, False).to_text() if job.test else None for x in right]
             curve = Curve(job.seed, (1,), (1.0,), (1 - score,), (score,), 0.1, 1, tested, 1 - tested, *units)
             yield number, JobResult(curve)
 
     def truth(self, configuration: Configuration) -> float:
-        return float(self.accuracies[PLACES[configuration]])
+        return float(self.accuracies[place_of(configuration)])
 
 
 def made_up(scenario: Scenario, generator: np.random.Generator) -> Study:
     """Draw a study."""
     middle = scenario.accuracy + np.array([*scenario.truths(generator), *BESIDE.values()])
-    off = np.array([at != TRIES // 2 for at in range(TRIES)]) * np.abs(
-        generator.normal(0, OFF_RATE, (len(middle), TRIES))
-    )
-    accuracies = np.concatenate([m - o[: len(r)] * (len(r) > 1) for m, o, r in zip(middle, off, TRIED)]).clip(0, 0.995)
-    world = drawn(1, len(accuracies), SPEC.seeds + 1, scenario.rows, generator)
-    noise = [*scenario.noise(generator), *[UNIFORM] * len(BESIDE)]
-    spreads = [x for x, rates in zip(noise, TRIED) for _ in rates]
-    validation, test = (w.right(accuracies, spreads)[0] for w in (world, other_split(world, generator)))
+    off = np.abs(AWAY) * np.abs(generator.normal(0, OFF_RATE, (len(middle), len(AWAY))))
+    accuracies = (middle[:, None] - off).clip(0, 0.995)
+    world = drawn(1, accuracies.size, SPEC.seeds + 1, scenario.rows, generator)
+    spreads = np.repeat([*scenario.noise(generator), *[UNIFORM] * len(BESIDE)], len(AWAY))
+    splits = (w.right(accuracies.ravel(), spreads)[0] for w in (world, other_split(world, generator)))
+    validation, test = (right.reshape(*accuracies.shape, *right.shape[1:]) for right in splits)
     return Study(accuracies, validation, test)
 
 
