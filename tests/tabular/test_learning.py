@@ -19,7 +19,7 @@ from autopeft.tabular.evidence import FORMAT, Evidence, EvidenceRun
 from autopeft.tabular.gain_fitting import fit_gains
 from autopeft.tabular.learning import learn, read_tables, write_learnt
 from autopeft.tabular.portfolio_building import coverage, portfolio_of
-from autopeft.tabular.rate_fitting import fit_rates
+from autopeft.tabular.rate_fitting import LEAST_SPREAD, fit_rates
 from autopeft.tabular.task_table import TaskTable
 
 SHAPES = bert_shapes(layers=6, hidden=384)
@@ -99,6 +99,17 @@ def test_the_rule_finds_where_rates_lie_and_leaves_out_what_is_not_bracketed(tmp
     open_end = [run(SCALES, s, middle(SCALES) * f) for f, s in ((1.0, 0.6), (10.0, 0.7), (100.0, 0.8))]
     rule = fit_rates([table(tmp_path, "one", runs + open_end)], names=())
     assert rule.rate(WIDE, SHAPES, BENCHMARK) == pytest.approx(best, rel=0.01) and "ia3" not in rule.offsets
+
+
+def test_the_spread_is_that_of_a_task_which_the_rule_has_not_seen(tmp_path):
+    """Two tasks a decade apart gave a spread of half a decade, since the rule lay between them."""
+
+    def made(name, best):
+        return table(tmp_path, name, [run(WIDE, s, best * f) for f, s in ((0.1, 0.6), (1.0, 0.8), (10.0, 0.7))])
+
+    tables = [made("one", middle(WIDE)), made("two", 10 * middle(WIDE))]
+    assert fit_rates(tables, names=()).spread == pytest.approx(1.0, abs=0.01)
+    assert fit_rates(tables[:1], names=()).spread == LEAST_SPREAD
 
 
 def test_a_rate_of_a_short_run_is_a_lower_one_at_the_benchmarks_length(tmp_path):
