@@ -82,7 +82,7 @@ class Workbench:
         """Keep a fact of how the study was made."""
         data = self.folder.read()
         data["environment"][name] = value
-        self.folder.write({k: v for k, v in data.items() if k != "format"})
+        self.folder.write(data)
 
 
 def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: float | None = None) -> Workbench:
@@ -227,6 +227,10 @@ def transferred(folder: str, space: SearchSpace, progress: Progress) -> tuple[di
 def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | None:
     """study.json of a folder that is to be resumed, None for a new one. Raises AutopeftError if it is another study's."""
     if not folder.exists:
+        if folder.begun:
+            raise AutopeftError(
+                f"{folder.path} holds the trials of a study and no study.json: restore it, or choose another folder with --out."
+            )
         return None
     stored = folder.read()
     check_same(prepared.spec, stored["spec"], str(folder.path))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from autopeft.base.seal import is_whole, sealed
 from autopeft.configuration import Configuration
 
 NAME = "packing.jsonl"
@@ -25,12 +26,12 @@ class PackingFile:
         self.path = folder / NAME
 
     def read(self) -> dict[Key, bool]:
-        """Whether each family is packed. A line that was not finished when its process was killed says nothing."""
+        """Whether each family is packed. A line that was not finished or was damaged says nothing: it is timed again."""
         found: dict[Key, bool] = {}
         text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() else ""
         for line in text.splitlines():
             try:
-                about = json.loads(line)
+                about = json.loads(line) if is_whole(line.encode(), unsealed=True) else {}
                 found.setdefault((about["key"], about["runs"]), bool(about["packed"]))
             except (ValueError, KeyError, TypeError):
                 continue
@@ -39,7 +40,7 @@ class PackingFile:
     def add(self, configuration: Configuration, runs: int, packed: bool, seconds: dict[str, float | None]) -> None:
         """Add a decision, with the seconds per step on which it rests."""
         about = {"key": configuration.key, "runs": runs, "packed": packed, "seconds_per_step": seconds}
-        line = json.dumps({**about, "configuration": configuration.to_json()})
+        line = sealed({**about, "configuration": configuration.to_json()})
         with open(self.path, "ab", buffering=0) as file:  # one write at the end of the file
             file.write(f"\n{line}\n".encode())  # a new line first: the last one may not have been finished
 

@@ -5,6 +5,7 @@ importance.json   LayerScores
 trials.journal    Optuna's own journal (unless --storage names another place)
 packing.jsonl     which families of runs timing found faster when packed (proxy/packing_file.py)
 outcomes.jsonl    one line per finished full-length training: finalists and baselines, seed by seed
+ledger.json       how many lines the journal and the outcomes have (study/ledger.py)
 states/           where the trials that have not ended stand, with a checksum: gone when they have
 """
 
@@ -20,13 +21,17 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.base.packages import Note
+from autopeft.base.seal import KEY, is_whole, sealed
 from autopeft.configuration import Configuration
 from autopeft.importance.scores import LayerScores
 from autopeft.proxy.curve import Curve
+from autopeft.study.ledger import Ledger
 from autopeft.study.outcome_lines import read_runs, write_runs
 from autopeft.study.records import Outcome
 
-FORMAT = 1
+FORMAT = 2  # what is written ends with a checksum of its own
+UNSEALED = 1  # release 0.1's, which is read too
+KEYS = {"spec", "task", "shapes", "budget", "configurations", "environment"}  # of its study.json
 
 
 class StudyFolder:
@@ -51,6 +56,11 @@ class StudyFolder:
         """Whether a study has been written here."""
         return (self.path / "study.json").is_file()
 
+    @property
+    def begun(self) -> bool:
+        """Whether there are trials or runs of a study here."""
+        return self.journal.is_file() or self._outcomes.is_file()
+
     def create(self) -> None:
         """Make the folder. Raises AutopeftError."""
         try:
@@ -67,22 +77,34 @@ class StudyFolder:
             raise AutopeftError(
                 f"{self.path} holds no study (no study.json): give the folder that 'autopeft search' printed."
             )
+        text = path.read_bytes()
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError:
-            raise AutopeftError(
-                f"{path} is damaged (not JSON): start the study anew in another folder with --out."
-            ) from None
-        if data.get("format") != FORMAT:
+            data = json.loads(text)
+        except ValueError:
+            data = None
+        if isinstance(data, dict) and data.get("format") not in (FORMAT, UNSEALED) and is_whole(text, unsealed=True):
             raise AutopeftError(
                 f"{path} was written by another version of autopeft (format {data.get('format')}, this one reads "
                 f"{FORMAT}): start the study anew in another folder with --out."
             )
-        return data
+        old = isinstance(data, dict) and data.get("format") == UNSEALED and data.keys() >= KEYS
+        if data is None or not is_whole(text, unsealed=old):
+            raise AutopeftError(f"{path} is damaged: restore it, or start the study anew in another folder with --out.")
+        return {k: v for k, v in data.items() if k != KEY}
 
     def write(self, data: Mapping[str, Any]) -> None:
-        """Write study.json, with the format's number."""
-        write_whole(self.path / "study.json", json.dumps({"format": FORMAT, **data}, indent=1))
+        """Write study.json; of the format that it has, or the newest."""
+        write_whole(self.path / "study.json", sealed({"format": FORMAT, **data}, indent=1))
+
+    @property
+    def unsealed(self) -> bool:
+        """Whether what a study of release 0.1 has written without checksums is taken as it is."""
+        return self.exists and self.read()["format"] == UNSEALED
+
+    @property
+    def ledger(self) -> Ledger:
+        """Of its lines."""
+        return Ledger(self.path, self._note)
 
     def shapes(self) -> BackboneShapes:
         """The backbone's sizes."""
@@ -90,12 +112,22 @@ class StudyFolder:
 
     def write_scores(self, scores: LayerScores) -> None:
         """Keep the layer scores."""
-        write_whole(self.path / "importance.json", json.dumps(scores.to_json(), indent=1))
+        write_whole(self.path / "importance.json", sealed(scores.to_json(), indent=1))
 
     def scores(self) -> LayerScores | None:
-        """The layer scores, None where none were measured."""
+        """The layer scores, None where none were measured. Raises AutopeftError where the file is damaged."""
         path = self.path / "importance.json"
-        return LayerScores.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        if not path.is_file():
+            if self.begun and self.read()["spec"].get("importance", "none") != "none":
+                self._note(f"{path} is missing: the same search scores the layers again.")
+            return None
+        text = path.read_bytes()
+        try:
+            if is_whole(text, unsealed=self.unsealed):
+                return LayerScores.from_json({k: v for k, v in json.loads(text).items() if k != KEY})
+        except (ValueError, TypeError, KeyError, AttributeError):  # of release 0.1, whose scores have no checksum
+            pass
+        raise AutopeftError(f"{path} is damaged: delete it, and the same search scores the layers again.")
 
     def write_state(self, trial: int, state: bytes) -> None:
         """Keep what a trial needs to be resumed from its rung, behind a line with its checksum."""
@@ -103,14 +135,13 @@ class StudyFolder:
         write_whole(self._state(trial), checksum(state) + b"\n" + state)
 
     def state(self, trial: int) -> bytes | None:
-        """What a trial resumes from, None where nothing is left or what is left is damaged."""
+        """What a trial that has begun resumes from, None where that is missing or damaged, which is said."""
         path = self._state(trial)
-        if not path.is_file():
-            return None
-        stated, _, state = path.read_bytes().partition(b"\n")
+        stated, _, state = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
         if stated == checksum(state):
             return state
-        self._note(f"{path} is damaged: trial {trial} is trained again from the beginning.")
+        why = "damaged" if path.is_file() else "missing"
+        self._note(f"{path} is {why}: trial {trial} is trained again from the beginning.")
         return None
 
     def drop_states(self, keep: Iterable[int] = ()) -> None:
@@ -152,16 +183,19 @@ class StudyFolder:
             "counted": dict(counted),
             "curve": curve.to_json(),
         }
-        write_runs(self._outcomes, [*self.runs(), run])
+        self._write_runs([*self.runs(), run])
 
     def runs(self) -> list[dict[str, Any]]:
         """Every full-length run, in the order in which they ended. Raises AutopeftError where the file is damaged."""
-        return read_runs(self._outcomes, self._note)
+        return read_runs(self._outcomes, self.ledger, self._note, self.unsealed)
 
     def mend_runs(self) -> None:
         """Drop a damaged last line for good, before runs are added. Raises AutopeftError as `runs` does."""
-        if self._outcomes.is_file():
-            write_runs(self._outcomes, self.runs())
+        if runs := self.runs():
+            self._write_runs(runs)
+
+    def _write_runs(self, runs: list[dict[str, Any]]) -> None:
+        self.ledger.write(self._outcomes.name, write_runs(self._outcomes, runs))
 
     @property
     def _outcomes(self) -> Path:

@@ -80,7 +80,7 @@ def claim(study: optuna.Study, folder: StudyFolder, storage: str | None) -> None
     _check_not_copied(study.user_attrs.get("folder"), here, stored, storage)
     mark = str(uuid.uuid4())
     marks = [*stored.get("sittings", [])[-1:], mark]  # a kill between the two writes leaves the older one valid
-    folder.write({**{k: v for k, v in stored.items() if k != "format"}, "sittings": marks})
+    folder.write({**stored, "sittings": marks})
     study.set_user_attr("folder", {**here, "sitting": mark})
 
 

@@ -4,17 +4,18 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, JournalStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from autopeft.base.errors import AutopeftError
 from autopeft.objectives import Objectives
 from autopeft.study.folder import StudyFolder
 from autopeft.study.identity import check_trials, claim, optuna_name
-from autopeft.study.journal import WholeLineJournal
+from autopeft.study.journal import ReadJournal, WholeLineJournal
+from autopeft.study.ledger import Ledger
 from autopeft.study.spec import StudySpec
 
 
@@ -31,7 +32,7 @@ def open_study(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -> 
     """
     name = optuna_name(folder)
     with opening(folder, spec) as where:
-        storage = spec.storage or JournalStorage(WholeLineJournal(where))
+        storage = spec.storage or JournalStorage(WholeLineJournal(*journal_of(folder)))
         study = optuna.create_study(
             storage=storage, study_name=name, load_if_exists=True, directions=[o.direction for o in objectives]
         )
@@ -48,9 +49,7 @@ def open_to_read(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -
     """
     name = optuna_name(folder)
     with opening(folder, spec) as where:
-        storage: str | BaseStorage = InMemoryStorage()
-        if spec.storage or folder.journal.is_file():
-            storage = spec.storage or JournalStorage(JournalFileBackend(where))
+        storage: str | BaseStorage = spec.storage or JournalStorage(ReadJournal(*journal_of(folder)))
         try:
             study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
@@ -58,6 +57,11 @@ def open_to_read(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -
             name_values(study, objectives)
     check_trials(study, folder, where)
     return study
+
+
+def journal_of(folder: StudyFolder) -> tuple[Path, Ledger, bool]:
+    """What a folder's journal is opened with."""
+    return folder.journal, folder.ledger, folder.unsealed
 
 
 @contextmanager

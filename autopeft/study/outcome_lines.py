@@ -1,4 +1,7 @@
-"""outcomes.jsonl: a line per full-length run. A last line that is damaged is dropped, any other is refused."""
+"""outcomes.jsonl: a line per full-length run. What is damaged or missing at the end is trained again, any other damage is refused.
+
+Each line ends with a checksum of itself and the line before it; those of release 0.1 have none.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,32 +11,42 @@ from typing import Any
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.base.packages import Note
+from autopeft.base.seal import KEY, chain, parted, sealed
+from autopeft.study.ledger import Entry, Ledger, lost_lines
 
 KEYS = {"name", "role", "configuration", "trainable", "curve"}  # of every run, since release 0.1
 
 
-def read_runs(path: Path, note: Note) -> list[dict[str, Any]]:
+def read_runs(path: Path, ledger: Ledger, note: Note, unsealed: bool) -> list[dict[str, Any]]:
     """Read every full-length run, in the order in which they ended; there are none where there is no file.
 
     Args:
         path: the file.
-        note: told of a last line that is no run, which is left out.
+        ledger: the study's.
+        note: told of what is damaged or missing at the end, which is left out.
+        unsealed: whether the study is one of release 0.1, whose lines have no checksums.
 
     Raises:
         AutopeftError: another line is damaged.
     """
+    entry = ledger.entry(path.name)
     content = path.read_bytes().rstrip(b"\n") if path.is_file() else b""
-    found = [run_of(line) for line in content.split(b"\n")] if content else []
-    if found and found[-1] is None:
-        found.pop()
-        note(f"The last line of {path} is damaged: that run is left out.")
-    runs = [run for run in found if run is not None]
-    if len(runs) < len(found):
+    lines = content.split(b"\n") if content else []
+    checksums = list(chain(lines, unsealed))
+    runs = [run_of(line) if checksum else None for line, checksum in zip(lines, checksums)]
+    if None in runs and runs.index(None) < len(lines) - 1:
         raise AutopeftError(
-            f"Line {found.index(None) + 1} of {path} is damaged: restore the file, or delete it to train the full-length "
+            f"Line {runs.index(None) + 1} of {path} is damaged: restore the file, or delete it to train the full-length "
             "runs again."
         )
-    return runs
+    whole = [run for run in runs if run is not None]
+    lost = lost_lines(entry, [c for c in checksums if c][: len(whole)], path)
+    if len(whole) < len(lines):
+        note(f"The last line of {path} is damaged: that run is left out.")
+        lost -= 1
+    if lost > 0:
+        note(f"{path} has lost its last {lost} of {entry[0]} runs: the same search trains them again.")
+    return whole
 
 
 def run_of(line: bytes) -> dict[str, Any] | None:
@@ -42,9 +55,14 @@ def run_of(line: bytes) -> dict[str, Any] | None:
         run = json.loads(line)
     except ValueError:  # no JSON or no UTF-8
         return None
-    return run if isinstance(run, dict) and run.keys() >= KEYS else None
+    return {k: v for k, v in run.items() if k != KEY} if isinstance(run, dict) and run.keys() >= KEYS else None
 
 
-def write_runs(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Write all runs, or leave the file as it was."""
-    write_whole(path, "".join(json.dumps(run) + "\n" for run in runs))
+def write_runs(path: Path, runs: Sequence[Mapping[str, Any]]) -> Entry:
+    """Write all runs, or leave the file as it was; what the ledger is to say of it."""
+    lines, last = list[str](), ""
+    for run in runs:
+        lines.append(sealed(run, last))
+        last = parted(lines[-1].encode())[1] or ""
+    write_whole(path, "".join(line + "\n" for line in lines))
+    return len(lines), last

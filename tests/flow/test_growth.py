@@ -57,4 +57,4 @@ def test_memory_after_500_trials_is_that_after_20(tmp_path):
     assert len(records(study)) == len(memory) == TRIALS
     print(f"after 20 trials {memory[19] / 1e6:.1f} MB, after {TRIALS} {memory[-1] / 1e6:.1f} MB")
     assert memory[-1] <= 1.05 * memory[19]
-    assert sorted(p.name for p in folder.path.iterdir()) == ["trials.journal"]
+    assert sorted(p.name for p in folder.path.iterdir()) == ["ledger.json", "trials.journal"]

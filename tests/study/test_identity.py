@@ -1,6 +1,5 @@
 """Whose trials they are: a study's own wherever its folder lies, and no other study's."""
 
-import json
 import shutil
 
 import pytest
@@ -82,9 +81,9 @@ def test_of_two_copies_on_two_machines_the_one_that_is_behind_is_refused(tmp_pat
 def test_trials_of_another_study_are_refused(tmp_path, changed):
     spec = StudySpec()
     folder = made(tmp_path / "study", spec)
-    stored = json.loads((folder.path / "study.json").read_text())
+    stored = folder.read()
     stored["fingerprints"][changed] = "another"
-    (folder.path / "study.json").write_text(json.dumps(stored))
+    folder.write(stored)
     for opened in (open_study, open_to_read):
         with pytest.raises(AutopeftError, match=rf"of another study than .* \(another {changed}\): start the study"):
             opened(folder, spec, OBJECTIVES)

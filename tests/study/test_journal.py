@@ -1,12 +1,21 @@
 import optuna
 import pytest
 from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
-from autopeft.study.journal import WholeLineJournal
+from autopeft.base.errors import AutopeftError
+from autopeft.study.journal import ReadJournal, WholeLineJournal
+from autopeft.study.ledger import Ledger
 
 
-def study(path):
-    return optuna.create_study(storage=JournalStorage(WholeLineJournal(str(path))), study_name="s", load_if_exists=True)
+def study(path, unsealed=False):
+    journal = WholeLineJournal(path, Ledger(path.parent, print), unsealed)
+    return optuna.create_study(storage=JournalStorage(journal), study_name="s", load_if_exists=True)
+
+
+def read(path, unsealed=False):
+    storage = JournalStorage(ReadJournal(path, Ledger(path.parent, print), unsealed))
+    return optuna.load_study(study_name="s", storage=storage).trials
 
 
 def test_a_line_cut_short_by_a_kill_is_dropped_and_writing_goes_on(tmp_path):
@@ -33,3 +42,57 @@ def test_a_write_that_fails_half_way_is_taken_back(tmp_path, monkeypatch):
             opened.add_trial(optuna.trial.create_trial(value=1.0))
     assert path.read_bytes().startswith(before) and path.read_bytes().endswith(b"\n")
     assert study(path).trials is not None
+
+
+def with_trials(path, number=3):
+    opened = study(path)
+    for value in range(number):
+        opened.add_trial(optuna.trial.create_trial(value=float(value)))
+    return path
+
+
+@pytest.mark.parametrize("place", ["all", "half", "last line", "file"])
+def test_a_journal_that_has_lost_its_end_is_refused(tmp_path, place):
+    """It was read as a study of fewer trials."""
+    path = with_trials(tmp_path / "journal")
+    content = path.read_bytes()
+    kept = {"all": 0, "half": len(content) // 2, "last line": content[:-1].rfind(b"\n") + 1, "file": 0}[place]
+    path.write_bytes(content[:kept])
+    if place == "file":
+        path.unlink()
+    for opened in (study, read):
+        with pytest.raises(AutopeftError, match=r"has lost its last \d+ of \d+ lines, and trials with them: restore"):
+            opened(path)
+        assert path.is_file() == (place != "file")
+
+
+@pytest.mark.parametrize("line", [0, 1, -1])
+def test_a_flipped_bit_or_a_line_that_is_gone_is_refused(tmp_path, line):
+    path = with_trials(tmp_path / "journal")
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    changed = bytearray(lines[line])
+    changed[len(changed) // 3] ^= 1
+    removed = lines[:line] + lines[line + 1 :] if line >= 0 else lines[:-1]
+    flipped = lines[:line] + [bytes(changed)] + (lines[line + 1 :] if line >= 0 else [])
+    for damaged in (flipped, removed):
+        path.write_bytes(b"".join(damaged))
+        for opened in (study, read):
+            with pytest.raises(AutopeftError, match="is damaged: restore|has lost its last"):
+                opened(path)
+    path.write_bytes(content)
+    assert [t.value for t in read(path)] == [0.0, 1.0, 2.0]
+
+
+def test_a_journal_of_release_0_1_goes_on_with_checksums(tmp_path):
+    path = tmp_path / "journal"
+    old = optuna.create_study(storage=JournalStorage(JournalFileBackend(str(path))), study_name="s")
+    old.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(AutopeftError, match="Line 1 of .* is damaged"):
+        study(path)
+    study(path, unsealed=True).add_trial(optuna.trial.create_trial(value=2.0))
+    assert [t.value for t in read(path, unsealed=True)] == [1.0, 2.0]
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"1.0", b"1.5", 1))
+    with pytest.raises(AutopeftError, match="is damaged"):
+        read(path, unsealed=True)
