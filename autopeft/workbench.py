@@ -21,6 +21,7 @@ from autopeft.front.contenders import contenders
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
+from autopeft.proxy.checkpoint import Checkpoints
 from autopeft.proxy.packing_file import PackingFile
 from autopeft.proxy.precision import pin
 from autopeft.proxy.workers import Workers
@@ -124,6 +125,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     elif stored["spec"].get("margin") != spec.margin:
         folder.write({**folder.read(), "spec": {**stored["spec"], "margin": spec.margin}})
     workers.trainer.packing.file = PackingFile(folder.path)
+    workers.trainer.checkpoints = Checkpoints(folder.states)
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")

@@ -37,6 +37,11 @@ class Job:
     patience: int | None = None
 
     @property
+    def scored(self) -> frozenset[int]:
+        """The steps after which the validation split is scored."""
+        return frozenset({*self.evaluation_steps, self.until})
+
+    @property
     def family(self) -> tuple["Job", bool]:
         """Jobs of one family differ in their learning rate only and can be trained in one batch."""
         begun = self.state is not None

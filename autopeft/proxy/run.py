@@ -16,7 +16,7 @@ from autopeft.methods.mechanisms.attach import is_head
 from autopeft.methods.mechanisms.callback import Callback
 from autopeft.procedures import get_procedure
 from autopeft.proxy.job import Job
-from autopeft.proxy.stopping import EarlyStopping
+from autopeft.proxy.stopping import EarlyStopping, starting_with
 
 Groups = list[tuple[list[str], float]]  # (names, learning rate) of the parts of what is trained
 
@@ -67,9 +67,10 @@ class Run:
         """Give the callbacks of this run the states they had when its own was saved."""
         self._callbacks = callbacks
         for number, callback in enumerate(callbacks):
-            prefix = f"part.{number}."
-            if mine := {k.removeprefix(prefix): v for k, v in self._kept.items() if k.startswith(prefix)}:
+            if mine := starting_with(f"part.{number}.", self._kept):
                 callback.load(mine)
+        if self.stopping and self._kept:
+            self.stopping.load(starting_with("stopping.", self._kept), len(callbacks))
 
     def learn(self, loss: torch.Tensor, callbacks: Sequence[Callback] = ()) -> None:
         """One optimiser step on the gradients that are there; a loss that is no number ends the run."""
@@ -99,8 +100,12 @@ class Run:
         return mean
 
     def state(self) -> bytes:
-        """Parameters, the moments that the optimiser keeps, the random states, the step and the callbacks' states, as safetensors."""
+        """All that is needed to go on, as safetensors: parameters, the optimiser's moments, random states, callbacks' states."""
         tensors = {"step": torch.tensor(self.step)} | {rng_key(device): x for device, x in self.rng.items()}
+        if self.losses:  # between two evaluation steps
+            tensors["losses"] = torch.stack(self.losses)
+        if self.stopping:
+            tensors |= {f"stopping.{name}": value for name, value in self.stopping.state().items()}
         for number, callback in enumerate(self._callbacks):
             tensors |= {f"part.{number}.{name}": value for name, value in callback.state().items()}
         for name, parameter in self.parameters.items():
@@ -115,7 +120,9 @@ class Run:
         tensors = safetensors.torch.load(state)
         self.step = int(tensors.pop("step"))
         self.rng = {k.removeprefix("rng.") if k != "rng" else "cpu": x for k, x in tensors.items() if is_rng(k)}
-        self._kept = {k: v for k, v in tensors.items() if k.startswith("part.")}
+        device = next((p.device for p in self.parameters.values()), torch.device("cpu"))
+        self.losses = list(tensors.pop("losses").to(device)) if "losses" in tensors else []
+        self._kept = {k: tensors.pop(k) for k in list(tensors) if k.startswith(("part.", "stopping."))}
         kept: dict[str, dict[str, torch.Tensor]] = {}  # parameter -> its value, and what the optimiser keeps of it
         for key, value in tensors.items():
             what, _, name = key.partition(".")

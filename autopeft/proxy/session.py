@@ -117,14 +117,22 @@ class Session:
         """The first rows of a split in a fixed order."""
         return self.trainer.rows(part, number)
 
-    def advance(self) -> Generator[int, None, None]:
-        """Step every run to its job's `until`; yield at each evaluation step. A run that has ended stands still."""
+    def advance(self, pause: Callable[[], bool] = lambda: False) -> Generator[int, None, None]:
+        """Step every run to its job's `until`; a run that has ended stands still.
+
+        Args:
+            pause: asked after each step whether to yield there too.
+
+        Yields:
+            Each evaluation step, and where it is asked for.
+        """
         job, begin = self.run.job, self.run.step
-        evaluated = {*job.evaluation_steps, job.until}
+        if self.ended:
+            return
         rows = self.trainer.proxy_rows if job.proxy else None
         order = islice(endless(self.tokenised.train, self.batch_size, job.seed, rows), begin, job.until)
         if not self.run.parameters:
-            yield from self._stand_still(sorted(step for step in evaluated if step > begin), next(order))
+            yield from self._stand_still(sorted(step for step in job.scored if step > begin), next(order))
             return
         with seeded(self.model, job.seed, self.run.rng) as generators:
             for step, rows in enumerate(order, start=begin + 1):
@@ -133,7 +141,7 @@ class Session:
                 for run, loss in zip(self.runs, losses):
                     if not run.ended:
                         run.learn(loss, self.callbacks)
-                if step in evaluated and not self.ended:
+                if not self.ended and (step in job.scored or pause()):
                     for run in self.runs:
                         run.rng = {name: generator.get_state() for name, generator in generators.items()}
                     yield step

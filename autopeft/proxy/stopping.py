@@ -43,6 +43,19 @@ class EarlyStopping:
         if self.best == len(self.losses) - 1:
             self._weights, self._states = copied(parameters), [copied(callback.state()) for callback in callbacks]
 
+    def state(self) -> Tensors:
+        """What `load` takes: the losses so far, and what is kept of the best."""
+        found = {f"best.{name}": tensor for name, tensor in self._weights.items()}
+        for number, state in enumerate(self._states):
+            found |= {f"callback.{number}.{name}": tensor for name, tensor in state.items()}
+        return {**found, "losses": torch.tensor(self.losses, dtype=torch.float64)} if self.losses else {}
+
+    def load(self, tensors: Mapping[str, torch.Tensor], callbacks: int) -> None:
+        """Go on from a state; of so many callbacks, as many as it was taken with."""
+        self.losses = tensors["losses"].tolist() if "losses" in tensors else []
+        self._weights = starting_with("best.", tensors)
+        self._states = [starting_with(f"callback.{number}.", tensors) for number in range(callbacks)]
+
     @torch.no_grad()
     def restore(self, parameters: Mapping[str, torch.Tensor], callbacks: Sequence[Callback] = ()) -> None:
         """Put the best point's weights and states back."""
@@ -53,6 +66,11 @@ class EarlyStopping:
         for callback, state in zip(callbacks, self._states):
             if state:
                 callback.load(state)
+
+
+def starting_with(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    """Those whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def copied(tensors: Mapping[str, torch.Tensor]) -> Tensors:

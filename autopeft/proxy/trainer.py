@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.methods.mechanisms.statistics import Statistics
 from autopeft.objectives.train_memory import TRAIN_MEMORY
 from autopeft.procedures import get_procedure
+from autopeft.proxy.checkpoint import Checkpoints, Point
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.proxy.measuring import measure
@@ -26,8 +28,6 @@ from autopeft.proxy.scoring import Judged
 from autopeft.proxy.session import Place, Session
 from autopeft.proxy.timing import cuda_devices, peak_memory, reset_peak_memory
 from autopeft.tasks.tokens import TokenisedTask
-
-Point = tuple[int, float, Judged]  # (step, train loss, on the validation split)
 
 
 class Diverged(Exception):
@@ -65,6 +65,7 @@ class Trainer:
         self.proxy_rows, self.uniform_lora = proxy_rows, uniform_lora
         self.statistics = Statistics(backbone, tokenised)
         self.packing = Packing(tokenised, packing)
+        self.checkpoints: Checkpoints | None = None  # where jobs are kept that have not ended; none are packed
 
     def run(self, jobs: Sequence[Job], keep: Callable[[torch.nn.Module], object] | None = None) -> list[JobResult]:
         """Train jobs of one family, together where that is faster.
@@ -79,11 +80,19 @@ class Trainer:
         if len(jobs) > 1 and not self.packing_pays(jobs):
             return [result for job in jobs for result in self.run([job])]
         started, first = time.monotonic(), jobs[0]
+        file = self.checkpoints.of(first) if self.checkpoints and len(jobs) == 1 else None
+        if begun := file.read() if file else None:
+            started, jobs = started - begun.seconds, [replace(first, state=begun.state)]
         measured = measure(self, first)
         reset_peak_memory(self.backbone.model)
         with self.attached(first) as (model, place):
             session = Session(self, model, place, [self.run_of(model, job, own=len(jobs) == 1) for job in jobs])
-            points = [self._evaluated(session, step) for step in session.advance()]
+            points: list[list[Point | None]] = [[point] for point in begun.points] if begun else []
+            for step in session.advance(file.due if file else never):
+                if step in first.scored:
+                    points.append(self._evaluated(session, step))
+                if file and file.due():
+                    file.write(session.run, [x for at_step in points if (x := at_step[0])], time.monotonic() - started)
             for run in session.runs:
                 run.restore_best()
             alive = any(not run.failure for run in session.runs)
@@ -201,6 +210,11 @@ def train(
     if result.curve is None:
         raise Diverged(result.failure)
     return result.curve
+
+
+def never() -> bool:
+    """No."""
+    return False
 
 
 def text_of(judged: Judged | None) -> str | None:

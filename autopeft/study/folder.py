@@ -6,7 +6,7 @@ trials.journal    Optuna's own journal (unless --storage names another place)
 packing.jsonl     which families of runs timing found faster when packed (proxy/packing_file.py)
 outcomes.jsonl    one line per finished full-length training: finalists and baselines, seed by seed
 ledger.json       how many lines the journal and the outcomes have (study/ledger.py)
-states/           where the trials that have not ended stand, with a checksum: gone when they have
+states/           where trials and jobs that have not ended stand, with checksums: gone when they have
 """
 
 import hashlib
@@ -131,7 +131,7 @@ class StudyFolder:
 
     def write_state(self, trial: int, state: bytes) -> None:
         """Keep what a trial needs to be resumed from its rung, behind a line with its checksum."""
-        (self.path / "states").mkdir(exist_ok=True)
+        self.states.mkdir(exist_ok=True)
         write_whole(self._state(trial), checksum(state) + b"\n" + state)
 
     def state(self, trial: int) -> bytes | None:
@@ -144,17 +144,20 @@ class StudyFolder:
         self._note(f"{path} is {why}: trial {trial} is trained again from the beginning.")
         return None
 
-    def drop_states(self, keep: Iterable[int] = ()) -> None:
-        """Remove the states of all trials but these, and the folder when it is empty."""
-        wanted = {self._state(trial) for trial in keep}
-        if (self.path / "states").is_dir():
-            for path in set((self.path / "states").iterdir()) - wanted:
+    def drop_states(self) -> None:
+        """Remove the states and their folder."""
+        if self.states.is_dir():
+            for path in self.states.iterdir():
                 path.unlink()
-            if not wanted:
-                (self.path / "states").rmdir()
+            self.states.rmdir()
+
+    @property
+    def states(self) -> Path:
+        """Of what has not ended."""
+        return self.path / "states"
 
     def _state(self, trial: int) -> Path:
-        return self.path / "states" / f"trial-{trial}.state"
+        return self.states / f"trial-{trial}.state"
 
     def add_run(
         self,

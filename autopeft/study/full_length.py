@@ -13,6 +13,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
 from autopeft.methods import count
 from autopeft.objectives import Limits, Objectives
+from autopeft.proxy.checkpoint import Checkpoints
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.candidates import DOING_NOTHING, Candidate
@@ -100,6 +101,7 @@ class FullLength:
             if time.monotonic() + len(left) * seconds > until:
                 break
             more(len(left))
+        self.folder.drop_states()
         return self._saved(candidates, seeds)
 
     def _saved(self, candidates: list[Candidate], seeds: Seeds) -> tuple[int, int]:
@@ -109,8 +111,10 @@ class FullLength:
         return sum(max(0, runs) for runs in spared), of
 
     def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
-        for number, result in self.train([self._job(attempt) for attempt in attempts]):
+        jobs, checkpoints = [self._job(attempt) for attempt in attempts], Checkpoints(self.folder.states)
+        for number, result in self.train(jobs):
             self._keep(attempts[number], result, report)
+            checkpoints.of(jobs[number]).drop()
 
     def _job(self, attempt: Attempt) -> Job:
         """All that are scored end by the same rule."""

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from autopeft.objectives import Objectives
+from autopeft.proxy.checkpoint import Checkpoints
 from autopeft.proxy.job import Job, JobResult
 from autopeft.study.folder import StudyFolder
 from autopeft.study.promotion import promoted
@@ -73,9 +74,11 @@ class Halving:
         """Train those that are below a rung up to it."""
         below = [t for t in cohort if t.curve is None or t.curve.steps[-1] < rung.steps]
         begun = [(t, self.folder.state(t.number) if t.curve else None) for t in below]
-        for number, result in self.train([self._job(t, state, rung) for t, state in begun]):
+        jobs, checkpoints = [self._job(t, state, rung) for t, state in begun], Checkpoints(self.folder.states)
+        for number, result in self.train(jobs):
             trial, state = begun[number]
             yield self._took(replace(trial, curve=trial.curve if state else None), result)
+            checkpoints.of(jobs[number]).drop()
 
     def _took(self, trial: RunningTrial, result: JobResult) -> RunningTrial:
         """A trial with what its next part gave, which is stored; a trial without a curve of one that failed."""

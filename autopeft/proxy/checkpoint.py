@@ -1,0 +1,111 @@
+"""A job on its way -> a file from which it goes on after a kill: what a part of a run has not yet given back.
+
+A job is kept every EVERY seconds, or more rarely where writing takes long. Its file is named after what it is, its state
+included, and stays until whoever asked for the job has stored what it gave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from autopeft.base.files import write_whole
+from autopeft.base.seal import is_whole, sealed
+from autopeft.proxy.job import Job
+
+if TYPE_CHECKING:
+    from autopeft.proxy.run import Run
+    from autopeft.proxy.scoring import Judged
+
+EVERY = 10.0  # seconds
+SHARE = 20  # times as long as writing took between two of them at least
+
+Point: TypeAlias = "tuple[int, float, Judged]"  # (step, train loss, on the validation split)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far a job has come.
+
+    Attributes:
+        state: of its run.
+        points: what it has measured.
+        seconds: that it has taken.
+    """
+
+    state: bytes
+    points: list[Point]
+    seconds: float
+
+
+class Checkpoints:
+    """The files of jobs that have not been stored.
+
+    Args:
+        folder: where they lie; made when it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def of(self, job: Job) -> JobFile:
+        """The file of a job."""
+        identity = repr(replace(job, state=None)).encode() + (job.state or b"")
+        return JobFile(self.folder / f"job-{hashlib.sha256(identity).hexdigest()[:16]}.state")
+
+
+class JobFile:
+    """The checkpoint of one job.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._next = time.monotonic() + EVERY
+
+    def due(self) -> bool:
+        """Whether it is time to write."""
+        return time.monotonic() >= self._next
+
+    def write(self, run: Run, points: Sequence[Point], seconds: float) -> None:
+        """Keep a run, what it has measured and the seconds that it has taken."""
+        began, state = time.monotonic(), run.state()
+        rows = [(step, loss, x.loss, x.score, x.units.to_text() if x.units else None) for step, loss, x in points]
+        about = sealed({"points": rows, "seconds": seconds, "state": hashlib.sha256(state).hexdigest()})
+        self.path.parent.mkdir(exist_ok=True)
+        write_whole(self.path, about.encode() + b"\n" + state)
+        took = time.monotonic() - began
+        self._next = began + took + max(EVERY, SHARE * took)
+
+    def read(self) -> Checkpoint | None:
+        """What was kept; None where there is nothing, or nothing whole, which is said."""
+        if not self.path.is_file():
+            return None
+        about, _, state = self.path.read_bytes().partition(b"\n")
+        data = json.loads(about) if is_whole(about) else {}
+        if data.get("state") != hashlib.sha256(state).hexdigest():
+            logging.getLogger("autopeft").warning(
+                f"{self.path} is damaged: its job is trained again from the beginning."
+            )
+            return None
+        return Checkpoint(state, [point_of(*row) for row in data["points"]], data["seconds"])
+
+    def drop(self) -> None:
+        """Remove it."""
+        self.path.unlink(missing_ok=True)
+
+
+def point_of(step: int, train_loss: float, loss: float, score: float, units: str | None) -> Point:
+    """A point as it was measured."""
+    from autopeft.proxy.scoring import Judged  # loads torch, which whoever drops a file does not need
+    from autopeft.tasks.unit_scores import UnitScores
+
+    return step, train_loss, Judged(loss, score, UnitScores.from_text(units) if units else None)
