@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autopeft.base.interrupt import interrupts_noted, raise_if_interrupted
+from autopeft.base.interrupt import Terminated, interrupts_noted, raise_if_interrupted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.study.spec import StudySpec
@@ -25,7 +25,7 @@ def search(
 ) -> "Result":
     """Search the configurations of a study and return its result; the same call again resumes it.
 
-    Ctrl-C stops the training cleanly; what was measured so far is reported.
+    Ctrl-C stops the training cleanly; what was measured so far is reported. So does SIGTERM, which then ends the process.
 
     Args:
         study: a `StudySpec`, a bundled study's name or a YAML file (default: the quickstart).
@@ -37,6 +37,7 @@ def search(
 
     Raises:
         AutopeftError: bad input, said in one sentence.
+        Terminated: SIGTERM came. It is a SystemExit with the code 75, on which a scheduler may start the process again.
 
     Example:
         >>> import autopeft
@@ -52,18 +53,20 @@ def search(
     folder = folder_of(spec, out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow everything else on the machine
     with one_writer(folder / "writer.lock", f"The study in {folder}"):
-        interrupted = write_study(spec, folder, progress)
+        interrupt = write_study(spec, folder, progress)
 
         from autopeft.result import Result
 
-        result = Result.open(folder, interrupted)
+        result = Result.open(folder, interrupt is not None)
         result.write_report()
+    if isinstance(interrupt, Terminated):
+        raise interrupt
     return result
 
 
 @interrupts_noted()
-def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
-    """Begin or resume a study and write what it finds into its folder; true if Ctrl-C ended it. Raises AutopeftError."""
+def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardInterrupt | Terminated | None:
+    """Begin or resume a study and write what it finds into its folder; gives what ended it early. Raises AutopeftError."""
     from autopeft.prepare import prepare
     from autopeft.study.folder import StudyFolder
     from autopeft.study.kept_space import kept_space
@@ -83,10 +86,10 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> bool:
         slower = run_search(bench)
         run_full_length(bench, slower)
         raise_if_interrupted()
-        return False
-    except KeyboardInterrupt:
+        return None
+    except (KeyboardInterrupt, Terminated) as interrupt:
         progress.note("Stopped. Run the same command again to resume.")
-        return True
+        return interrupt
     finally:
         bench.close()
         progress.close()

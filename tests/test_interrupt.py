@@ -9,7 +9,7 @@ import pytest
 from full_study import made_study, trained_as
 
 import autopeft
-from autopeft.base.interrupt import interrupts_noted, raise_if_interrupted
+from autopeft.base.interrupt import EXIT_TERMINATED, Terminated, interrupts_noted, raise_if_interrupted
 from autopeft.configuration import Configuration
 from autopeft.prepare import prepare
 from autopeft.proxy.job import Job, JobResult
@@ -67,6 +67,18 @@ def test_the_first_and_the_second_interrupt_are_raised_where_they_arrive():
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_terminating_signal_is_an_exit_that_a_scheduler_starts_again():
+    with interrupts_noted():
+        for _ in range(2):
+            with pytest.raises(SystemExit) as end:
+                signal.raise_signal(signal.SIGTERM)
+            assert end.value.code == EXIT_TERMINATED == 75
+        with pytest.raises(Terminated):
+            raise_if_interrupted()
+    raise_if_interrupted()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None])

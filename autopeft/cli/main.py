@@ -25,7 +25,7 @@ def main() -> None:
         stop(str(error))
     except click.UsageError as error:
         stop(error.format_message() + (f" Try '{error.ctx.command_path} --help'." if error.ctx else ""))
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt):  # SIGTERM ends with an exit code of its own
         stop("Stopped.", EXIT_INTERRUPTED)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):

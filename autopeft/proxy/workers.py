@@ -19,11 +19,13 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 from threadpoolctl import threadpool_limits
 
+from autopeft.base.errors import AutopeftError
 from autopeft.base.interrupt import raise_if_interrupted
 from autopeft.proxy.job import Job, JobResult, packs
 from autopeft.proxy.trainer import Trainer
 
 MOST = 8  # worker processes, however many cores there are
+ATTEMPTS = 2  # at a pack
 GAIN = 1.1  # how much more work side by side must finish to be chosen
 
 _trainer: Trainer | None = None  # of a worker process: inherited when it is forked
@@ -58,6 +60,7 @@ class Workers:
                 del left[future]
                 raise_if_interrupted()
         except BrokenProcessPool:  # a worker was killed, most likely for its memory: find out by which pack
+            raise_if_interrupted()  # or with this process
             self.close()
             for group in left.values():
                 yield from zip(group, self._alone([jobs[i] for i in group]))
@@ -96,13 +99,26 @@ class Workers:
             self._pool = None
 
 
-def run_pack(trainer: Trainer, pack: list[Job]) -> list[JobResult]:
-    """Train a pack; what does not fit into the device's memory is a failed job, not an end."""
+def run_pack(trainer: Trainer, pack: list[Job], attempts: int = ATTEMPTS) -> list[JobResult]:
+    """Train a pack; what does not fit into the device's memory, or raises whatever else twice, has failed and ends nothing.
+
+    Raises:
+        AutopeftError: what a job asks for makes no sense, and a second one would not either.
+    """
     try:
         return trainer.run(pack)
+    except AutopeftError:
+        raise
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
         return [JobResult(None, failure=str(error).split(".")[0])] * len(pack)
+    except Exception as error:
+        if attempts > 1:
+            return run_pack(trainer, pack, attempts - 1)
+        said = (
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+        )
+        return [JobResult(None, failure=said)] * len(pack)
 
 
 def begin(trainer: Trainer, parent: int) -> None:
@@ -114,6 +130,7 @@ def begin(trainer: Trainer, parent: int) -> None:
     global _trainer
     _trainer = trainer
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     threadpool_limits(1)
     os.environ["OMP_NUM_THREADS"] = "1"

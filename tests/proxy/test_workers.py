@@ -6,6 +6,11 @@ import sys
 
 import pytest
 
+from autopeft.base.errors import AutopeftError
+from autopeft.configuration import Configuration
+from autopeft.proxy.job import Job, JobResult
+from autopeft.proxy.workers import Workers
+
 SCRIPT = """
 import sklearn.utils  # before torch: it counts the threads of its own OpenMP and, later, starts them in torch's
 import torch
@@ -36,6 +41,47 @@ def test_adamss_which_clusters_by_scikit_learn_ends_in_a_worker():
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     run = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120)
     assert run.stdout.strip() == "[0, 1] [None, None]", run.stderr
+
+
+class Poisoned:
+    """A trainer that some seeds make raise, as often as said."""
+
+    def __init__(self, folder, times):
+        self.folder, self.times = folder, times
+
+    def run(self, pack):
+        (job,) = pack
+        log = self.folder / str(job.seed)
+        tries = log.stat().st_size if log.is_file() else 0
+        log.write_bytes(b"x" * (tries + 1))
+        if tries < self.times.get(job.seed, 0):
+            raise RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED\nwhen calling cublasSgemm")
+        return [JobResult(None, failure="trained")]
+
+
+@pytest.mark.parametrize(
+    "workers", [1, pytest.param(2, marks=pytest.mark.skipif(sys.platform != "linux", reason="forked"))]
+)
+def test_whatever_a_job_raises_is_its_own_failure_after_two_attempts(tmp_path, workers):
+    """A CUBLAS error ended a search, and every resume of it."""
+    pool = Workers(Poisoned(tmp_path, {1: 1, 2: 5}), workers)
+    own = Configuration.of("head_only", {}, (), 1e-3)
+    try:
+        found = dict(pool.run([Job(own, seed, 1, 1) for seed in range(4)]))
+    finally:
+        pool.close()
+    failed = "RuntimeError: CUBLAS_STATUS_EXECUTION_FAILED"
+    assert [found[seed].failure for seed in range(4)] == ["trained", "trained", failed, "trained"]
+    assert [(tmp_path / str(seed)).stat().st_size for seed in range(4)] == [1, 2, 2, 1]
+
+
+def test_what_makes_no_sense_is_said_once(tmp_path):
+    class Refuses:
+        def run(self, pack):
+            raise AutopeftError("There is nothing to measure against.")
+
+    with pytest.raises(AutopeftError, match="nothing to measure"):
+        list(Workers(Refuses()).run([Job(Configuration.of("head_only", {}, (), 1e-3), 0, 1, 1)]))
 
 
 HALF_A_RESULT = """
