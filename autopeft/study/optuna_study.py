@@ -17,6 +17,7 @@ from autopeft.study.identity import check_trials, claim, optuna_name
 from autopeft.study.journal import ReadJournal, WholeLineJournal
 from autopeft.study.ledger import Ledger
 from autopeft.study.spec import StudySpec
+from autopeft.study.storage_url import said, without_password
 
 
 def open_study(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -> optuna.Study:
@@ -38,7 +39,7 @@ def open_study(folder: StudyFolder, spec: StudySpec, objectives: Objectives) -> 
         )
         name_values(study, objectives)
     check_trials(study, folder, where)
-    claim(study, folder, spec.storage)
+    claim(study, folder, where if spec.storage else None)
     return study
 
 
@@ -68,11 +69,13 @@ def journal_of(folder: StudyFolder) -> tuple[Path, Ledger, bool]:
 def opening(folder: StudyFolder, spec: StudySpec) -> Iterator[str]:
     """Gives the place of a study's storage; what goes wrong there is an AutopeftError, and Optuna is quiet."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    where = spec.storage or str(folder.journal)
+    where = without_password(spec.storage) if spec.storage else str(folder.journal)
     try:
         yield where
     except (ValueError, ImportError, OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise AutopeftError(f"The Optuna storage '{where}' cannot be opened: {error}.") from None
+        raise AutopeftError(
+            f"The Optuna storage '{where}' cannot be opened: {said(error, spec.storage or '')}."
+        ) from None
 
 
 def name_values(study: optuna.Study, objectives: Objectives) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from autopeft.backbone.verbalisers import words_of
 from autopeft.base.quantities import bytes_of, seconds_of
 from autopeft.base.recipe import COHORT, ETA, OBJECTIVES, RUNGS
 from autopeft.base.run_length import RunLength
 from autopeft.base.yaml_files import read_yaml, validated
+from autopeft.study.storage_url import without_password
 
 FREE = (
     "trials",
@@ -168,7 +169,11 @@ class StudySpec(BaseModel):
         "hidden states; one seed then gives the same curves.",
     )
     transfer: str | None = Field(None, description="An earlier study's folder: its front is tried first.")
-    storage: str | None = Field(None, description="Optuna storage URL; by default a journal file in the study folder.")
+    storage: str | None = Field(
+        None,
+        description="Optuna storage URL, such as sqlite:///trials.db or postgresql://user@host/name; by default a journal "
+        "file in the study folder. Its password is kept nowhere: give it with PGPASSWORD or ~/.pgpass.",
+    )
     trust_remote_code: bool = Field(False, description="Run Python code that comes with a hub model.")
 
     @field_validator("budget", mode="before")
@@ -188,6 +193,10 @@ class StudySpec(BaseModel):
     def _prefix_cache_in_bytes(cls, value: str) -> str:
         bytes_of(value)
         return value
+
+    @field_serializer("storage")
+    def _storage_without_password(self, value: str | None) -> str | None:
+        return None if value is None else without_password(value)
 
     @field_validator("time")
     @classmethod
