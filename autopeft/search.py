@@ -79,12 +79,13 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     else:
         prepared = prepare(spec, progress.note)
 
+    from autopeft.study.optuna_study import in_reach
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 
     bench = open_workbench(prepared, folder, progress, began)
     try:
-        slower = run_search(bench)
-        run_full_length(bench, slower)
+        with in_reach(spec):
+            run_full_length(bench, run_search(bench))
         raise_if_interrupted()
         return None
     except (KeyboardInterrupt, Terminated) as interrupt:

@@ -129,20 +129,25 @@ class StudyFolder:
             pass
         raise AutopeftError(f"{path} is damaged: delete it, and the same search scores the layers again.")
 
-    def write_state(self, trial: int, state: bytes) -> None:
-        """Keep what a trial needs to be resumed from its rung, behind a line with its checksum."""
+    def write_state(self, trial: int, step: int, state: bytes) -> None:
+        """Keep what a trial needs to be resumed after a step, behind a line with its checksum, beside what there is."""
         self.states.mkdir(exist_ok=True)
-        write_whole(self._state(trial), checksum(state) + b"\n" + state)
+        write_whole(self._state(trial, step), checksum(state) + b"\n" + state)
 
-    def state(self, trial: int) -> bytes | None:
-        """What a trial that has begun resumes from, None where that is missing or damaged, which is said."""
-        path = self._state(trial)
+    def state(self, trial: int, step: int) -> bytes | None:
+        """What a trial that has reached a step resumes from, None where that is missing or damaged, which is said."""
+        path = self._state(trial, step)
         stated, _, state = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
         if stated == checksum(state):
             return state
         why = "damaged" if path.is_file() else "missing"
         self._note(f"{path} is {why}: trial {trial} is trained again from the beginning.")
         return None
+
+    def drop_states_before(self, trial: int, step: int) -> None:
+        """Remove the states of a trial but that of a step: once what it measured until then is stored."""
+        for path in set(self.states.glob(f"trial-{trial}-*.state")) - {self._state(trial, step)}:
+            path.unlink()
 
     def drop_states(self) -> None:
         """Remove the states and their folder."""
@@ -156,8 +161,8 @@ class StudyFolder:
         """Of what has not ended."""
         return self.path / "states"
 
-    def _state(self, trial: int) -> Path:
-        return self.states / f"trial-{trial}.state"
+    def _state(self, trial: int, step: int) -> Path:
+        return self.states / f"trial-{trial}-{step}.state"
 
     def add_run(
         self,

@@ -52,7 +52,7 @@ class Halving:
                     yield self._end(running.pop(trial.number), TrialState.FAIL)
                 else:
                     running[trial.number] = trial
-            if rung != self.rungs[-1]:
+            if running and rung != self.rungs[-1]:
                 kept = self._promoted(rung, list(running.values()))
                 for number in [n for n in running if n not in kept]:
                     yield self._end(running.pop(number), TrialState.PRUNED)
@@ -73,7 +73,7 @@ class Halving:
     def _train_to(self, rung: Rung, cohort: list[RunningTrial]) -> Iterator[RunningTrial]:
         """Train those that are below a rung up to it."""
         below = [t for t in cohort if t.curve is None or t.curve.steps[-1] < rung.steps]
-        begun = [(t, self.folder.state(t.number) if t.curve else None) for t in below]
+        begun = [(t, self.folder.state(t.number, t.curve.steps[-1]) if t.curve else None) for t in below]
         jobs, checkpoints = [self._job(t, state, rung) for t, state in begun], Checkpoints(self.folder.states)
         for number, result in self.train(jobs):
             trial, state = begun[number]
@@ -86,10 +86,11 @@ class Halving:
             trial.trial.set_user_attr("reason", result.failure)
             trial.trial.set_user_attr("state", "failed")
             return replace(trial, curve=None, failed=True)
-        if result.state is not None:
-            self.folder.write_state(trial.number, result.state)
         curve = trial.curve.then(result.curve) if trial.curve else result.curve
-        trial.trial.set_user_attr("curve", curve.to_json())
+        if result.state is not None:
+            self.folder.write_state(trial.number, curve.steps[-1], result.state)
+        trial.trial.set_user_attr("curve", curve.to_json())  # a kill before this leaves the older state to go on from
+        self.folder.drop_states_before(trial.number, curve.steps[-1])
         return replace(trial, curve=curve)
 
     def _job(self, trial: RunningTrial, state: bytes | None, rung: Rung) -> Job:

@@ -72,9 +72,27 @@ def opening(folder: StudyFolder, spec: StudySpec) -> Iterator[str]:
     where = without_password(spec.storage) if spec.storage else str(folder.journal)
     try:
         yield where
-    except (ValueError, ImportError, OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except ImportError:
         raise AutopeftError(
-            f"The Optuna storage '{where}' cannot be opened: {said(error, spec.storage or '')}."
+            f"The Optuna storage '{where}' needs a database driver that is not installed: for PostgreSQL it is "
+            "pip install 'autopeft[postgresql]'."
+        ) from None
+    except (ValueError, OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise AutopeftError(
+            f"The Optuna storage '{where}' cannot be opened: {said(error, spec.storage or '').rstrip('.')}."
+        ) from None
+
+
+@contextmanager
+def in_reach(spec: StudySpec) -> Iterator[None]:
+    """What goes wrong with a study's storage once it is open is an AutopeftError: a database may stop in the middle."""
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        url = spec.storage or ""
+        raise AutopeftError(
+            f"The Optuna storage '{without_password(url)}' is out of reach ({said(error, url)[:200]}): what was measured "
+            "until then is kept; run the same command again when it is back."
         ) from None
 
 

@@ -65,14 +65,14 @@ def test_a_damaged_state_is_told_and_not_used(tmp_path, place):
     """One flipped bit in it went into the trial's training and changed who was promoted."""
     notes = []
     folder = StudyFolder(tmp_path, notes.append)
-    folder.write_state(3, bytes(range(256)))
-    assert folder.state(3) == bytes(range(256)) and not notes
-    assert folder.state(4) is None and "trial-4.state is missing: trial 4 is trained again" in notes.pop()
+    folder.write_state(3, 8, bytes(range(256)))
+    assert folder.state(3, 8) == bytes(range(256)) and not notes
+    assert folder.state(4, 8) is None and "trial-4-8.state is missing: trial 4 is trained again" in notes.pop()
     (path,) = (tmp_path / "states").iterdir()
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    assert folder.state(3) is None
+    assert folder.state(3, 8) is None
     assert notes == [f"{path} is damaged: trial 3 is trained again from the beginning."]
 
 

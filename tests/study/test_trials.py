@@ -139,6 +139,28 @@ def test_rungs_stop_most_trials_and_the_front_goes_on(tmp_path):
     assert all(t.curve.seconds == s for t, s in zip(found, steps))  # no step twice: promoted trials were resumed
 
 
+@pytest.mark.parametrize("writes", range(1, 8))
+def test_a_kill_between_a_state_and_its_measurements_goes_on_from_the_one_before(tmp_path, monkeypatch, writes):
+    """The newer state was taken for the older one: steps were left out, or the trial failed."""
+    study, space, own = start(tmp_path, rungs="1/4,1/2", trials=4)
+    written, real = [], StudyFolder.write_state
+
+    def dies(self, *arguments):
+        real(self, *arguments)
+        written.append(arguments)
+        if len(written) == writes:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyFolder, "write_state", dies)
+        with pytest.raises(Killed):
+            run_trials(study, space, own, measured, lambda *_: None)
+    study, space, own = start(tmp_path, rungs="1/4,1/2", trials=4)
+    run_trials(study, space, own, measured, lambda *_: None)
+    assert len(records(study)) == 4 and all(t.state in ("complete", "pruned") for t in records(study))
+    assert all(t.curve.seconds == t.curve.steps[-1] for t in records(study))
+
+
 def flip_a_bit(folder):
     for path in (folder.path / "states").iterdir():
         content = path.read_bytes()
@@ -190,6 +212,17 @@ def test_a_diverging_trial_is_recorded_and_the_study_goes_on(tmp_path):
     for trial in records(study):
         if trial.configuration.method == "lora":
             assert trial.state == "failed" and "nan at step 3" in trial.reason
+
+
+def test_a_study_of_which_every_trial_fails_ends(tmp_path):
+    """Promotion compared nothing with nothing, and ended in a traceback."""
+    study, space, spec = start(tmp_path, trials=3, rungs="1/4,1/2")
+
+    def never(configuration):
+        raise ArithmeticError("the loss was nan at step 3 of 40")
+
+    run_trials(study, space, spec, never, lambda *_: None)
+    assert [t.state for t in records(study)] == ["failed"] * 3
 
 
 def test_the_linear_probe_is_asked_for_once(tmp_path):
