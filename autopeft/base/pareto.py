@@ -1,5 +1,7 @@
 """Pareto arithmetic in any number of dimensions: every column of the points is a cost, lower is better."""
 
+from bisect import bisect_right
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -32,6 +34,8 @@ def ranks(points: ArrayLike) -> np.ndarray:
         Ranks (N,). Equal points share a rank.
     """
     points = np.asarray(points, dtype=float)
+    if points.ndim == 2 and points.shape[1] == 2:
+        return ranks_in_two(points)
     one, other = points[:, None], points[None]
     dominates = np.logical_and((one <= other).all(axis=2), (one < other).any(axis=2))
     found = np.full(len(points), -1)
@@ -39,6 +43,19 @@ def ranks(points: ArrayLike) -> np.ndarray:
     while (left := found < 0).any():
         found[left & ~dominates[left].any(axis=0)] = rank
         rank += 1
+    return found
+
+
+def ranks_in_two(points: np.ndarray) -> np.ndarray:
+    """The same of costs (N, 2), in the order of N log N: from left to right, below which fronts does a point lie?"""
+    found, lowest = np.zeros(len(points), dtype=int), list[float]()  # of each front so far; they rise
+    before: tuple[float, float] | None = None
+    for i in np.lexsort((points[:, 1], points[:, 0])):
+        point = float(points[i, 0]), float(points[i, 1])
+        if point != before:
+            rank = bisect_right(lowest, point[1])
+            lowest[rank : rank + 1] = [point[1]]
+        found[i], before = rank, point
     return found
 
 

@@ -5,10 +5,10 @@ is in the trial's user attributes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from autopeft.objectives import Objectives
 from autopeft.proxy.checkpoint import Checkpoints
@@ -39,6 +39,7 @@ class Halving:
     spec: StudySpec
     folder: StudyFolder
     train: Train
+    _ended: dict[int, TrialRecord] = field(default_factory=dict, compare=False, repr=False)
 
     def run(self, cohort: list[RunningTrial]) -> Iterator[TrialRecord]:
         """Take a cohort through the rungs; gives each trial as it ends."""
@@ -119,12 +120,21 @@ class Halving:
     def _compared(self, rung: Rung, cohort: list[int]) -> set[int]:
         """Compare a cohort with every trial that ever reached the rung."""
         costs = {}
-        for trial in map(record, self.study.get_trials(deepcopy=False)):
+        for trial in map(self._read, self.study.get_trials(deepcopy=False)):
             if trial.curve and (at := trial.curve.at(rung.steps)) is not None:
                 costs[trial.number] = self.objectives.rung_costs(trial, at)
         numbers = list(costs)
         chosen = promoted(list(costs.values()), [numbers.index(n) for n in cohort], self.spec.eta)
         return {numbers[i] for i in chosen}
+
+    def _read(self, trial: FrozenTrial) -> TrialRecord:
+        """A stored trial; one that has ended is read once."""
+        if trial.number not in self._ended:
+            found = record(trial)
+            if not trial.state.is_finished():
+                return found
+            self._ended[trial.number] = found
+        return self._ended[trial.number]
 
     def _complete(self, trial: RunningTrial) -> TrialRecord:
         """Tell Optuna the values of a trial that was trained to the end; a value that is missing is a failure."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autopeft.base.pareto import non_dominated
 from autopeft.configuration import Configuration
@@ -24,6 +25,7 @@ from autopeft.surrogate.endings import ending
 from autopeft.surrogate.gain_model import GainModel, Witness, placed
 
 SAMPLED = 80  # configurations that are drawn from the space
+MOST = 200  # trials that the model is told: the front's, and the latest
 LEAST = 4  # complete trials without which scores have no scale
 
 
@@ -75,12 +77,20 @@ class Proposals:
         return placed(configuration, self.space.shapes)
 
     def _scored(self, trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, float]]:
-        """Trials with their score, higher is better; of one that was stopped where its last loss points."""
+        """Trials with their score, higher is better; of one that was stopped where its last loss points.
+
+        Of more than MOST those on the front and the latest.
+        """
         quality = self.objectives.quality
         done = [t for t in trials if t.curve and t.configuration and t.configuration.layers]
         whole = [(t, -quality.cost(v)) for t in done if t.state == "complete" and (v := quality.value(t)) is not None]
         end = ending((t.curve, score) for t, score in whole if t.curve)
-        return whole + [(t, end(t.curve)) for t in done if t.state == "pruned" and t.curve and whole]
+        scored = whole + [(t, end(t.curve)) for t in done if t.state == "pruned" and t.curve and whole]
+        if len(scored) <= MOST:
+            return scored
+        front = {t.number for (t, _), member in zip(scored, on_front(scored)) if member}
+        latest = {t.number for t in done[-(MOST - len(front)) :]}
+        return [(t, score) for t, score in scored if t.number in front | latest]
 
     def _seen(self, scored: Sequence[tuple[TrialRecord, float]]) -> list[Witness]:
         trained = [self._placed(t.configuration) for t, _ in scored if t.configuration]
@@ -89,8 +99,12 @@ class Proposals:
 
     def _near_the_front(self, scored: Sequence[tuple[TrialRecord, float]]) -> Iterable[Configuration]:
         branches = {b.name: b for b in self.space.affordable() if len(b.parts) == 1}
-        front = non_dominated([(t.trainable or 0, -score) for t, score in scored])
-        for (trial, _), member in zip(scored, front):
+        for (trial, _), member in zip(scored, on_front(scored)):
             made = trial.configuration
             if member and made and made.method in branches:
                 yield from neighbours(made, branches[made.method])
+
+
+def on_front(scored: Sequence[tuple[TrialRecord, float]]) -> NDArray[np.bool_]:
+    """Which trials no other with no more parameters beats."""
+    return non_dominated([(t.trainable or 0, -score) for t, score in scored])

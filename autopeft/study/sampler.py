@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.space.default_configurations import RATE
+from autopeft.study.excerpt import excerpt
 from autopeft.study.stored import ended
 
 STARTUP = 10  # complete trials before the inner sampler chooses the method
@@ -61,7 +62,8 @@ class LimitedSampler(BaseSampler):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._inner = SAMPLERS[name](seed)
-        self._by_prior_only = name == "random"
+        self._by_prior_only, self._by_generations = name == "random", name == "nsga2"
+        self._seed, self._shown = seed, dict[int, tuple[optuna.Study, list[FrozenTrial]]]()
         self._generator = np.random.default_rng(seed)
         self._proposed: dict[str, object] = {}
         self._allowed: dict[str, tuple] = {}
@@ -82,26 +84,27 @@ class LimitedSampler(BaseSampler):
 
     @override
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._inner.infer_relative_search_space(study, trial)
+        return self._inner.infer_relative_search_space(self._excerpt(study, trial), trial)
 
     @override
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Keep the inner sampler's joint proposal aside: every value of it is checked when its parameter is asked for."""
-        self._proposed = self._inner.sample_relative(study, trial, search_space)
+        self._proposed = self._inner.sample_relative(self._excerpt(study, trial), trial, search_space)
         return {}
 
     @override
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        by_prior = self._by_prior_only or self._is_new(study, param_name)
+        by_prior = self._by_prior_only or self._is_new(study, trial, param_name)
+        shown = self._excerpt(study, trial)
         if isinstance(param_distribution, FloatDistribution):
             if by_prior:
                 return self._draw_rate(param_distribution)
             return self._proposed.get(param_name) or self._inner.sample_independent(
-                study, trial, param_name, param_distribution
+                shown, trial, param_name, param_distribution
             )
         allowed = self._allowed[param_name]
         if by_prior or (param_name in self._weights and self._generator.random() < PRIOR):
@@ -109,15 +112,26 @@ class LimitedSampler(BaseSampler):
         if self._proposed.get(param_name) in allowed:
             return self._proposed[param_name]
         for _ in range(RETRIES):
-            value = self._inner.sample_independent(study, trial, param_name, param_distribution)
+            value = self._inner.sample_independent(shown, trial, param_name, param_distribution)
             if value in allowed:
                 return value
             self.replaced += 1
         return self._draw(study, param_name, allowed)
 
-    def _is_new(self, study: optuna.Study, name: str) -> bool:
+    def _observed(self, study: optuna.Study, trial: FrozenTrial) -> tuple[optuna.Study, list[FrozenTrial]]:
+        """What the inner sampler is shown of the study, and the trials that were trained; looked up once for a trial."""
+        if trial.number not in self._shown:
+            trained = observed_trials(study)
+            shown = study if self._by_generations else excerpt(study, trained, self._seed)
+            self._shown = {trial.number: (shown, trained)}
+        return self._shown[trial.number]
+
+    def _excerpt(self, study: optuna.Study, trial: FrozenTrial) -> optuna.Study:
+        return self._observed(study, trial)[0]
+
+    def _is_new(self, study: optuna.Study, trial: FrozenTrial, name: str) -> bool:
         """Whether too few trials have this parameter: from one or two, a sampler only learns to keep away from them."""
-        seen = sum(name in t.params for t in observed_trials(study))
+        seen = sum(name in t.params for t in self._observed(study, trial)[1])
         return seen < (STARTUP if name == "method" else KNOWN)
 
     def _draw_rate(self, distribution: FloatDistribution) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autopeft.base.pareto import contributions, hypervolume, knee, non_dominated
+from autopeft.base.pareto import contributions, hypervolume, knee, non_dominated, ranks
 
 
 def dominates(a, b):
@@ -69,3 +69,14 @@ def test_the_knee_in_three_dimensions_is_nearest_to_the_best_corner():
     assert knee(points) == 2
     assert knee(points * [1, 1000, 0.01]) == 2, "the units do not matter"
     assert knee(np.array([[0.0, 1, 3], [1, 0, 3], [2, 2, 3]])) == 0, "a cost that never varies: the last column decides"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ranks_in_two_dimensions_are_those_of_any(seed):
+    """With ties in one column, in both, and on a coarse grid."""
+    generator = np.random.default_rng(seed)
+    points = generator.integers(0, 3 + 4 * seed, (60, 2)).astype(float)
+    constant = np.column_stack([points, np.zeros(len(points))])  # a third column in which all are equal
+    assert ranks(points).tolist() == ranks(constant).tolist()
+    assert (ranks(points) == 0).sum() >= non_dominated(points).sum()
+    assert ranks(np.empty((0, 2))).tolist() == []
