@@ -25,6 +25,7 @@ from autopeft.methods import family
 from autopeft.objectives import Counted, Objective, Objectives
 from autopeft.study.records import StudyResult
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins so a spreadsheet takes for one
 FACTS = ("name", "role", "on_front", "family", "method", "configuration", "trainable", "percent", "head", "seeds")
 TRIAL_FACTS = (
     "number",
@@ -205,5 +206,8 @@ def finite(value: Any) -> Any:
 
 
 def csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
-    """The rows under a header that is there even when they are not."""
-    return pd.DataFrame(rows, columns=list(columns)).to_csv(index=False)
+    """The rows under a header that is there even when they are not; a text that a spreadsheet would compute is quoted."""
+    quoted = [
+        {k: f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for k, v in row.items()} for row in rows
+    ]
+    return pd.DataFrame(quoted, columns=list(columns)).to_csv(index=False)
