@@ -45,11 +45,11 @@ def read_tables(folder: str | Path, leave_out: Sequence[str] = ()) -> list[TaskT
 
 
 def learn(tables: Sequence[TaskTable]) -> dict[str, Any]:
-    """The portfolio, the rate rule and the gain model, as plain values."""
-    model = fit_gains(tables)
+    """The portfolio, the rate rule and the gain model, as plain values; tasks without room say nothing."""
+    model, telling = fit_gains(tables), [t for t in tables if t.has_room]
     entries = [c.to_json() for c in portfolio_of(tables, model)]
     portfolio = {"entries": entries, "methods": sorted(model.methods)}
-    return {"portfolio": portfolio, "rates": fit_rates(tables).to_json(), "gains": model.to_json()}
+    return {"portfolio": portfolio, "rates": fit_rates(telling).to_json(), "gains": model.to_json()}
 
 
 def write_learnt(learnt: dict[str, Any], tables: Sequence[TaskTable], folder: str | Path | None = None) -> None:

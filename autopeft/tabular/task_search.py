@@ -1,7 +1,7 @@
 """Search a table of one task: what a way to search finds there, trial by trial, when it has learnt from the other tasks.
 
 A trial trains the row nearest to what is asked for, at the rate nearest to one of those it starts with. A run that the
-benchmark ruled out on the way is a pruned trial.
+benchmark ruled out on the way is a pruned trial; its gain is the one to which its loss points, and no more than the row's.
 """
 
 import logging
@@ -100,12 +100,10 @@ class TaskSearch:
             tried.add(row)
             run = self._run(int(numbers[row]), way, rate)
             runs.append(run)
-            if run.whole and run.curve and run.curve.test_score is not None:
-                found.append(
-                    (run.trainable / self.table.shapes.backbone_parameters, run.curve.test_score - self.table.probe)
-                )
+            gain = self.table.gain(int(numbers[row]), run)
+            found.append((run.trainable / self.table.shapes.backbone_parameters, gain))
             tell(study, rows, row, run, notes)
-            shares.append(volume(*np.array(found).T) / self.table.whole if found else 0.0)
+            shares.append(volume(*np.array(found).T) / self.table.whole)
         return np.array(shares + shares[-1:] * (trials - len(shares)))
 
     def _ask(

@@ -1,6 +1,6 @@
 """An evidence file as arrays: what each candidate reaches at its best rate, and what each rate had reached on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from autopeft.base.pareto import hypervolume
 from autopeft.base.run_length import RunLength
 from autopeft.configuration import Configuration
 from autopeft.methods import count, refusal
+from autopeft.proxy.curve import Curve
 from autopeft.space import build_space
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
@@ -143,11 +144,22 @@ class TaskTable:
     @cached_property
     def expected_gains(self) -> Floats:
         """(N,) Of `configurations`: the rows' gains, and where the others would end by the line through the rows' losses."""
-        adapting = [(row, float(gain)) for row, gain in zip(self.rows, self.gains) if row.configuration.layers]
-        end = ending((row.best.curve, gain) for row, gain in adapting if row.best.curve)
+        finished = [float(gain) for row, gain in zip(self.rows, self.gains) if row.configuration.layers]
         stopped = (run.curve for run in self.stopped if run.configuration.layers)
-        found = [gain for _, gain in adapting] + [end(curve) for curve in stopped if curve]
-        return np.array(found)
+        return np.array(finished + [self._end(curve) for curve in stopped if curve])
+
+    @cached_property
+    def _end(self) -> Callable[[Curve], float]:
+        rows = [(row, float(gain)) for row, gain in zip(self.rows, self.gains) if row.configuration.layers]
+        return ending((row.best.curve, gain) for row, gain in rows if row.best.curve)
+
+    def gain(self, row: int, run: EvidenceRun) -> float:
+        """What one run of a row gains; where it was stopped what its loss points to, and no more than the row's."""
+        if run.curve is None:
+            return -np.inf
+        if run.curve.test_score is not None:
+            return run.curve.test_score - self.probe
+        return min(float(self.gains[row]), self._end(run.curve))
 
     @cached_property
     def whole(self) -> float:
