@@ -21,6 +21,7 @@ from autopeft.methods.mechanisms.random_state import seeded
 from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures import get_procedure
 from autopeft.proxy.generation import device_of, generate
+from autopeft.proxy.pool import sign_of_life
 from autopeft.proxy.run import Run
 from autopeft.proxy.scoring import Judged, forward, judged
 from autopeft.proxy.timing import fastest
@@ -189,6 +190,7 @@ class Session:
 
     def logits(self, part: str, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """(K, B, ...) in fp32, for classes (K, B, C), and the kind's targets of the B rows."""
+        sign_of_life()
         tokenised = self.tokenised
         inputs, targets = collate(getattr(tokenised, part), rows, tokenised.pad_token_id)
         if self.place:
@@ -208,6 +210,7 @@ class Session:
         rows = self.rows(part, number)
 
         def write(units: np.ndarray) -> list[str]:
+            sign_of_life()
             if self.place:
                 self.place(part, None, 0)  # what is generated is no row of a split
             return generate(self.model, self.tokenised, part, units)

@@ -110,16 +110,14 @@ def test_two_processes_give_what_one_gives_and_end_when_told(trainer):
         here = dict(Workers(trainer, 1).run(jobs))
         pool = Workers(trainer, 2)
         there = dict(pool.run(jobs))
-        processes = list(pool.pool()._processes.values())
+        processes = [worker.process for worker in pool._pool._workers]
         pool.close()
     finally:
         torch.set_num_threads(threads)
     assert {n: d.curve.validation_loss for n, d in here.items()} == {
         n: d.curve.validation_loss for n, d in there.items()
     }
-    for process in processes:
-        process.join(5)  # the pool's own thread may be the one that collects it
-    assert not any(p.is_alive() for p in processes)
+    assert len(processes) == 2 and not any(p.exitcode is None for p in processes)
 
 
 class Deadly(Trainer):

@@ -82,30 +82,3 @@ def test_what_makes_no_sense_is_said_once(tmp_path):
 
     with pytest.raises(AutopeftError, match="nothing to measure"):
         list(Workers(Refuses()).run([Job(Configuration.of("head_only", {}, (), 1e-3), 0, 1, 1)]))
-
-
-HALF_A_RESULT = """
-import os, struct, sys, time
-from autopeft.proxy.workers import Workers
-
-def write(pipe):
-    frame = sys._getframe()
-    while "result_queue" not in frame.f_locals:
-        frame = frame.f_back
-    os.write(frame.f_locals["result_queue"]._writer.fileno(), struct.pack("!i", 1000) + b"x")
-    os.write(pipe, b"x")
-    time.sleep(600)
-
-read, pipe = os.pipe()
-workers = Workers(None, 2)
-workers.pool().submit(write, pipe)
-os.read(read, 1)
-time.sleep(0.5)  # until it is being read
-workers.close()
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
-def test_a_result_that_a_killed_worker_had_half_written_is_not_waited_for():
-    """After Ctrl-C a search wrote its report and then never ended."""
-    assert subprocess.run([sys.executable, "-c", HALF_A_RESULT], timeout=60).returncode == 0
