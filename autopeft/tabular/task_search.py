@@ -151,7 +151,7 @@ class TaskSearch:
             expected = way.rule.rate(row.configuration, self.table.shapes, self.table.length)
             rates = way.rule.around(expected, way.rates)
         near = {id(r): r for rate in rates for r in [nearest(row.runs, rate)]}.values()
-        return min(near, key=lambda r: r.curve.validation_loss[0] if r.curve else float("inf"))
+        return min(near, key=first_loss)
 
 
 def tell(study: optuna.Study, rows: Rows, row: int, run: EvidenceRun, notes: dict) -> None:
@@ -173,6 +173,12 @@ def tell(study: optuna.Study, rows: Rows, row: int, run: EvidenceRun, notes: dic
             system_attrs=notes,
         )
     )
+
+
+def first_loss(run: EvidenceRun) -> float:
+    """The first validation loss that was measured of a run; infinite where none was. The catalogue measured few."""
+    losses = run.curve.validation_loss if run.curve else ()
+    return next((loss for loss in losses if loss is not None), float("inf"))
 
 
 def nearest(runs: Sequence[EvidenceRun], rate: float) -> EvidenceRun:
