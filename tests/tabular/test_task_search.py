@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autopeft.space.portfolio import Portfolio
 from autopeft.tabular.evidence import Evidence
 from autopeft.tabular.task_search import QUIET_RULE, TaskSearch, Way
 from autopeft.tabular.task_table import TaskTable
@@ -21,7 +20,7 @@ def table(request):
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_the_share_rises_and_every_row_together_has_all_of_it(table, sampler):
     """The catalogue's curves lack the first losses, of which three rates were compared."""
-    way = Way("three rates", sampler, rule=QUIET_RULE, rates=3, begin_with=Portfolio())
+    way = Way("three rates", sampler, rule=QUIET_RULE, rates=3)
     shares = TaskSearch(table).search(way, 0, 12)
     assert len(shares) == 12 and (np.diff(shares) >= 0).all() and shares[0] >= 0 and 0.1 < shares[-1] < 1.05
     assert (
