@@ -6,6 +6,7 @@ The package's own full-length stage, front and verdict decide; only the training
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,10 @@ class Runs:
     """Full-length runs that are kept in memory; stands in for a study's folder."""
 
     kept: list[dict[str, Any]] = field(default_factory=list)
+    states: Path = Path("no states")
+
+    def drop_states(self) -> None:
+        """There are none."""
 
     def runs(self) -> list[dict[str, Any]]:
         return list(self.kept)

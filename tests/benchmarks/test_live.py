@@ -143,7 +143,7 @@ def test_another_portfolio_reaches_the_command(tmp_path):
         str(rates.FILE),
         "space",
         "show",
-        "default",
+        "all",  # whatever the default space holds
     ]
     done = subprocess.run([*command, "--portfolio", "--json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["method"] == "bitfit" and portfolio.portfolio().entries[0].method != "bitfit"
