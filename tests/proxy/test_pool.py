@@ -89,7 +89,7 @@ def test_the_second_attempt_has_the_machine_for_itself(pool):
 
 
 def test_a_worker_that_hangs_is_replaced_and_a_slow_one_is_not(pool, tmp_path, monkeypatch):
-    for name, value in (("SILENCE", 1.0), ("POLL", 0.1), ("SLOW", 2.0)):
+    for name, value in (("SILENCE", 1.5), ("POLL", 0.1), ("SLOW", 2.0)):
         monkeypatch.setattr(pool_module, name, value)
     found = dict(pool.map(slow, range(4)))
     assert {n: found[n] for n in (0, 2)} == {0: 0, 2: 2}
