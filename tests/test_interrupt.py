@@ -15,7 +15,7 @@ from autopeft.prepare import prepare
 from autopeft.proxy.job import Job, JobResult
 from autopeft.proxy.workers import Workers
 from autopeft.study.reading import read_study
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.tabular.build import build_benchmark
 
 pytestmark = [
@@ -126,7 +126,7 @@ def test_an_interrupt_while_workers_are_forked_is_not_lost():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_search_whose_interrupt_was_swallowed_stops(tmp_path, workers):
     light = {"space": "lora", "importance": "none", "rungs": "none", "packing": False, "ceiling": False}
-    spec = load_spec("quickstart", {**SMALL, **light, "trials": 4, "cohort": 2, "workers": workers})
+    spec = StudySpec.read("quickstart", **{**SMALL, **light, "trials": 4, "cohort": 2, "workers": workers})
     progress = Swallowed(quiet=True)
     assert autopeft.search(spec, tmp_path / "study", progress).interrupted
     assert len(progress.steps) < 4 and not read_study(tmp_path / "study").outcomes
@@ -136,7 +136,9 @@ def test_a_search_whose_interrupt_was_swallowed_stops(tmp_path, workers):
 def test_a_benchmark_whose_interrupt_was_swallowed_stops(tmp_path):
     progress = Swallowed(quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        build_benchmark(prepare(load_spec("benchmark", {**SMALL, "workers": 1})), tmp_path / "rows.csv", 3, progress)
+        build_benchmark(
+            prepare(StudySpec.read("benchmark", **{**SMALL, "workers": 1})), tmp_path / "rows.csv", 3, progress
+        )
     assert len(progress.steps) == 1
 
 

@@ -30,12 +30,12 @@ def benchmark(study: str, out: str, configurations: int, quiet: bool, **override
     Example: autopeft benchmark --data vader-movies --configurations 128 --out studies/benchmarks/vader-movies.csv
     """
     from autopeft.prepare import prepare
-    from autopeft.study.spec import load_spec
+    from autopeft.study.spec import StudySpec
 
     progress = Progress(quiet=quiet)
     if Path(out).suffix != ".csv":
         raise AutopeftError(f"--out {out} is no name for a benchmark: give NAME.csv.")
-    prepared = prepare(load_spec(study, overrides), progress.note)
+    prepared = prepare(StudySpec.read(study, **overrides), progress.note)
 
     from autopeft.tabular.build import build_benchmark  # loads torch: only now that nothing is wrong with the input
 

@@ -29,7 +29,6 @@ POLL = 1.0  # seconds between two looks at the workers
 SILENCE = 600.0  # seconds without a sign of life after which a worker hangs ...
 SLOW = 50.0  # ... or, if that is more, so many times the longest that it has been silent before
 
-FORK = get_context("fork")
 _beat: Any = None  # of a worker process
 
 
@@ -126,9 +125,10 @@ class Worker:
     """
 
     def __init__(self, inherited: Any) -> None:
-        self.connection, theirs = FORK.Pipe()
-        self._beat = FORK.Value("L", 0, lock=False)
-        self.process = FORK.Process(target=serve, args=(inherited, theirs, self._beat, os.getpid()), daemon=True)
+        fork = get_context("fork")  # not where this is imported: Windows has none
+        self.connection, theirs = fork.Pipe()
+        self._beat = fork.Value("L", 0, lock=False)
+        self.process = fork.Process(target=serve, args=(inherited, theirs, self._beat, os.getpid()), daemon=True)
         self.process.start()
         theirs.close()  # or a worker's death would not end the connection
         self.task: Task | None = None

@@ -88,7 +88,7 @@ class Trainer:
         with self.attached(first) as (model, place):
             session = Session(self, model, place, [self.run_of(model, job, own=len(jobs) == 1) for job in jobs])
             points: list[list[Point | None]] = [[point] for point in begun.points] if begun else []
-            for step in session.advance(file.due if file else never):
+            for step in session.advance(file.due) if file else session.advance():
                 if step in first.scored:
                     points.append(self._evaluated(session, step))
                 if file and file.due():
@@ -210,11 +210,6 @@ def train(
     if result.curve is None:
         raise Diverged(result.failure)
     return result.curve
-
-
-def never() -> bool:
-    """No."""
-    return False
 
 
 def text_of(judged: Judged | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from traceback import format_exception_only
 
 import torch
 
@@ -68,9 +69,7 @@ def run_pack(trainer: Trainer, pack: list[Job], attempts: int = ATTEMPTS) -> lis
     except Exception as error:
         if attempts > 1:
             return run_pack(trainer, pack, attempts - 1)
-        said = (
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
-        )
+        said = format_exception_only(error)[0].splitlines()[0]
         return [JobResult(None, failure=said)] * len(pack)
 
 

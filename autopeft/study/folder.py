@@ -198,9 +198,9 @@ class StudyFolder:
         return read_runs(self._outcomes, self.ledger, self._note, self.unsealed)
 
     def mend_runs(self) -> None:
-        """Drop a damaged last line for good, before runs are added. Raises AutopeftError as `runs` does."""
-        if runs := self.runs():
-            self._write_runs(runs)
+        """Drop what is damaged or lost at the end for good, before runs are added. Raises AutopeftError as `runs` does."""
+        if self._outcomes.is_file() or self.ledger.entry(self._outcomes.name)[0]:
+            self._write_runs(self.runs())
 
     def _write_runs(self, runs: list[dict[str, Any]]) -> None:
         self.ledger.write(self._outcomes.name, write_runs(self._outcomes, runs))

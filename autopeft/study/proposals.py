@@ -25,7 +25,7 @@ from autopeft.surrogate.endings import ending
 from autopeft.surrogate.gain_model import GainModel, Witness, placed
 
 SAMPLED = 80  # configurations that are drawn from the space
-MOST = 200  # trials that the model is told: the front's, and the latest
+MOST = 200  # trials that the model is told, the latest; and the front's
 LEAST = 4  # complete trials without which scores have no scale
 
 
@@ -89,7 +89,7 @@ class Proposals:
         if len(scored) <= MOST:
             return scored
         front = {t.number for (t, _), member in zip(scored, on_front(scored)) if member}
-        latest = {t.number for t in done[-(MOST - len(front)) :]}
+        latest = {t.number for t in done[-MOST:]}
         return [(t, score) for t, score in scored if t.number in front | latest]
 
     def _seen(self, scored: Sequence[tuple[TrialRecord, float]]) -> list[Witness]:

@@ -4,7 +4,6 @@ The command line's options are made from these fields: name, type, default and d
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -262,7 +261,7 @@ class StudySpec(BaseModel):
 
         Args:
             study: a name in studies/ or a file (default: the quickstart, unless a model or data are given).
-            fields: any field of a study.
+            fields: any field of a study; None means not given.
 
         Raises:
             AutopeftError: a key is unknown or a value is none that it can have.
@@ -272,33 +271,19 @@ class StudySpec(BaseModel):
             >>> StudySpec.read("quickstart", budget="300k").trials
             14
         """
-        return load_spec(study, fields)
+        given = {k: v for k, v in fields.items() if v is not None and v != ()}
+        own = "model" in given or "data" in given
+        data: dict[str, Any] = {}
+        sources = ["the command line"] if given else []
+        if study is not None or not own:
+            data, path = read_yaml(str(study or "quickstart"), "studies")
+            sources.insert(0, path.name)
+        if "time" in given:
+            data = {k: v for k, v in data.items() if k not in (*PLANNED, "epochs")}
+        if "full_steps" in given or "epochs" in given:
+            data = {k: v for k, v in data.items() if k not in ("full_steps", "epochs")}
+        return validated(cls, {**data, **given}, " or ".join(sources))
 
     def fixed(self) -> dict[str, Any]:
         """The fields that make it this study and no other."""
         return {k: v for k, v in self.model_dump().items() if k not in FREE}
-
-
-def load_spec(study: str | Path | None, overrides: Mapping[str, Any]) -> StudySpec:
-    """Read a bundled study by name or a YAML file by path, with overrides on top.
-
-    Args:
-        study: a name in studies/ or a file; None for the quickstart, unless a model or data of the user's own are
-            among the overrides, which get the plain defaults.
-        overrides: fields of StudySpec; None means not given.
-
-    Raises:
-        AutopeftError: a key is unknown or a value is none that it can have.
-    """
-    given = {k: v for k, v in overrides.items() if v is not None and v != ()}
-    own = "model" in given or "data" in given
-    data: dict[str, Any] = {}
-    sources = ["the command line"] if given else []
-    if study is not None or not own:
-        data, path = read_yaml(str(study or "quickstart"), "studies")
-        sources.insert(0, path.name)
-    if "time" in given:
-        data = {k: v for k, v in data.items() if k not in (*PLANNED, "epochs")}
-    if "full_steps" in given or "epochs" in given:
-        data = {k: v for k, v in data.items() if k not in ("full_steps", "epochs")}
-    return validated(StudySpec, {**data, **given}, " or ".join(sources))

@@ -126,11 +126,9 @@ class Trials:
             return
         wanted = self._first[number] if number < len(self._first) else None
         if spec.sampler == MULTITASK_GP and number >= BEFORE_PROPOSALS:
-            proposals, rest = (
-                Proposals(self.space, self.halving.objectives, gain_model()),
-                self._first[BEFORE_PROPOSALS:],
-            )
-            wanted = proposals.next(records(study), rest, spec.seed * SEEDS_APART + number) or wanted
+            proposals = Proposals(self.space, self.halving.objectives, gain_model())
+            rest, seed = self._first[BEFORE_PROPOSALS:], spec.seed * SEEDS_APART + number
+            wanted = proposals.next(records(study), rest, seed) or wanted
         if wanted:
             study.enqueue_trial(self._parameters(wanted))
 

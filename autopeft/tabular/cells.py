@@ -7,7 +7,7 @@ from typing import Any
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.yaml_files import read_yaml
-from autopeft.study.spec import StudySpec, load_spec
+from autopeft.study.spec import StudySpec
 
 KEYS = ("reference", "candidates", "study", "cells")
 
@@ -56,4 +56,4 @@ def cell_of(data: dict[str, Any], fields: dict[str, Any]) -> Cell:
     """A task's own fields on top of those of all."""
     own = dict(fields)
     number = own.pop("candidates", data["candidates"])
-    return Cell(load_spec(None, {**data["study"], **own}), number)
+    return Cell(StudySpec.read(None, **{**data["study"], **own}), number)

@@ -54,7 +54,7 @@ from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.space.space_file import SpaceFile
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.tabular.evidence import FORMAT, EvidenceRun
 
 KEPT = Path(__file__).parents[2] / "studies" / "catalogue.jsonl"
@@ -154,7 +154,7 @@ class Kept:
 
 def open_data(data: str):
     """The study of the tabular benchmarks on one data set, and its trainer in this process."""
-    prepared = prepare(load_spec("benchmark", {"data": data}))
+    prepared = prepare(StudySpec.read("benchmark", **{"data": data}))
     backbone, tokenised, precision = load_resident(prepared, None, Progress(quiet=True))
     prefix = PrefixCache(backbone, tokenised, prepared.spec.prefix_bytes)
     spec = prepared.spec
@@ -302,7 +302,7 @@ def run(kept: Kept, pool: Workers, kind: str, data: str, budget: str, work: list
 
 def tables(kept: Kept) -> str:
     """Markdown: methods, then procedures; accuracy in per cent, mean and half the range of three seeds."""
-    shapes = prepare(load_spec("benchmark", {})).shapes
+    shapes = prepare(StudySpec.read("benchmark")).shapes
     head = [
         "",
         "what it is",
@@ -356,7 +356,7 @@ def seed_runs(kept: Kept, entry: Entry, shapes: BackboneShapes, data: str, budge
 
 def agreement(kept: Kept) -> str:
     """How alike the two data sets rank the entries, how far apart seeds are, and how many come close to full training."""
-    shapes = prepare(load_spec("benchmark", {})).shapes
+    shapes = prepare(StudySpec.read("benchmark")).shapes
     lines = []
     for budget in BUDGETS:
         columns = [
@@ -379,7 +379,7 @@ def agreement(kept: Kept) -> str:
 def evidence(kept: Kept) -> str:
     """The plainly trained methods on one of the data sets (the other shares sentences) as an evidence file's lines."""
     data = DATA[0]
-    prepared = prepare(load_spec("benchmark", {"data": data, "budget": BUDGETS[0]}))
+    prepared = prepare(StudySpec.read("benchmark", **{"data": data, "budget": BUDGETS[0]}))
     spec, shapes, length = prepared.spec, prepared.shapes, prepared.spec.full_steps
     about = {"format": FORMAT, "spec": spec.model_dump(), "task": prepared.task.summary(), "shapes": shapes.to_json()}
     runs = [

@@ -28,7 +28,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
 from autopeft.study.optuna_study import open_study
 from autopeft.study.rungs import rungs_of
-from autopeft.study.spec import StudySpec, load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.study.trials import Trials
 
 MORE = 18  # trials that are timed: two cohorts
@@ -113,7 +113,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for number in arguments.trials:
-        spec = load_spec("quickstart", {"trials": number + MORE, "sampler": arguments.sampler, "budget": "0.5%"})
+        spec = StudySpec.read("quickstart", **{"trials": number + MORE, "sampler": arguments.sampler, "budget": "0.5%"})
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measured(spec, number, Path(folder) / "study"))
     print_rows(rows, f"the driver with {arguments.sampler}, two objectives")

@@ -32,7 +32,7 @@ from autopeft.prepare import Prepared, prepare
 from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
 from autopeft.study.running import RunningTrial
-from autopeft.study.spec import StudySpec, load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.study.trials import Trials
 from autopeft.tasks.tokens import tokenise
 
@@ -194,7 +194,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         return one(arguments.one)
-    prepared = prepare(load_spec(arguments.study, {"data": arguments.data, "full_steps": arguments.steps}))
+    prepared = prepare(StudySpec.read(arguments.study, **{"data": arguments.data, "full_steps": arguments.steps}))
     configurations = sample(prepared, arguments.trials, arguments.seed)
     loops = [LOOPS[name](prepared, configurations) for name in arguments.loops.split(",")]
     print(f"{torch.get_num_threads()} threads, {prepared.spec.full_steps} steps of {prepared.spec.batch_size}")

@@ -24,7 +24,7 @@ from autopeft.proxy.subset import CHOICES, proxy_rows
 from autopeft.proxy.trainer import Trainer
 from autopeft.proxy.workers import Workers
 from autopeft.resident import load_resident
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.build import IDENTITY
 from autopeft.tabular.fidelity import tau
@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     benchmark = TabularBenchmark.read(arguments.benchmark)
-    prepared = prepare(load_spec("benchmark", {k: benchmark.about["spec"].get(k) for k in IDENTITY if k != "seed"}))
+    prepared = prepare(
+        StudySpec.read("benchmark", **{k: benchmark.about["spec"].get(k) for k in IDENTITY if k != "seed"})
+    )
     configurations, final = spread(benchmark, arguments.configurations)
     backbone, tokenised, _ = load_resident(prepared, None, Progress(quiet=True))
     print(

@@ -33,7 +33,7 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.session import Session
 from autopeft.proxy.trainer import Trainer
 from autopeft.resident import load_resident
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.build import IDENTITY
 
@@ -127,7 +127,7 @@ def work_on(name: str, number: int) -> list[tuple[str, str, Trainer, Trainer, Jo
     """What is to be trained of a benchmark: (its name, the configuration's key, who trains, the job, the rung)."""
     benchmark = TabularBenchmark.read(name)
     about = benchmark.about
-    prepared = prepare(load_spec("benchmark", {k: about["spec"].get(k) for k in IDENTITY}))
+    prepared = prepare(StudySpec.read("benchmark", **{k: about["spec"].get(k) for k in IDENTITY}))
     backbone, tokenised, _ = load_resident(prepared, about, Progress(quiet=True))
     spec, prefix = prepared.spec, PrefixCache(backbone, tokenised, PREFIX)
     trainers = [kind(backbone, tokenised, spec.batch_size, spec.head_rate, prefix) for kind in (Trainer, Branch)]

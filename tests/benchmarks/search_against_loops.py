@@ -45,7 +45,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
 from autopeft.study.rungs import rungs_of
 from autopeft.study.running import RunningTrial
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.tasks import batches as bucketing
 from autopeft.tasks.batches import batches
 from autopeft.tasks.tokens import tokenise
@@ -346,7 +346,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     prepared = prepare(
-        load_spec(arguments.study, {"data": arguments.data, "test_rows": arguments.test_rows, "budget": "0.5%"})
+        StudySpec.read(arguments.study, **{"data": arguments.data, "test_rows": arguments.test_rows, "budget": "0.5%"})
     )
     configurations = sample(prepared, max(arguments.trials, arguments.levers), arguments.seed)
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")

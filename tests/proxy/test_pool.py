@@ -110,6 +110,19 @@ def test_whoever_stops_asking_stops_the_workers(pool):
     assert not pool._workers
 
 
+WITHOUT_FORK = """
+import multiprocessing
+def none(*_): raise ValueError("cannot find context for 'fork'")
+multiprocessing.get_context = none
+import autopeft.proxy.session, autopeft.proxy.workers
+"""
+
+
+def test_where_there_is_no_fork_it_can_be_imported():
+    """Windows, where training takes one process."""
+    assert subprocess.run([sys.executable, "-c", WITHOUT_FORK], timeout=120).returncode == 0
+
+
 SCRIPT = """
 import os, signal, sys, threading
 sys.path.insert(0, sys.argv[1])

@@ -106,3 +106,11 @@ def test_a_damaged_line_in_the_middle_is_one_sentence(tmp_path):
 def test_a_last_line_without_its_line_break_is_whole(tmp_path):
     folder, notes = with_runs(tmp_path, lambda lines: lines)
     assert len(folder.runs()) == 3 and not notes
+
+
+def test_runs_that_are_lost_are_said_once(tmp_path):
+    folder, notes = with_runs(tmp_path, lambda lines: lines)
+    (tmp_path / "outcomes.jsonl").unlink()
+    folder.mend_runs()
+    assert folder.runs() == [] and folder.runs() == []
+    assert notes == [f"{tmp_path}/outcomes.jsonl has lost its last 3 of 3 runs: the same search trains them again."]

@@ -12,7 +12,7 @@ from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
 from autopeft.study.head_rate import RATES, with_head_rate
 from autopeft.study.length import as_stored
-from autopeft.study.spec import HEAD_SHARE, USUAL_HEAD_RATE, load_spec
+from autopeft.study.spec import HEAD_SHARE, USUAL_HEAD_RATE, StudySpec
 
 SMALL = {"model": "minilm-l6", "data": "sst2-val", "train_rows": 64, "full_steps": 80, "max_length": 16, "budget": "1%"}
 
@@ -38,7 +38,7 @@ class Heads:
 
 @pytest.fixture(scope="module")
 def prepared():
-    return prepare(load_spec(None, SMALL))
+    return prepare(StudySpec.read(None, **SMALL))
 
 
 def found_by(prepared, heads, stored=None):
@@ -73,5 +73,5 @@ def test_what_is_given_or_stored_stays_and_where_there_is_no_head_nothing_is_tra
 
 
 def test_a_study_of_release_0_1_goes_on_with_its_rate():
-    asked = load_spec(None, SMALL)
+    asked = StudySpec.read(None, **SMALL)
     assert as_stored(asked, {**asked.model_dump(), "head_learning_rate": 1e-3}).head_learning_rate == 1e-3

@@ -15,7 +15,7 @@ from autopeft.study.length import (
     patience_of,
     with_length,
 )
-from autopeft.study.spec import StudySpec, load_spec
+from autopeft.study.spec import StudySpec
 
 OLD = {k: v for k, v in StudySpec(full_steps=300).model_dump().items() if k != "epochs"}  # of release 0.1
 
@@ -48,14 +48,14 @@ def test_two_lengths_are_refused_in_one_sentence():
 
 
 def test_a_length_on_the_command_line_takes_the_place_of_the_studys():
-    assert load_spec("quickstart", {"epochs": 2.0}).full_steps is None
-    assert load_spec("quickstart", {}).full_steps == 64 and load_spec("quickstart", {}).epochs is None
+    assert StudySpec.read("quickstart", **{"epochs": 2.0}).full_steps is None
+    assert StudySpec.read("quickstart").full_steps == 64 and StudySpec.read("quickstart").epochs is None
 
 
 def test_with_a_time_the_length_is_planned_unless_it_is_given():
     assert with_length(StudySpec(time="10m"), 3200).full_steps is None
     assert with_length(StudySpec(time="10m", epochs=2), 3200).full_steps == 200
-    assert load_spec("quickstart", {"time": "10m"}).full_steps is None
+    assert StudySpec.read("quickstart", **{"time": "10m"}).full_steps is None
 
 
 def test_a_run_is_scored_twice_an_epoch_four_to_eight_times():

@@ -9,7 +9,7 @@ from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
 from autopeft.space import build_space, load_space
 from autopeft.study.candidates import parts
-from autopeft.study.proposals import Proposals
+from autopeft.study.proposals import MOST, Proposals
 from autopeft.study.records import TrialRecord
 from autopeft.surrogate.gain_model import GainModel, placed
 
@@ -69,3 +69,10 @@ def test_what_is_proposed_is_new_within_the_limits_and_the_same_for_a_seed(model
 def test_nothing_is_proposed_while_too_little_is_known_or_for_other_objectives(model):
     assert proposals(model).next(TRIALS[:3], [], 0) is None
     assert proposals(model, "train-flops,metric").next(TRIALS, [], 0) is None
+
+
+def test_of_a_long_study_the_model_is_told_the_latest_and_the_front(model):
+    """A process of all trials would take longer than a training."""
+    long = [trial(0, SCALES, 0.99), *(trial(n, lora(4), 0.5) for n in range(1, MOST + 50))]
+    told = [t.number for t, _ in proposals(model)._scored(long)]
+    assert told == [0, *range(50, MOST + 50)] and len(proposals(model)._scored(long[:MOST])) == MOST

@@ -2,17 +2,17 @@ import pytest
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.yaml_files import bundled_names
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
 
 
 @pytest.mark.parametrize("name", bundled_names("studies"))
 def test_every_bundled_study_is_valid(name):
-    assert load_spec(name, {}).trials > 0
+    assert StudySpec.read(name).trials > 0
 
 
 def test_overrides_win_and_none_means_not_given():
-    spec = load_spec("quickstart", {"budget": "0.5%", "trials": None})
-    assert spec.budget == "0.5%" and spec.trials == load_spec("quickstart", {}).trials
+    spec = StudySpec.read("quickstart", **{"budget": "0.5%", "trials": None})
+    assert spec.budget == "0.5%" and spec.trials == StudySpec.read("quickstart").trials
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,10 @@ def test_a_bad_study_is_one_sentence(tmp_path, line, sentence):
     path = tmp_path / "study.yaml"
     path.write_text(line)
     with pytest.raises(AutopeftError, match=sentence):
-        load_spec(str(path), {})
+        StudySpec.read(str(path))
 
 
 def test_yaml_numbers_as_people_write_them(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("timeout: 1e2\nbudget: 3e-1%\n")
-    assert load_spec(str(path), {}).timeout == 100
+    assert StudySpec.read(str(path)).timeout == 100

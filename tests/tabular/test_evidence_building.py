@@ -9,7 +9,7 @@ from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
 from autopeft.prepare import prepare
 from autopeft.space.relative import RelativeConfiguration
-from autopeft.study.spec import load_spec
+from autopeft.study.spec import StudySpec
 from autopeft.tabular.cells import read_cells
 from autopeft.tabular.evidence import Evidence
 from autopeft.tabular.evidence_building import GO_ON, MOST_RATES, SHARES, build_evidence
@@ -37,7 +37,7 @@ TWO = [
 
 @pytest.fixture(scope="module")
 def prepared():
-    return prepare(load_spec(None, SMALL))
+    return prepare(StudySpec.read(None, **SMALL))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_killed_build_trains_only_what_is_missing(built, prepared, tmp_path):
 
 
 def test_another_tasks_file_is_refused(built):
-    other = prepare(load_spec(None, {**SMALL, "full_steps": 16}))
+    other = prepare(StudySpec.read(None, **{**SMALL, "full_steps": 16}))
     with pytest.raises(AutopeftError, match="benchmark with full_steps=8 and this command asks for full_steps=16"):
         build_evidence(other, built, TWO, Progress(quiet=True))
 
