@@ -152,9 +152,8 @@ def run_full_length(bench: "Workbench", slower: float = 1.0) -> None:
     if bench.clock:
         most, ceiling = bench.clock.full_length(slower)
     trials = map_complete(bench)
-    chosen = finalists(trials, objectives, most)
     candidates = baselines(prepared.shapes, prepared.budget, ceiling, prepared.spec, trials)
-    candidates += [finalist(t) for t in chosen if t.configuration and t.configuration.method != "head_only"]
+    candidates += [finalist(t) for t in finalists(trials, objectives, most, candidates)]
     bench.progress.stage("full length", bench.full_length.left(candidates))
     quality = objectives.quality
 

@@ -18,11 +18,7 @@ from autopeft.base.errors import AutopeftError
 from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
 
-OLDER = {
-    "task": "classification",
-    "portfolio": False,
-    "rates": 1,
-}  # what studies were made for when they did not say so
+OLDER = {"task": "classification", "portfolio": False, "rates": 1}  # what studies were that did not say so
 
 
 def new_identity(spec: StudySpec, data: str, backbone: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from autopeft.base.errors import AutopeftError
-from autopeft.study.spec import PLANNED, StudySpec
+from autopeft.study.identity import OLDER
+from autopeft.study.spec import CHOOSING, PLANNED, StudySpec
 
 EPOCHS, MOST_EPOCHS = (
     3,
@@ -60,7 +61,7 @@ def with_length(spec: StudySpec, rows: int) -> StudySpec:
 def as_stored(spec: StudySpec, stored: Mapping[str, Any]) -> StudySpec:
     """A study that is resumed: what was found out when it began stays, unless it says otherwise.
 
-    That is its length, what was planned for its time, and the learning rate of the head.
+    That is its length, what was planned for its time, the learning rate of the head, and how it chooses what to try.
 
     Args:
         spec: what is asked for.
@@ -69,6 +70,7 @@ def as_stored(spec: StudySpec, stored: Mapping[str, Any]) -> StudySpec:
     given = spec.model_fields_set
     kept = {n: stored[n] for n in PLANNED if n in stored and n not in given} if spec.time else {}
     kept.pop("full_steps", None)
+    kept |= {n: stored.get(n, OLDER.get(n)) for n in CHOOSING if n not in given}
     if spec.full_steps is None and spec.epochs is None:
         length = "full_steps" if stored.get("epochs") is None else "epochs"  # of which the steps follow anew
         kept[length] = stored.get(length)

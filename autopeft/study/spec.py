@@ -26,6 +26,7 @@ FREE = (
     "prefix_cache",
     "margin",
 )  # may change between two runs of the same study
+CHOOSING = ("portfolio", "rates", "sampler")  # what is tried: a resumed study goes on as it began
 PLANNED = ("trials", "full_steps", "finalists", "seeds", "ceiling")  # by `time`, unless given with it
 USUAL_HEAD_RATE = 1e-3  # where nothing is known of the task
 HEAD_SHARE = 1 / 3  # of the rate that the head wants alone, with something adapted below it
@@ -107,8 +108,8 @@ class StudySpec(BaseModel):
         3, ge=1, description="Learning rates with which a trial starts; after its first steps the best goes on."
     )
     sampler: str = Field(
-        "tpe",
-        description="tpe, tpe-multivariate, tpe-group, nsga2, random, gp, or multitask-gp, which has seen the benchmark of tasks.",
+        "multitask-gp",
+        description="multitask-gp, which has seen the benchmark of tasks; tpe, tpe-multivariate, tpe-group, nsga2, gp or random.",
     )
     trials: int = Field(40, ge=1, description="Configurations to try.")
     time: str | None = Field(

@@ -12,6 +12,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -25,6 +26,7 @@ from autopeft.report.rows import print_rows
 from autopeft.space.portfolio import Portfolio
 from autopeft.space.rates import RateRule
 from autopeft.space.relative import RelativeConfiguration
+from autopeft.study.trials import BEFORE_PROPOSALS
 from autopeft.surrogate.gain_model import GainModel
 from autopeft.tabular.learning import learn, read_tables
 from autopeft.tabular.task_search import QUIET_RULE, TaskSearch, Way
@@ -37,20 +39,21 @@ def ways(others: Sequence[TaskTable]) -> list[Way]:
     """The search, its parts switched off one by one, and what it is compared with."""
     learnt = learn(others)
     entries = tuple(map(RelativeConfiguration.from_json, learnt["portfolio"]["entries"]))
-    portfolio, rule = Portfolio(entries, frozenset(learnt["portfolio"]["methods"])), RateRule(**learnt["rates"])
-    model, ten = GainModel.from_json(learnt["gains"]), Portfolio(entries[:10], portfolio.methods)
+    model, rule = GainModel.from_json(learnt["gains"]), RateRule(**learnt["rates"])
+    methods = frozenset(learnt["portfolio"]["methods"])
+    search = Way("the search", begin_with=Portfolio(entries[:BEFORE_PROPOSALS], methods), rule=rule, model=model)
     return [
-        Way("the search", begin_with=portfolio, rule=rule, rates=3),
-        Way("no portfolio", rule=rule, rates=3),
-        Way("no rate rule", begin_with=portfolio, rule=QUIET_RULE, rates=3),
-        Way("one rate by the rule", begin_with=portfolio, rule=rule),
-        Way("ten of it, then multitask-gp", begin_with=ten, rule=rule, rates=3, model=model),
-        Way("ten of it, then tpe", begin_with=ten, rule=rule, rates=3),
-        Way("then multitask-gp", begin_with=portfolio, rule=rule, rates=3, model=model),
-        Way("then random", sampler="random", begin_with=portfolio, rule=rule, rates=3),
-        Way("then gp", sampler="gp", begin_with=portfolio, rule=rule, rates=3),
-        Way("then nsga2", sampler="nsga2", begin_with=portfolio, rule=rule, rates=3),
-        Way("the release before", space="basic", begin_with=Portfolio()),
+        search,
+        replace(search, name="no portfolio", begin_with=None),
+        replace(search, name="no rate rule", rule=QUIET_RULE),
+        replace(search, name="no surrogate", begin_with=Portfolio(entries, methods), model=None),
+        replace(search, name="three rates", rates=3),
+        *(replace(search, name=f"{n} first", begin_with=Portfolio(entries[:n], methods)) for n in (5, 15, 20)),
+        *(
+            replace(search, name=f"{s} for the surrogate", sampler=s, model=None)
+            for s in ("tpe", "gp", "nsga2", "random")
+        ),
+        Way("release 0.1", space="basic", begin_with=Portfolio()),
         Way("random", sampler="random"),
         Way("nsga2", sampler="nsga2"),
         Way("gp", sampler="gp"),

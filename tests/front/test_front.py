@@ -5,6 +5,7 @@ from made_up import OUTCOMES, STATES, TRIALS, WHOLE, curve, outcome, trial, unit
 
 from autopeft.front import front_of
 from autopeft.objectives import Objectives
+from autopeft.study.candidates import UNIFORM_LORA, USUAL_GUESS, Candidate
 from autopeft.study.finalists import finalists
 from autopeft.study.records import TrialRecord
 
@@ -59,6 +60,15 @@ def test_too_many_finalists_keep_the_best_and_the_smallest():
     many = tuple(trial(i, 2**i, 0.5 + 0.04 * i) for i in range(8))
     kept = [t.number for t in finalists(many, DEFAULT, 4)]
     assert len(kept) == 4 and kept[0] == 0 and kept[-1] == 7
+
+
+def test_a_trial_that_is_a_tuned_baseline_itself_is_no_finalist_but_the_usual_guess_is_tuned_as_one():
+    made = TRIALS[1].configuration
+    lora = Candidate(UNIFORM_LORA, "baseline", replace(made, learning_rate=0.7), (0.1, 0.7))
+    assert [t.number for t in finalists(TRIALS, DEFAULT, 6, [lora])] == [0, 2]
+    assert [t.number for t in finalists(TRIALS, DEFAULT, 1, [lora])] == [2]
+    assert finalists(TRIALS[1:2], DEFAULT, 1, [lora]) == []
+    assert [t.number for t in finalists(TRIALS, DEFAULT, 6, [replace(lora, name=USUAL_GUESS, rates=())])] == [0, 1, 2]
 
 
 def test_failed_trials_are_no_finalists():

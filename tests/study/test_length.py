@@ -91,6 +91,14 @@ def test_a_study_of_an_earlier_release_is_resumed_at_its_steps():
         resumed(StudySpec(epochs=3), OLD)
 
 
+def test_a_study_of_an_earlier_release_goes_on_choosing_as_it_began():
+    stored = {k: v for k, v in OLD.items() if k not in ("portfolio", "rates")} | {"sampler": "tpe"}
+    spec = resumed(StudySpec(), stored)
+    assert (spec.sampler, spec.rates, spec.portfolio) == ("tpe", 1, False)
+    with pytest.raises(AutopeftError, match="made with sampler='tpe' and this command asks for sampler='gp'"):
+        resumed(StudySpec(sampler="gp"), stored)
+
+
 def test_a_resumed_study_is_as_long_as_it_was_made_for():
     stored = with_length(StudySpec(), 12_000).model_dump()
     assert resumed(StudySpec(), stored).steps == 1125
