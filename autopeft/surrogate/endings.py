@@ -16,12 +16,13 @@ def ending(finished: Iterable[tuple[Curve, float]]) -> Callable[[Curve], float]:
         finished: the curves of whole runs, and what each came to. What a stopped one comes to is no better than the best.
     """
     points: dict[int, list[tuple[float, float]]] = {}
+    finished = list(finished)
     for curve, value in finished:
         for step, loss in zip(curve.steps, curve.validation_loss):
             if loss is not None:  # a benchmark may have measured none there
                 points.setdefault(step, []).append((loss, value))
     lines = {step: line_through(found) for step, found in points.items()}
-    ends = [value for found in points.values() for _, value in found]
+    ends = [value for _, value in finished]
 
     def end(curve: Curve) -> float:
         slope, start = lines.get(curve.steps[-1], (0.0, min(ends)))

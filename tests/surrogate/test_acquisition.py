@@ -81,3 +81,9 @@ def test_a_damaged_file_is_said(tmp_path, monkeypatch):
     with pytest.raises(AutopeftError, match="benchmark.json .* cannot be read"):
         module.gain_model()
     module.gain_model.cache_clear()
+
+
+def test_where_whole_runs_measured_no_losses_a_stopped_one_comes_to_the_least_of_them():
+    """Of a table whose runs were scored at their ends only it was an empty sequence."""
+    whole = [(Curve(0, (8,), (1.0,), (None,), (score,), 0.1, 1), score) for score in (0.6, 0.7)]
+    assert ending(whole)(Curve(0, (2,), (1.0,), (0.5,), (0.5,), 0.1, 1)) == 0.6
