@@ -2,43 +2,57 @@
 
 import platform
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.base.packages import Note, silent
 from autopeft.base.progress import Progress
+from autopeft.base.quantities import seconds_of
+from autopeft.configuration import Configuration
+from autopeft.executor.cluster import Cluster
+from autopeft.executor.seam import Recipe
+from autopeft.executor.workers import Workers, choose_workers, fixed_workers
 from autopeft.prepare import Prepared
+from autopeft.proxy.checkpoint import Checkpoints
 from autopeft.proxy.job import Job
+from autopeft.proxy.packing_file import PackingFile
 from autopeft.proxy.precision import Precision, choose_precision, fixed_precision, resident
 from autopeft.proxy.subset import proxy_rows
 from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers, choose_workers, fixed_workers
+from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
-from autopeft.study.time_plan import Pace
+from autopeft.study.time_plan import Effort, Pace, stages
+from autopeft.tasks.task import Task
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
 
 
-def load_resident(
-    prepared: Prepared, stored: dict[str, Any] | None, progress: Progress
-) -> tuple[Backbone, TokenisedTask, Precision]:
+class Resident(NamedTuple):
+    """The backbone that all trials share, the data for it, and the format in which it stays."""
+
+    backbone: Backbone
+    tokenised: TokenisedTask
+    precision: Precision
+
+
+def load_resident(prepared: Prepared, stored: dict[str, Any] | None, progress: Progress) -> Resident:
     """The backbone in the format that steps fastest (as stored, when resuming), and the data tokenised once."""
     spec, task, shapes = prepared.spec, prepared.task, prepared.shapes
-    words = spec.words(task.label_names)
     if stored:
-        precision = Precision(**stored["environment"]["precision"])
-        backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
-        return backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), precision
+        return open_resident(spec, task, Precision(**stored["environment"]["precision"]))
     backbone = load_backbone(
         spec.model,
         task.outputs,
         trust_remote_code=spec.trust_remote_code,
-        words=words,
+        words=spec.words(task.label_names),
         kind=task.kind,
         note=progress.note,
     )
@@ -52,31 +66,41 @@ def load_resident(
         f"Backbone: {spec.model}, {shapes.backbone_parameters:,} parameters, {shapes.num_layers} layers, head of "
         f"{shapes.head_parameters:,}; {precision}."
     )
-    backbone = resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
-    return backbone, tokenised, precision
+    return Resident(load_again(spec, task, precision), tokenised, precision)
 
 
-def load_workers(
-    prepared: Prepared,
-    backbone: Backbone,
-    tokenised: TokenisedTask,
-    progress: Progress,
-    rows: np.ndarray | None = None,
-    stored: dict[str, Any] | None = None,
-) -> Workers:
-    """Open the workers: with stored hidden states of frozen layers, in as many processes as finish the most steps.
+def open_resident(spec: StudySpec, task: Task, precision: Precision) -> Resident:
+    """The backbone in a format that was chosen before, and the data tokenised."""
+    backbone = load_again(spec, task, precision)
+    return Resident(backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), precision)
+
+
+def load_again(spec: StudySpec, task: Task, precision: Precision) -> Backbone:
+    """The backbone in a format, where it stays."""
+    words = spec.words(task.label_names)
+    return resident(spec.model, task.outputs, precision, spec.trust_remote_code, words, task.kind)
+
+
+def trainer_of(
+    spec: StudySpec,
+    opened: Resident,
+    uniform_lora: Configuration,
+    rows: Sequence[int] | None = None,
+    folder: Path | None = None,
+    note: Note = silent,
+) -> Trainer:
+    """Who trains on a resident backbone, with stored hidden states of frozen layers.
 
     Args:
-        prepared: the study.
-        backbone: the resident model.
-        tokenised: its task.
-        progress: told how many processes there are.
+        spec: the study.
+        opened: the backbone and its data.
+        uniform_lora: what measured objectives are a ratio to.
         rows: the training rows of trials, None for all.
-        stored: study.json of a study that is resumed: its number of processes stays, unless another one is asked for.
+        folder: of the study, where checkpoints and decisions on packing are kept; None for neither.
+        note: told what stored states cannot be used.
     """
-    spec = prepared.spec
-    prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, note=progress.note) if spec.prefix_bytes else None
-    uniform = prepared.limits.setting.uniform_lora
+    backbone, tokenised, _ = opened
+    prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, note=note) if spec.prefix_bytes else None
     trainer = Trainer(
         backbone,
         tokenised,
@@ -84,16 +108,58 @@ def load_workers(
         spec.head_rate,
         prefix,
         spec.packing and not spec.deterministic,
-        rows,
-        uniform,
+        None if rows is None else np.array(rows),
+        uniform_lora,
     )
-    probe = Job(uniform, spec.seed, 1, 1)
-    kept = stored["environment"].get("workers") if stored else None
-    wanted = spec.workers or kept or (fixed_workers(trainer) if spec.deterministic else None)
-    workers, seconds = choose_workers(trainer, probe, wanted)
-    timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in seconds.items())
+    if folder:
+        trainer.packing.file = PackingFile(folder)
+        trainer.checkpoints = Checkpoints(StudyFolder(folder).states)
+    return trainer
+
+
+def load_workers(
+    prepared: Prepared,
+    opened: Resident,
+    progress: Progress,
+    rows: np.ndarray | None = None,
+    stored: dict[str, Any] | None = None,
+    folder: Path | None = None,
+) -> Workers:
+    """Open the workers: in as many processes as finish the most steps.
+
+    Args:
+        prepared: the study.
+        opened: the resident backbone and its data.
+        progress: told how many processes there are.
+        rows: the training rows of trials, None for all.
+        stored: study.json of a study that is resumed: its number of processes stays, unless another one is asked for.
+        folder: of the study, where checkpoints and decisions on packing are kept; None for neither.
+    """
+    spec, uniform = prepared.spec, prepared.limits.setting.uniform_lora
+    chosen = None if rows is None else [int(row) for row in rows]
+    trainer = trainer_of(spec, opened, uniform, chosen, folder, progress.note)
+    recipe = Recipe(
+        spec.model_dump(),
+        prepared.task.fingerprint,
+        versions(),
+        opened.precision.to_json(),
+        uniform.to_json(),
+        chosen,
+        str(folder.resolve()) if folder else None,
+    )
+    if spec.executor == "ray":
+        workers = Workers(trainer, Cluster(spec.address, spec.workers))
+        workers.executor.start(recipe)
+    else:
+        kept = stored["environment"].get("workers") if stored else None
+        wanted = spec.workers or kept or (fixed_workers(trainer) if spec.deterministic else None)
+        probe = Job(uniform, spec.seed, 1, 1)
+        workers = choose_workers(trainer, recipe, probe, wanted, lambda step: alone(prepared, step))
+    prefix, number = trainer.prefix, workers.workers
+    plural = "" if number == 1 else "s" if spec.executor == "ray" else "es"
+    timings = ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in workers.seconds_per_step.items())
     progress.note(
-        f"Training in {workers} process{'es' if workers > 1 else ''}"
+        f"Training in {number} {'Ray actor' if spec.executor == 'ray' else 'process'}{plural}"
         + (f" ({timings} per step)" if timings else "")
         + (
             f"; up to {prefix.bytes / 1e6:,.0f} MB of hidden states are kept at layers {prefix.boundaries}."
@@ -101,7 +167,16 @@ def load_workers(
             else "."
         )
     )
-    return Workers(trainer, workers, seconds)
+    return workers
+
+
+def alone(prepared: Prepared, step: float) -> float:
+    """The seconds that a study is expected to take in one process whose training step takes so many."""
+    task, spec = prepared.task, prepared.spec
+    if spec.time:
+        return seconds_of(spec.time)
+    effort = Effort(spec.trials, spec.steps, spec.finalists, spec.seeds, spec.ceiling)
+    return sum(stages(effort, Pace(step, len(task.train), len(task.validation), len(task.test)), spec).values())
 
 
 def pace_of(prepared: Prepared, workers: Workers) -> Pace:
@@ -127,10 +202,15 @@ def rows_of_trials(
     return rows
 
 
+def versions() -> dict[str, str]:
+    """Package -> its version here, of those that results depend on."""
+    return {p: version(p) for p in PACKAGES}
+
+
 def environment(precision: Precision) -> dict[str, Any]:
     """Versions, machine and precision, for the report."""
     return {
-        "versions": {p: version(p) for p in PACKAGES},
+        "versions": versions(),
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),

@@ -79,6 +79,11 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     else:
         prepared = prepare(spec, progress.note)
 
+    if prepared.spec.executor == "ray":
+        from autopeft.executor.cluster import started_ray
+
+        started_ray(prepared.spec.address)
+
     from autopeft.study.optuna_study import in_reach
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 

@@ -16,15 +16,13 @@ from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.base.quantities import seconds_of
 from autopeft.configuration import Scalar
+from autopeft.executor.workers import Workers
 from autopeft.front import front_of
 from autopeft.front.contenders import contenders
 from autopeft.importance import score_layers
 from autopeft.importance.scores import LayerScores
 from autopeft.prepare import Prepared
-from autopeft.proxy.checkpoint import Checkpoints
-from autopeft.proxy.packing_file import PackingFile
 from autopeft.proxy.precision import pin
-from autopeft.proxy.workers import Workers
 from autopeft.resident import environment, load_resident, load_workers, pace_of, rows_of_trials
 from autopeft.space import SearchSpace, parameters_of
 from autopeft.study.clock import Clock, said
@@ -108,11 +106,12 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     for note in task.notes:
         progress.note(f"Data: {note}")
     threads = pin() if spec.deterministic else torch.get_num_threads()
-    backbone, tokenised, precision = load_resident(prepared, stored, progress)
+    opened = load_resident(prepared, stored, progress)
+    backbone, tokenised, precision = opened
     if cut := sum(getattr(tokenised, part).truncated for part in PARTS):
         progress.note(f"Data: {cut:,} rows are longer than {spec.max_length} tokens and were cut (--max-length).")
     rows = rows_of_trials(spec, backbone, tokenised, progress)
-    workers = load_workers(prepared, backbone, tokenised, progress, rows, stored)
+    workers = load_workers(prepared, opened, progress, rows, stored, path)
     prepared, clock = in_time(prepared, workers, stored, began, progress)
     found = with_head_rate(prepared.spec, prepared.shapes, workers, stored, progress)
     prepared = replace(prepared, spec=found)
@@ -124,15 +123,13 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
         folder.write(facts(prepared, {**environment(precision), **chosen}))
     elif stored["spec"].get("margin") != spec.margin:
         folder.write({**folder.read(), "spec": {**stored["spec"], "margin": spec.margin}})
-    workers.trainer.packing.file = PackingFile(folder.path)
-    workers.trainer.checkpoints = Checkpoints(folder.states)
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
     for method, why in space.refused.items():
         progress.note(f"Left out: {method} ({why}).")
     first = transferred(spec.transfer, space, progress) if spec.transfer else ()
     rungs = rungs_of(spec.rungs, spec.steps, len(task.validation))
-    halving = Halving(open_study(folder, spec, objectives), objectives, rungs, spec, folder, workers.run)
-    trials = Trials(halving, space, prepared.limits, first)
+    halving = Halving(open_study(folder, spec, objectives), objectives, rungs, spec, folder)
+    trials = Trials(halving, workers, space, prepared.limits, first)
     full_length = FullLength(folder, spec, prepared.shapes, objectives, prepared.limits, workers.run, racing(folder))
     return Workbench(prepared, folder, progress, trials, full_length, workers, threads, clock)
 
@@ -168,8 +165,7 @@ def in_time(
 def planned_in_time(prepared: Prepared) -> tuple[Prepared, str]:
     """A study with what fits into its time, and the plan in a sentence; a few steps are timed, nothing is written."""
     quiet = Progress(quiet=True)
-    backbone, tokenised, _ = load_resident(prepared, None, quiet)
-    workers = load_workers(prepared, backbone, tokenised, quiet)
+    workers = load_workers(prepared, load_resident(prepared, None, quiet), quiet)
     try:
         prepared, clock = in_time(prepared, workers, None, time.monotonic(), quiet)
     finally:

@@ -16,11 +16,11 @@ from simulated_studies import drawn, other_split
 from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Answer, Order
 from autopeft.front import front_of, verdict
 from autopeft.front.contenders import contenders
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Job, JobResult
 from autopeft.space.rates import rate_rule
 from autopeft.study.candidates import TRIES, UNIFORM_LORA, Candidate, baselines
 from autopeft.study.folder import outcomes_of
@@ -132,13 +132,13 @@ class Study:
     validation: np.ndarray
     test: np.ndarray
 
-    def train(self, jobs: Iterable[Job]) -> Iterator[tuple[int, JobResult]]:
-        for number, job in enumerate(jobs):
+    def train(self, orders: Iterable[Order]) -> Iterator[tuple[int, Answer]]:
+        for number, job in enumerate(order.job for order in orders):
             right = [x[place_of(job.configuration)][job.seed] for x in (self.validation, self.test)]
             score, tested = (float(x.mean()) for x in right)
             units = [UnitScores(x, False).to_text() if job.test else None for x in right]
             curve = Curve(job.seed, (1,), (1.0,), (1 - score,), (score,), 0.1, 1, tested, 1 - tested, *units)
-            yield number, JobResult(curve)
+            yield number, Answer(curve)
 
     def truth(self, configuration: Configuration) -> float:
         return float(self.accuracies[place_of(configuration)])

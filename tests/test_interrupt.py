@@ -1,19 +1,14 @@
-"""Ctrl-C ends what runs even where the KeyboardInterrupt is swallowed on its way: in a destructor, or while forking."""
+"""Ctrl-C ends what runs even where the KeyboardInterrupt is swallowed on its way: in a destructor."""
 
-import os
 import signal
 import threading
-from types import SimpleNamespace
 
 import pytest
 from full_study import made_study, trained_as
 
 import autopeft
 from autopeft.base.interrupt import EXIT_TERMINATED, Terminated, interrupts_noted, raise_if_interrupted
-from autopeft.configuration import Configuration
 from autopeft.prepare import prepare
-from autopeft.proxy.job import Job, JobResult
-from autopeft.proxy.workers import Workers
 from autopeft.study.reading import read_study
 from autopeft.study.spec import StudySpec
 from autopeft.tabular.build import build_benchmark
@@ -103,24 +98,6 @@ def test_a_thread_that_is_not_the_main_one_leaves_signals_alone():
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
-
-
-forks = []  # what the parent does at the next fork
-os.register_at_fork(after_in_parent=lambda: forks and forks.pop()())
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked on Linux alone")
-def test_an_interrupt_while_workers_are_forked_is_not_lost():
-    """What arrives during os.fork() is raised in its hooks (logging has one), and Python drops what they raise."""
-    workers = Workers(SimpleNamespace(run=lambda pack: [JobResult(None, failure="none")] * len(pack)), 2)
-    forks.append(lambda: signal.raise_signal(signal.SIGINT))
-    ended = []
-    try:
-        with interrupts_noted(), pytest.raises(KeyboardInterrupt):
-            ended.extend(workers.run([Job(Configuration.of("head_only", {}, (), 1e-3), seed, 1, 1) for seed in (0, 1)]))
-    finally:
-        workers.close()
-    assert not forks and not ended
 
 
 @pytest.mark.parametrize("workers", [1, 2])

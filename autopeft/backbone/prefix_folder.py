@@ -23,7 +23,7 @@ from autopeft.tasks.tokens import PARTS, TokenisedTask
 
 try:
     import fcntl
-except ImportError:  # Windows: workers are not forked there, and two studies at once may store a row twice
+except ImportError:  # Windows: two processes at once may store a row twice
     fcntl = None  # type: ignore[assignment]  # the module's own type has no None
 
 IDENTITY_BYTES = 4096  # of each weight, to know the backbone by

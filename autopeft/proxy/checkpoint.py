@@ -54,10 +54,17 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def of(self, job: Job) -> JobFile:
-        """The file of a job."""
-        identity = repr(replace(job, state=None)).encode() + (job.state or b"")
-        return JobFile(self.folder / f"job-{hashlib.sha256(identity).hexdigest()[:16]}.state")
+    def of(self, job: Job, state: str = "") -> JobFile:
+        """The file of a job.
+
+        Args:
+            job: with or without the state that it goes on from.
+            state: its SHA-256, where the job is without it.
+        """
+        if job.state is not None:
+            state = hashlib.sha256(job.state).hexdigest()
+        identity = repr(replace(job, state=None, keep_state=False)) + state
+        return JobFile(self.folder / f"job-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.state")
 
 
 class JobFile:

@@ -20,8 +20,8 @@ from autopeft.methods.mechanisms.callback import Callback
 from autopeft.methods.mechanisms.random_state import seeded
 from autopeft.methods.mechanisms.training import TrainingSession
 from autopeft.procedures import get_procedure
+from autopeft.proxy.beat import sign_of_life
 from autopeft.proxy.generation import device_of, generate
-from autopeft.proxy.pool import sign_of_life
 from autopeft.proxy.run import Run
 from autopeft.proxy.scoring import Judged, forward, judged
 from autopeft.proxy.timing import fastest

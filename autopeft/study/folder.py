@@ -9,7 +9,6 @@ ledger.json       how many lines the journal and the outcomes have (study/ledger
 states/           where trials and jobs that have not ended stand, with checksums: gone when they have
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from autopeft.base.files import write_whole
 from autopeft.base.packages import Note
 from autopeft.base.seal import KEY, is_whole, sealed
 from autopeft.configuration import Configuration
+from autopeft.executor.stored import Stored
 from autopeft.importance.scores import LayerScores
 from autopeft.proxy.curve import Curve
 from autopeft.study.ledger import Ledger
@@ -129,25 +129,24 @@ class StudyFolder:
             pass
         raise AutopeftError(f"{path} is damaged: delete it, and the same search scores the layers again.")
 
-    def write_state(self, trial: int, step: int, state: bytes) -> None:
-        """Keep what a trial needs to be resumed after a step, behind a line with its checksum, beside what there is."""
-        self.states.mkdir(exist_ok=True)
-        write_whole(self._state(trial, step), checksum(state) + b"\n" + state)
-
-    def state(self, trial: int, step: int) -> bytes | None:
+    def state(self, trial: int, step: int, rate: float) -> Stored | None:
         """What a trial that has reached a step resumes from, None where that is missing or damaged, which is said."""
-        path = self._state(trial, step)
-        stated, _, state = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
-        if stated == checksum(state):
-            return state
-        why = "damaged" if path.is_file() else "missing"
-        self._note(f"{path} is {why}: trial {trial} is trained again from the beginning.")
-        return None
+        path = self.state_path(trial, step, rate)
+        found = Stored.found(path)
+        if found is None:
+            why = "damaged" if Path(path).is_file() else "missing"
+            self._note(f"{path} is {why}: trial {trial} is trained again from the beginning.")
+        return found
 
-    def drop_states_before(self, trial: int, step: int) -> None:
-        """Remove the states of a trial but that of a step: once what it measured until then is stored."""
-        for path in set(self.states.glob(f"trial-{trial}-*.state")) - {self._state(trial, step)}:
-            path.unlink()
+    def state_path(self, trial: int, step: int, rate: float) -> str:
+        """Where the state of a trial after a step lies: of one of its learning rates."""
+        return str((self.states / f"trial-{trial}-{step}-{rate:.12g}.state").resolve())
+
+    def drop_states_but(self, trial: int, kept: Stored | None) -> None:
+        """Remove the states of a trial but one: once what it measured until then is stored."""
+        for path in self.states.glob(f"trial-{trial}-*.state"):
+            if kept is None or path.resolve() != Path(kept.path):
+                path.unlink()
 
     def drop_states(self) -> None:
         """Remove the states and their folder."""
@@ -160,9 +159,6 @@ class StudyFolder:
     def states(self) -> Path:
         """Of what has not ended."""
         return self.path / "states"
-
-    def _state(self, trial: int, step: int) -> Path:
-        return self.states / f"trial-{trial}-{step}.state"
 
     def add_run(
         self,
@@ -246,8 +242,3 @@ def outcome_of(name: str, runs: list[dict[str, Any]]) -> Outcome:
         tuple(Curve.from_json(r["curve"]) for r in runs),
         runs[0].get("counted") or {"parameters": runs[0]["trainable"]},  # release 0.1 counted nothing else
     )
-
-
-def checksum(state: bytes) -> bytes:
-    """SHA-256 of a state, as hexadecimal text."""
-    return hashlib.sha256(state).hexdigest().encode()

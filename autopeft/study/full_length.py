@@ -11,11 +11,12 @@ from math import inf
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Answer, Order
 from autopeft.methods import count
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.checkpoint import Checkpoints
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Job, JobResult
+from autopeft.proxy.job import Job
 from autopeft.study.candidates import DOING_NOTHING, Candidate
 from autopeft.study.folder import StudyFolder, outcomes_of
 from autopeft.study.length import evaluation_steps, patience_of
@@ -112,7 +113,7 @@ class FullLength:
 
     def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
         jobs, checkpoints = [self._job(attempt) for attempt in attempts], Checkpoints(self.folder.states)
-        for number, result in self.train(jobs):
+        for number, result in self.train([Order(job) for job in jobs]):
             self._keep(attempts[number], result, report)
             checkpoints.of(jobs[number]).drop()
 
@@ -128,7 +129,7 @@ class FullLength:
         points = points or (tuned_until(steps, ()), max(1, steps // 2))
         return replace(job, evaluation_steps=points, test=True, units=units, measure=measure)
 
-    def _keep(self, attempt: Attempt, result: JobResult, report: Callable[[str, Curve | None], None]) -> None:
+    def _keep(self, attempt: Attempt, result: Answer, report: Callable[[str, Curve | None], None]) -> None:
         """Store a run that was trained; one that failed is tried again when the study is resumed."""
         if result.curve is None:
             return report(f"{attempt} failed: {result.failure}", None)

@@ -4,23 +4,30 @@ Optuna refuses report() and should_prune() in a study of several objectives, so 
 is in the trial's user attributes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autopeft.executor.order import Answer, Order
+from autopeft.executor.stored import Stored
+from autopeft.executor.workers import Stage, Stages
 from autopeft.objectives import Objectives
 from autopeft.proxy.checkpoint import Checkpoints
-from autopeft.proxy.job import Job, JobResult
+from autopeft.proxy.job import Job
 from autopeft.study.folder import StudyFolder
 from autopeft.study.promotion import promoted
-from autopeft.study.rates import chosen, compared_after, jobs_of
+from autopeft.study.rates import chosen, compared_after, orders_of
 from autopeft.study.records import TrialRecord
 from autopeft.study.rungs import Rung
-from autopeft.study.running import RunningTrial, Train
+from autopeft.study.running import RunningTrial
 from autopeft.study.spec import StudySpec
 from autopeft.study.stored import record
+
+Report: TypeAlias = Callable[[TrialRecord], None]
+Keep: TypeAlias = Callable[[RunningTrial], None]
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,6 @@ class Halving:
     Attributes:
         objectives: what trials are compared on.
         rungs: the lowest first; the last one is the full length.
-        train: trains jobs.
     """
 
     study: optuna.Study
@@ -38,74 +44,99 @@ class Halving:
     rungs: tuple[Rung, ...]
     spec: StudySpec
     folder: StudyFolder
-    train: Train
     _ended: dict[int, TrialRecord] = field(default_factory=dict, compare=False, repr=False)
 
-    def run(self, cohort: list[RunningTrial]) -> Iterator[TrialRecord]:
-        """Take a cohort through the rungs; gives each trial as it ends."""
+    def run(self, cohort: list[RunningTrial], report: Report) -> Stages:
+        """Take a cohort through the rungs.
+
+        Args:
+            cohort: trials that are compared with each other, and with all that reached a rung before them.
+            report: told each trial as it ends.
+
+        Yields:
+            What is to be trained before the cohort goes on.
+        """
         running = {t.number: t for t in cohort}
-        running |= {t.number: t for t in self._with_rates(cohort)}
-        for trial in [t for t in running.values() if t.failed]:
-            yield self._end(running.pop(trial.number), TrialState.FAIL)
+
+        def keep(trial: RunningTrial) -> None:
+            running[trial.number] = trial
+            if trial.failed:
+                report(self._end(running.pop(trial.number), TrialState.FAIL))
+
+        yield self._with_rates([t for t in cohort if t.rates and t.curve is None], keep)
         for rung in self.rungs:
-            for trial in self._train_to(rung, list(running.values())):
-                if trial.failed:
-                    yield self._end(running.pop(trial.number), TrialState.FAIL)
-                else:
-                    running[trial.number] = trial
+            yield self._to_rung(rung, list(running.values()), keep)
             if running and rung != self.rungs[-1]:
                 kept = self._promoted(rung, list(running.values()))
                 for number in [n for n in running if n not in kept]:
-                    yield self._end(running.pop(number), TrialState.PRUNED)
+                    report(self._end(running.pop(number), TrialState.PRUNED))
         for trial in running.values():
-            yield self._complete(trial)
-        self.folder.drop_states()
+            report(self._complete(trial))
 
-    def _with_rates(self, cohort: list[RunningTrial]) -> Iterator[RunningTrial]:
-        """Choose the rates of those that have not begun: all of theirs are trained a little, the best goes on."""
-        new = [t for t in cohort if t.rates and t.curve is None]
+    def _with_rates(self, new: list[RunningTrial], keep: Keep) -> Stage:
+        """All the rates of each trial are trained a little, and the best goes on."""
         until = compared_after(self.spec.steps, self.rungs[0].steps) if new else 0
-        jobs = [jobs_of(t, self._job(t, None, self.rungs[0]), until) for t in new]
-        results = dict(self.train([job for own in jobs for job in own]))
-        numbers = iter(range(len(results)))
-        for trial, own in zip(new, jobs):
-            yield self._took(*chosen(trial, [results[next(numbers)] for _ in own]))
+        asked = [(trial, order) for trial in new for order in self._at_rates(trial, until)]
+        found: dict[int, dict[int, Answer]] = {trial.number: {} for trial in new}
 
-    def _train_to(self, rung: Rung, cohort: list[RunningTrial]) -> Iterator[RunningTrial]:
+        def take(number: int, answer: Answer) -> None:
+            trial, order = asked[number]
+            mine = found[trial.number]
+            mine[number] = answer
+            if len(mine) == len(trial.rates):
+                keep(self._took(*chosen(trial, [mine[n] for n in sorted(mine)])))
+            Checkpoints(self.folder.states).of(order.job).drop()
+
+        return Stage([order for _, order in asked], take)
+
+    def _at_rates(self, trial: RunningTrial, until: int) -> list[Order]:
+        first = self._job(trial, self.rungs[0], begun=False)
+        return orders_of(trial, first, until, lambda rate: self.folder.state_path(trial.number, until, rate))
+
+    def _to_rung(self, rung: Rung, cohort: list[RunningTrial], keep: Keep) -> Stage:
         """Train those that are below a rung up to it."""
         below = [t for t in cohort if t.curve is None or t.curve.steps[-1] < rung.steps]
-        begun = [(t, self.folder.state(t.number, t.curve.steps[-1]) if t.curve else None) for t in below]
-        jobs, checkpoints = [self._job(t, state, rung) for t, state in begun], Checkpoints(self.folder.states)
-        for number, result in self.train(jobs):
-            trial, state = begun[number]
-            yield self._took(replace(trial, curve=trial.curve if state else None), result)
-            checkpoints.of(jobs[number]).drop()
+        begun = [(t, self._state(t)) for t in below]
+        orders, checkpoints = [self._order(t, state, rung) for t, state in begun], Checkpoints(self.folder.states)
 
-    def _took(self, trial: RunningTrial, result: JobResult) -> RunningTrial:
+        def take(number: int, answer: Answer) -> None:
+            trial, state = begun[number]
+            keep(self._took(replace(trial, curve=trial.curve if state else None), answer))
+            checkpoints.of(orders[number].job, state.sha256 if state else "").drop()
+
+        return Stage(orders, take)
+
+    def _state(self, trial: RunningTrial) -> Stored | None:
+        if trial.curve is None:
+            return None
+        return self.folder.state(trial.number, trial.curve.steps[-1], trial.configuration.learning_rate)
+
+    def _took(self, trial: RunningTrial, result: Answer) -> RunningTrial:
         """A trial with what its next part gave, which is stored; a trial without a curve of one that failed."""
         if result.curve is None:
             trial.trial.set_user_attr("reason", result.failure)
             trial.trial.set_user_attr("state", "failed")
             return replace(trial, curve=None, failed=True)
         curve = trial.curve.then(result.curve) if trial.curve else result.curve
-        if result.state is not None:
-            self.folder.write_state(trial.number, curve.steps[-1], result.state)
         trial.trial.set_user_attr("curve", curve.to_json())  # a kill before this leaves the older state to go on from
-        self.folder.drop_states_before(trial.number, curve.steps[-1])
+        self.folder.drop_states_but(trial.number, result.state)
         return replace(trial, curve=curve)
 
-    def _job(self, trial: RunningTrial, state: bytes | None, rung: Rung) -> Job:
+    def _order(self, trial: RunningTrial, state: Stored | None, rung: Rung) -> Order:
         """The part of a run up to a rung; from the beginning where no state is left to resume from."""
+        kept = self.folder.state_path(trial.number, rung.steps, trial.configuration.learning_rate)
+        job = self._job(trial, rung, begun=state is not None)
+        return Order(job, state, kept if rung.steps < self.spec.steps else None)
+
+    def _job(self, trial: RunningTrial, rung: Rung, begun: bool) -> Job:
         return Job(
             trial.configuration,
             self.spec.seed,
             self.spec.steps,
             rung.steps,
             rows=rung.rows,
-            state=state,
-            keep_state=rung.steps < self.spec.steps,
             proxy=True,
-            measure=() if state else tuple(o.name for o in self.objectives.measured),
+            measure=() if begun else tuple(o.name for o in self.objectives.measured),
         )
 
     def _promoted(self, rung: Rung, cohort: list[RunningTrial]) -> set[int]:
@@ -149,6 +180,7 @@ class Halving:
 
     def _end(self, trial: RunningTrial, state: TrialState) -> TrialRecord:
         self.study.tell(trial.trial, state=state)
+        self.folder.drop_states_but(trial.number, None)
         return self._stored(trial)
 
     def _stored(self, trial: RunningTrial) -> TrialRecord:

@@ -11,8 +11,8 @@ from typing import Any
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
+from autopeft.executor.workers import Workers
 from autopeft.proxy.job import Job
-from autopeft.proxy.workers import Workers
 from autopeft.study.spec import HEAD_SHARE, USUAL_HEAD_RATE, StudySpec
 from autopeft.study.tuning import tuned_until
 
@@ -37,8 +37,7 @@ def with_head_rate(
     if rate is None:
         rate = chosen(spec, shapes, workers)
         progress.note(f"The task head learns at {rate:g}, a third of what it wants alone (--head-learning-rate).")
-    workers.close()  # processes that were forked with another rate
-    workers.trainer.head_learning_rate = rate
+    workers.head_learning_rate = rate
     return spec.model_copy(update={"head_learning_rate": rate})
 
 

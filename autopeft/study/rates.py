@@ -1,6 +1,6 @@
 """The learning rates of new trials: several start together, and what the first of them show decides which one goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import optuna
@@ -10,9 +10,10 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Answer, Order
 from autopeft.methods import learning_rates
 from autopeft.procedures import get_procedure
-from autopeft.proxy.job import Job, JobResult
+from autopeft.proxy.job import Job
 from autopeft.study.running import RunningTrial
 
 SHARE = 8  # the full length is so many times as long as what rates are compared after
@@ -24,21 +25,20 @@ def compared_after(full_steps: int, first_rung: int) -> int:
     return min(first_rung, max(full_steps // SHARE, LEAST))
 
 
-def jobs_of(trial: RunningTrial, job: Job, until: int) -> list[Job]:
-    """A trial's job at each of its rates.
+def orders_of(trial: RunningTrial, job: Job, until: int, kept: Callable[[float], str]) -> list[Order]:
+    """A trial's orders, one for each of its rates.
 
     Args:
         trial: that has not begun.
         job: its part up to the first rung.
         until: after how many steps its rates are compared.
+        kept: rate -> where its state is kept.
     """
-    return [
-        replace(job, configuration=replace(trial.configuration, learning_rate=rate), until=until, keep_state=True)
-        for rate in trial.rates
-    ]
+    made = [replace(trial.configuration, learning_rate=rate) for rate in trial.rates]
+    return [Order(replace(job, configuration=c, until=until), keep=kept(c.learning_rate)) for c in made]
 
 
-def chosen(trial: RunningTrial, results: Sequence[JobResult]) -> tuple[RunningTrial, JobResult]:
+def chosen(trial: RunningTrial, results: Sequence[Answer]) -> tuple[RunningTrial, Answer]:
     """A trial with the rate whose validation loss is lowest, and what that run gave; the first failure if all failed.
 
     The rates, their losses and the configuration are kept with the Optuna trial.

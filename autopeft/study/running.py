@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import optuna
 
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Answer, Order
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import Job, JobResult
 
-Train = Callable[[list[Job]], Iterator[tuple[int, JobResult]]]  # jobs -> (number, what it gave), as they end
+Train = Callable[[list[Order]], Iterator[tuple[int, Answer]]]  # orders -> (number, what it gave), as they end
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ FREE = (
     "timeout",
     "ceiling",
     "workers",
+    "executor",
+    "address",
     "packing",
     "prefix_cache",
     "margin",
@@ -157,8 +159,12 @@ class StudySpec(BaseModel):
         "auto", description="Format of the frozen backbone; auto measures."
     )
     workers: int | None = Field(
-        None, ge=1, description="Processes that train side by side on a CPU (measured if not given)."
+        None,
+        ge=1,
+        description="Processes that train side by side (on this CPU measured, else as many as there is room).",
     )
+    executor: Literal["local", "ray"] = Field("local", description="Who trains: this machine, or a Ray cluster.")
+    address: str = Field("auto", description="Address of the Ray cluster; auto is the one this machine belongs to.")
     packing: bool = Field(
         True, description="Train runs that differ in the learning rate only in one batch, if that is faster."
     )

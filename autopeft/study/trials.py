@@ -1,7 +1,8 @@
 """The search's trials: ask for a cohort, count it, halve it, tell; a kill leaves nothing to do twice."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,13 +11,14 @@ import optuna
 from optuna.trial import TrialState
 
 from autopeft.configuration import Configuration
+from autopeft.executor.workers import Stages, Workers
 from autopeft.methods import count
 from autopeft.objectives import Limits
 from autopeft.proxy.curve import Curve
 from autopeft.space import SearchSpace, parameters_of
 from autopeft.space.portfolio import Portfolio, first_configurations, portfolio
 from autopeft.space.rates import rate_rule
-from autopeft.study.halving import Halving
+from autopeft.study.halving import Halving, Report
 from autopeft.study.proposals import Proposals
 from autopeft.study.records import TrialRecord
 from autopeft.study.running import RunningTrial
@@ -33,21 +35,25 @@ class Trials:
     """The trials of one study: what is asked for, and how it is trained.
 
     Attributes:
-        halving: trains cohorts and tells Optuna.
+        halving: takes cohorts through the rungs and tells Optuna.
+        workers: train them.
         space: what is sampled.
         limits: what no trial may exceed; counted of every trial, beside the objectives.
         first: parameters of configurations to try before all others.
     """
 
     halving: Halving
+    workers: Workers
     space: SearchSpace
     limits: Limits
     first: tuple[Mapping[str, Any], ...] = ()
 
-    def run(self, report: Callable[[TrialRecord], None], until: float = float("inf")) -> None:
+    def run(self, report: Report, until: float = float("inf")) -> None:
         """Ask for cohorts until the study's number of trials has ended or its timeout is over.
 
-        What a trial measured is stored at once; trials that a kill or Ctrl-C left on a rung are resumed first.
+        A cohort is asked for whenever a worker would be idle, so the next one may begin while the last one's slowest trial
+        holds it up at a rung; where no timing may decide, once the last one has ended. What a trial measured is stored at
+        once; cohorts that a kill or Ctrl-C left on a rung are resumed first.
 
         Args:
             report: told each trial as it ends.
@@ -58,29 +64,37 @@ class Trials:
         if not study.get_trials(deepcopy=False):
             for parameters in self.first:
                 study.enqueue_trial(dict(parameters))
-        cohort = unfinished(study)
-        if not any(trial.curve for trial in cohort):  # who has begun is halved among those who began with it
-            cohort = self._filled(cohort, deadline, report)
-        while cohort:
-            for trial in self.halving.run(cohort):
-                report(trial)
-            cohort = self._filled([], deadline, report)
+        left = deque(cohorts_of(unfinished(study)))
+        alive = {trial.number for cohort in left for trial in cohort}
 
-    def _filled(
-        self, cohort: list[RunningTrial], deadline: float, report: Callable[[TrialRecord], None]
-    ) -> list[RunningTrial]:
-        """A cohort with new trials up to its size."""
+        def ended_too(trial: TrialRecord) -> None:
+            alive.discard(trial.number)
+            report(trial)
+
+        def more() -> Stages | None:
+            if alive and not left and spec.deterministic:
+                return None
+            cohort = left.popleft() if left else []
+            if not any(trial.curve for trial in cohort):  # who has begun is halved among those who began with it
+                self._fill(cohort, alive, deadline, ended_too)
+            return self.halving.run(cohort, ended_too) if cohort else None
+
+        self.workers.run_stages(more)
+        self.halving.folder.drop_states()
+
+    def _fill(self, cohort: list[RunningTrial], alive: set[int], deadline: float, report: Report) -> None:
+        """Add new trials to a cohort up to its size."""
         spec, study = self.halving.spec, self.halving.study
-        filled = list(cohort)
-        while (
-            time.monotonic() < deadline and len(filled) < spec.cohort and len(ended(study)) + len(filled) < spec.trials
-        ):
-            asked = self.ask(len(ended(study)) + len(filled))
+        number = len(ended(study)) + len(alive)
+        while time.monotonic() < deadline and len(cohort) < spec.cohort and number < spec.trials:
+            asked = self.ask(number)
+            number += 1
             if isinstance(asked, RunningTrial):
-                filled.append(asked)
+                asked.trial.set_user_attr("cohort", min([t.number for t in cohort], default=asked.number))
+                alive.add(asked.number)
+                cohort.append(asked)
             else:
                 report(asked)
-        return filled
 
     def ask(self, number: int) -> RunningTrial | TrialRecord:
         """Ask for the next configuration and count it.
@@ -158,6 +172,14 @@ def unfinished(study: optuna.Study) -> list[RunningTrial]:
             if trial.params:
                 study.enqueue_trial(trial.params)
     return found
+
+
+def cohorts_of(trials: Sequence[RunningTrial]) -> list[list[RunningTrial]]:
+    """Trials by the cohort that they were asked for with; all in one where that is not known."""
+    found: dict[int, list[RunningTrial]] = {}
+    for trial in trials:
+        found.setdefault(trial.trial.user_attrs.get("cohort", -1), []).append(trial)
+    return list(found.values())
 
 
 def finished_methods(study: optuna.Study, space: SearchSpace) -> set[str]:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Answer
+from autopeft.executor.stored import Stored
 from autopeft.methods import REGISTRY, count, get_method, refusal
 from autopeft.prepare import Prepared
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import JobResult
 from autopeft.space import build_space
 from autopeft.space.rates import rate_rule
 from autopeft.space.relative import RelativeConfiguration
@@ -35,7 +36,7 @@ class Begun:
     candidate: Candidate
     rate: float
     curve: Curve | None = None
-    state: bytes | None = None
+    state: Stored | None = None
     failure: str | None = None
 
     @property
@@ -48,7 +49,7 @@ class Begun:
         """The last validation loss; infinite of a run that failed."""
         return self.curve.validation_loss[-1] if self.curve else float("inf")
 
-    def then(self, result: JobResult) -> "Begun":
+    def then(self, result: Answer) -> "Begun":
         """With what its next part gave."""
         if result.curve is None:
             return replace(self, curve=None, state=None, failure=result.failure)

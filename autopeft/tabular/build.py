@@ -75,9 +75,9 @@ def train_missing(prepared: Prepared, path: Path, configurations: int, progress:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     stored = stored_facts(prepared, path)
-    backbone, tokenised, precision = load_resident(prepared, stored, progress)
+    opened = load_resident(prepared, stored, progress)
     if not stored:
-        begin(prepared, path, backbone, tokenised, precision)
+        begin(prepared, path, *opened)
     drop_partial_run(path)
     sample = spread_sample(prepared.space(), configurations, spec.seed)
     finished = TabularBenchmark.read(path).finished()
@@ -85,7 +85,7 @@ def train_missing(prepared: Prepared, path: Path, configurations: int, progress:
     left = [(c, s) for c, s in runs if (c.key, s) not in finished]
     rungs = rungs_of(spec.steps)
     jobs = [Job(c, s, spec.steps, spec.steps, rungs, test=True) for c, s in left]
-    workers = load_workers(prepared, backbone, tokenised, progress)
+    workers = load_workers(prepared, opened, progress)
     progress.stage("benchmark", len(runs), len(runs) - len(left))
     try:
         for number, done in workers.run(jobs):

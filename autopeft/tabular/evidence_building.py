@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from transformers.utils import logging as transformers_logging
 
@@ -17,10 +18,11 @@ from autopeft.base.interrupt import interrupts_noted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Order
+from autopeft.executor.workers import Workers
 from autopeft.methods import count
 from autopeft.prepare import Prepared
 from autopeft.proxy.job import Job
-from autopeft.proxy.workers import Workers
 from autopeft.resident import environment, load_resident, load_workers
 from autopeft.space.relative import RelativeConfiguration
 from autopeft.study.head_rate import with_head_rate
@@ -60,15 +62,15 @@ def build_evidence(
         if stored:
             prepared = replace(prepared, spec=as_stored(prepared.spec, stored["spec"]))
             check_same(prepared, stored, path)
-        backbone, tokenised, precision = load_resident(prepared, stored, progress)
-        workers = load_workers(prepared, backbone, tokenised, progress)
+        opened = load_resident(prepared, stored, progress)
+        workers = load_workers(prepared, opened, progress)
         found = with_head_rate(prepared.spec, prepared.shapes, workers, stored, progress)
         prepared = replace(prepared, spec=found)
         if not stored:
             path.parent.mkdir(parents=True, exist_ok=True)
             spec, task, shapes = prepared.spec.model_dump(), prepared.task.summary(), prepared.shapes.to_json()
             about = {"format": FORMAT, "spec": spec, "task": task, "shapes": shapes}
-            write_whole(path, json.dumps({**about, "environment": environment(precision)}) + "\n")
+            write_whole(path, json.dumps({**about, "environment": environment(opened.precision)}) + "\n")
         mend(path)
         try:
             Building(prepared, path, workers, progress).run(candidates_on(prepared, relatives))
@@ -110,11 +112,21 @@ class Building:
         return Evidence.read(self.path).runs
 
     def train(self, candidates: list[Candidate]) -> None:
+        """Train several candidates and keep their runs."""
+        with TemporaryDirectory(prefix=f"{self.path.stem}-", dir=self.path.parent) as states:
+            trained = self.trained(candidates, Path(states))
+        for i, found in trained.items():
+            runs = [self.evidence(b) for b in found]
+            append(self.path, "".join(json.dumps(r.to_json()) + "\n" for r in runs))
+            best = max((r.curve.validation_score[-1] for r in runs if r.whole and r.curve), default=float("nan"))
+            self.progress.step(f"{candidates[i].configuration}: {len(runs)} rates, validation {best:.3f}")
+
+    def trained(self, candidates: list[Candidate], states: Path) -> dict[int, list[Begun]]:
         """Several candidates: their rates to an eighth, those beyond an end, then what is not ruled out, in full."""
         begun: dict[int, list[Begun]] = {i: [] for i in range(len(candidates))}
         asked = [(i, rate) for i, c in enumerate(candidates) for rate in c.rates]
         while asked:
-            new = self.advance([Begun(candidates[i], rate) for i, rate in asked], RULED[0][0])
+            new = self.advance([Begun(candidates[i], rate) for i, rate in asked], RULED[0][0], states)
             for (i, _), run in zip(asked, new):
                 begun[i].append(run)
             asked = [(i, rate) for i, found in begun.items() for rate in beyond(found)]
@@ -122,36 +134,25 @@ class Building:
             going = [(i, b) for i, found in begun.items() for b in self.going_on(found, share, gain)]
             if later == 1:
                 going = self.not_beaten(going, share)
-            for (i, old), further in zip(going, self.advance([b for _, b in going], later)):
+            for (i, old), further in zip(going, self.advance([b for _, b in going], later, states)):
                 begun[i][begun[i].index(old)] = further
-        for i, found in begun.items():
-            runs = [self.evidence(b) for b in found]
-            append(self.path, "".join(json.dumps(r.to_json()) + "\n" for r in runs))
-            best = max((r.curve.validation_score[-1] for r in runs if r.whole and r.curve), default=float("nan"))
-            self.progress.step(f"{candidates[i].configuration}: {len(runs)} rates, validation {best:.3f}")
+        return begun
 
-    def advance(self, begun: list[Begun], share: float) -> list[Begun]:
+    def advance(self, begun: list[Begun], share: float, states: Path) -> list[Begun]:
         """Train runs on to a share of their length; in the same order."""
-        jobs = [self.job(b.configuration, share, b.state, keep_state=share < 1) for b in begun]
-        found = dict(self.workers.run(jobs))
+
+        def order(run: Begun) -> Order:
+            kept = states / f"{run.configuration.key}-{share}.state"
+            return Order(self.job(run.configuration, share), run.state, str(kept.resolve()) if share < 1 else None)
+
+        found = dict(self.workers.run([order(run) for run in begun]))
         return [begun[i].then(found[i]) for i in range(len(begun))]
 
-    def job(
-        self, configuration: Configuration, share: float, state: bytes | None = None, keep_state: bool = False
-    ) -> Job:
+    def job(self, configuration: Configuration, share: float) -> Job:
         """A part of a run, up to a share of its length."""
         spec = self.prepared.spec
         steps = tuple(max(1, round(s * spec.steps)) for s in SHARES if s <= share)
-        return Job(
-            configuration,
-            spec.seed,
-            spec.steps,
-            steps[-1],
-            steps,
-            state=state,
-            keep_state=keep_state,
-            test=share == 1,
-        )
+        return Job(configuration, spec.seed, spec.steps, steps[-1], steps, test=share == 1)
 
     def going_on(self, begun: list[Begun], share: float, gain: float) -> list[Begun]:
         """Of the rates that came as far as `share` the best, and those that gained nearly as much over the linear probe."""

@@ -40,6 +40,7 @@ from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.files import write_whole
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
+from autopeft.executor.workers import Workers
 from autopeft.methods import REGISTRY as METHODS
 from autopeft.methods import Method, count, get_method, peft_fields, refusal
 from autopeft.prepare import Prepared, prepare
@@ -48,8 +49,7 @@ from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job
 from autopeft.proxy.session import Session
 from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers
-from autopeft.resident import load_resident
+from autopeft.resident import load_resident, load_workers
 from autopeft.space import build_space, parse_budget
 from autopeft.space.branch import Branch
 from autopeft.space.relative import RelativeConfiguration
@@ -214,8 +214,9 @@ def train(kept: Kept, workers: int) -> None:
     """Tune on the first data set, then the seeds: the larger budget first."""
     for budget in BUDGETS:
         for data in DATA:
-            prepared, trainer, _ = open_data(data)
-            pool = Workers(trainer, workers)
+            prepared = prepare(StudySpec.read("benchmark", data=data, workers=workers))
+            quiet = Progress(quiet=True)
+            pool = load_workers(prepared, load_resident(prepared, None, quiet), quiet)
             if budget == BUDGETS[0] and data == DATA[0]:
                 run(kept, pool, "tuning", data, budget, tuning_jobs(kept, prepared, data))
                 run(kept, pool, "seed", data, budget, seed_jobs(kept, prepared, data, budget))  # shows who collapses

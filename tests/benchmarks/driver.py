@@ -7,6 +7,7 @@ and scores by size and rate. Prints milliseconds a trial, the journal's size, an
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +16,11 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from made_up_executor import called  # noqa: E402
+
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.executor.order import Answer, Order, answer
 from autopeft.methods import count
 from autopeft.objectives import Limits, Objectives
 from autopeft.prepare import prepare
@@ -82,13 +87,12 @@ def measured(spec: StudySpec, number: int, folder: Path) -> dict[str, str]:
     kept.create()
     study = open_study(kept, spec, objectives)
 
-    def train(jobs: list[Job]):
-        for place, job in enumerate(jobs):
-            yield place, JobResult(scored(job, space.shapes), b"state" if job.keep_state else None)
+    def train(order: Order) -> Answer:
+        return answer(order, JobResult(scored(order.job, space.shapes), b"state"))
 
     rungs = rungs_of(spec.rungs, spec.steps, VALIDATION_ROWS)
-    halving = Halving(study, objectives, rungs, spec, kept, train)
-    trials = Trials(halving, space, Limits.of_budget(space.shapes, prepared.budget))
+    halving = Halving(study, objectives, rungs, spec, kept)
+    trials = Trials(halving, called(train), space, Limits.of_budget(space.shapes, prepared.budget))
     fill(study, trials, number)
     began = time.perf_counter()
     trials.run(lambda record: None)

@@ -48,12 +48,11 @@ def main() -> None:
     cell = read_cells("studies/evidence/cells.yaml", [arguments.task]).cells[arguments.task]
     progress = Progress(quiet=True)
     prepared = prepare(cell.spec.model_copy(update={"workers": arguments.workers}))
-    workers = load_workers(prepared, *load_resident(prepared, None, progress)[:2], progress)
+    workers = load_workers(prepared, load_resident(prepared, None, progress), progress)
     print(f"a search would train the head at {chosen(prepared.spec, prepared.shapes, workers):g}")
     rows = []
     for head in arguments.rates:
-        workers.close()
-        workers.trainer.head_learning_rate = head
+        workers.head_learning_rate = head
         jobs = jobs_of(prepared)
         for number, result in workers.run(jobs):
             if result.curve:

@@ -112,8 +112,7 @@ def retrained(folder: Path, ways: dict[str, dict], rows: int | None, progress: P
     limits, every = prepared.limits, {c.name for c in candidates}
     full = FullLength(runs, prepared.spec, prepared.shapes, prepared.objectives, limits, iter, lambda *_: every)
     if left := full.left(candidates):
-        backbone, tokenised, _ = load_resident(prepared, study.read(), progress)
-        workers = load_workers(prepared, backbone, tokenised, progress, stored=study.read())
+        workers = load_workers(prepared, load_resident(prepared, study.read(), progress), progress, stored=study.read())
         progress.stage("training again", left)
         replace(full, train=workers.run).run(candidates, lambda name, _: progress.step(name), progress.more)
         workers.close()

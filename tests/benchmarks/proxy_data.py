@@ -13,6 +13,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,9 +22,7 @@ from autopeft.configuration import Configuration
 from autopeft.prepare import prepare
 from autopeft.proxy.job import Job
 from autopeft.proxy.subset import CHOICES, proxy_rows
-from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers
-from autopeft.resident import load_resident
+from autopeft.resident import load_resident, load_workers
 from autopeft.study.spec import StudySpec
 from autopeft.tabular.benchmark import TabularBenchmark
 from autopeft.tabular.build import IDENTITY
@@ -48,17 +47,14 @@ def main() -> None:
         StudySpec.read("benchmark", **{k: benchmark.about["spec"].get(k) for k in IDENTITY if k != "seed"})
     )
     configurations, final = spread(benchmark, arguments.configurations)
-    backbone, tokenised, _ = load_resident(prepared, None, Progress(quiet=True))
+    opened = load_resident(prepared, None, Progress(quiet=True))
     print(
-        f"{len(configurations)} configurations, {arguments.rows} of {len(tokenised.train)} rows, {arguments.steps} steps"
+        f"{len(configurations)} configurations, {arguments.rows} of {len(opened.tokenised.train)} rows, {arguments.steps} steps"
     )
     costs = {}
     for choice in dict.fromkeys(("random", *arguments.choices)):
         costs[choice] = np.array(
-            [
-                measured(choice, seed, arguments, configurations, prepared, backbone, tokenised)
-                for seed in range(arguments.seeds)
-            ]
+            [measured(choice, seed, arguments, configurations, prepared, opened) for seed in range(arguments.seeds)]
         )
         show(choice, costs, final)
 
@@ -72,10 +68,11 @@ def spread(benchmark: TabularBenchmark, number: int) -> tuple[list[Configuration
     return [known[runs.keys[i]] for i in chosen], runs.tested["score"][chosen]
 
 
-def measured(choice, seed, arguments, configurations, prepared, backbone, tokenised) -> list[float]:
+def measured(choice, seed, arguments, configurations, prepared, opened) -> list[float]:
     """The validation loss of each configuration after the few steps, infinite where it failed."""
-    spec, rows = prepared.spec, proxy_rows(choice, backbone, tokenised, arguments.rows, seed)
-    workers = Workers(Trainer(backbone, tokenised, spec.batch_size, spec.head_rate, proxy_rows=rows), arguments.workers)
+    spec, rows = prepared.spec, proxy_rows(choice, opened.backbone, opened.tokenised, arguments.rows, seed)
+    prepared = replace(prepared, spec=spec.model_copy(update={"workers": arguments.workers}))
+    workers = load_workers(prepared, opened, Progress(quiet=True), rows)
     jobs = [Job(c, seed, arguments.steps, arguments.steps, proxy=True) for c in configurations]
     losses = [np.inf] * len(jobs)
     for number, done in workers.run(jobs):

@@ -19,10 +19,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
 import json
+import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +33,17 @@ import torch
 from loops import LOOPS, sample
 
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.backbone.prefix_folder import identity, prepared_folder
 from autopeft.base.pareto import hypervolume, non_dominated
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
+from autopeft.executor.workers import Stages
 from autopeft.methods import count
 from autopeft.prepare import Prepared, prepare
 from autopeft.proxy.job import Job
 from autopeft.proxy.precision import Precision, resident
 from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers, choose_workers
-from autopeft.resident import load_resident, load_workers
+from autopeft.resident import Resident, load_resident, load_workers
 from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
 from autopeft.study.rungs import rungs_of
@@ -94,24 +97,31 @@ def search_trials(prepared: Prepared, configurations: Sequence[Configuration], l
     spec = prepared.spec
     with tempfile.TemporaryDirectory() as temporary, unbucketed(not levers.buckets):
         if levers.precision:
-            backbone, tokenised, _ = load_resident(prepared, None, Progress(quiet=True))
+            opened = load_resident(prepared, None, Progress(quiet=True))
         else:
-            backbone = resident(spec.model, len(prepared.task.label_names), Precision("fp32", "sdpa", {}))
-            tokenised = tokenise(prepared.task, backbone.tokenizer, spec.max_length)
-        prefix = PrefixCache(backbone, tokenised, spec.prefix_bytes, Path(temporary)) if levers.prefix else None
-        trainer = Trainer(backbone, tokenised, spec.batch_size, spec.head_rate, prefix, levers.packing)
-        probe = Job(uniform_lora(prepared.shapes, prepared.budget), spec.seed, 1, 1)
-        workers = Workers(trainer, choose_workers(trainer, probe, None if levers.workers else 1)[0])
+            precision = Precision("fp32", "sdpa", {})
+            backbone = resident(spec.model, len(prepared.task.label_names), precision)
+            opened = Resident(backbone, tokenise(prepared.task, backbone.tokenizer, spec.max_length), precision)
+        shutil.rmtree(prepared_folder(identity(opened.backbone, opened.tokenised)))
+        cache = spec.prefix_cache if levers.prefix else "0"
+        spec = spec.model_copy(
+            update={"prefix_cache": cache, "packing": levers.packing, "workers": None if levers.workers else 1}
+        )
+        workers = load_workers(replace(prepared, spec=spec), opened, Progress(quiet=True))
         folder = StudyFolder(Path(temporary) / "study")
         folder.create()
         setup = time.monotonic() - began
         rungs = rungs_of(spec.rungs if levers.rungs else "none", spec.full_steps, len(prepared.task.validation))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(directions=["minimize", "maximize"])
-        halving = Halving(study, prepared.objectives, rungs, spec, folder, workers.run)
-        for start in range(0, len(configurations), spec.cohort):
-            cohort = [asked(study, c, prepared) for c in configurations[start : start + spec.cohort]]
-            list(halving.run(cohort))
+        halving = Halving(study, prepared.objectives, rungs, spec, folder)
+        left = deque(configurations)
+
+        def more() -> Stages | None:
+            cohort = [asked(study, left.popleft(), prepared) for _ in range(min(spec.cohort, len(left)))]
+            return halving.run(cohort, lambda _: None) if cohort else None
+
+        workers.run_stages(more)
         workers.close()
     curves = [t.user_attrs.get("curve") for t in study.trials]
     steps = sum(c["steps"][-1] for c in curves if c)
@@ -158,8 +168,7 @@ def front_of(prepared: Prepared, configurations: Sequence[Configuration], losses
 def retrained(prepared: Prepared, configurations: Sequence[Configuration], seeds: int) -> list[float]:
     """The mean test score of each configuration, trained at full length with seeds that no search has seen."""
     spec = prepared.spec
-    backbone, tokenised, _ = load_resident(prepared, None, Progress(quiet=True))
-    workers = load_workers(prepared, backbone, tokenised, Progress(quiet=True))
+    workers = load_workers(prepared, load_resident(prepared, None, Progress(quiet=True)), Progress(quiet=True))
     unseen = range(spec.seed + 1, spec.seed + 1 + seeds)
     jobs = [Job(c, s, spec.full_steps, spec.full_steps, rows=2, test=True) for c in configurations for s in unseen]
     score = {n: done.curve.test_score for n, done in workers.run(jobs)}

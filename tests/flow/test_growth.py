@@ -8,9 +8,9 @@ import pytest
 from tiny import tiny_backbone
 
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.executor.workers import Workers
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers
 from autopeft.space import build_space, load_space
 from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
@@ -52,8 +52,8 @@ def test_memory_after_500_trials_is_that_after_20(tmp_path):
         gc.collect()
         memory.append(psutil.Process().memory_info().rss)
 
-    halving = Halving(study, objectives, rungs_of(spec.rungs, 4, 30), spec, folder, workers.run)
-    Trials(halving, space, Limits.of_budget(backbone.shapes)).run(report)
+    halving = Halving(study, objectives, rungs_of(spec.rungs, 4, 30), spec, folder)
+    Trials(halving, workers, space, Limits.of_budget(backbone.shapes)).run(report)
     assert len(records(study)) == len(memory) == TRIALS
     print(f"after 20 trials {memory[19] / 1e6:.1f} MB, after {TRIALS} {memory[-1] / 1e6:.1f} MB")
     assert memory[-1] <= 1.05 * memory[19]

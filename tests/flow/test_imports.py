@@ -22,6 +22,7 @@ STATIONS = [
     "objectives",
     "space",
     "proxy",
+    "executor",
     "surrogate",
     "study",
     "front",

@@ -54,7 +54,7 @@ def curves(folder):
 @pytest.fixture
 def untimed(monkeypatch):
     monkeypatch.setattr("autopeft.proxy.session.fastest", timed)
-    monkeypatch.setattr("autopeft.proxy.workers.cores", lambda: 2)
+    monkeypatch.setattr("autopeft.executor.workers.cores", lambda: 2)
 
 
 def test_two_deterministic_searches_and_a_resumed_one_give_the_same_bits(tmp_path, untimed):

@@ -1,17 +1,14 @@
-"""A run that is stopped and resumed is the run in one piece; packed is alone; several processes give what one gives."""
+"""A run that is stopped and resumed is the run in one piece; packed is alone."""
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
 
 from autopeft.backbone.loading import load_backbone
 from autopeft.configuration import Configuration
 from autopeft.methods import REGISTRY, Method, get_method
 from autopeft.proxy.job import Job, packs
 from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers, choose_workers
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 
@@ -100,49 +97,3 @@ def test_the_first_validation_rows_hold_every_class(trainer):
     assert list(more[:10]) == list(few) and len(set(few)) == 10
     assert abs(labels[few].mean() - labels.mean()) <= 0.1
     assert list(trainer.rows("validation", None)) == list(range(len(labels)))
-
-
-def test_two_processes_give_what_one_gives_and_end_when_told(trainer):
-    jobs = [Job(configuration(m), 0, 3, 3, keep_state=True) for m in ("lora", "bitfit", "head_only")]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        here = dict(Workers(trainer, 1).run(jobs))
-        pool = Workers(trainer, 2)
-        there = dict(pool.run(jobs))
-        processes = [worker.process for worker in pool._pool._workers]
-        pool.close()
-    finally:
-        torch.set_num_threads(threads)
-    assert {n: d.curve.validation_loss for n, d in here.items()} == {
-        n: d.curve.validation_loss for n, d in there.items()
-    }
-    assert len(processes) == 2 and not any(p.exitcode is None for p in processes)
-
-
-class Deadly(Trainer):
-    """A trainer whose process is killed by the kernel at one method."""
-
-    def run(self, jobs, keep=None):
-        import os
-        import signal
-
-        if jobs[0].configuration.method == "bitfit":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().run(jobs, keep)
-
-
-def test_a_killed_worker_is_a_failed_job_and_the_others_are_trained(trainer):
-    deadly = Deadly(trainer.backbone, trainer.tokenised, 8)
-    pool = Workers(deadly, 2)
-    jobs = [Job(configuration(m), 0, 2, 2) for m in ("lora", "bitfit", "head_only")]
-    found = dict(pool.run(jobs))
-    pool.close()
-    assert found[0].curve and found[2].curve and "killed" in found[1].failure
-
-
-def test_workers_are_chosen_by_timing_or_by_the_user(trainer):
-    probe = Job(configuration("lora"), 0, 1, 1)
-    assert choose_workers(trainer, probe, 3) == (3, {})
-    chosen, seconds = choose_workers(trainer, probe)
-    assert chosen >= 1 and all(np.isfinite(s) and s > 0 for s in seconds.values())

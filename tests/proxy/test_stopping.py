@@ -17,7 +17,6 @@ from autopeft.proxy.job import Job
 from autopeft.proxy.session import Session
 from autopeft.proxy.stopping import EarlyStopping
 from autopeft.proxy.trainer import Trainer
-from autopeft.proxy.workers import Workers
 from autopeft.tasks import load_task
 from autopeft.tasks.tokens import tokenise
 
@@ -91,21 +90,6 @@ def test_packed_and_alone_agree(trainer, monkeypatch):
         assert other.curve.validation_loss == pytest.approx(one.curve.validation_loss, abs=2e-4)
         assert other.curve.test_loss == pytest.approx(one.curve.test_loss, abs=2e-4)
     assert len({r.curve.steps for r in packed[:2]}) == 2, "one of them went on alone"
-
-
-def test_workers_give_what_one_process_gives(trainer):
-    jobs = [watched(rate) for rate in (RATE, SLOW)]
-    trainer.packing.wanted = False
-    workers = Workers(trainer, 2)
-    try:
-        found = dict(workers.run(jobs))
-    finally:
-        workers.close()
-        trainer.packing.wanted = True
-    for number, job in enumerate(jobs):
-        (here,) = trainer.run([job])
-        assert found[number].curve.best_step == here.curve.best_step
-        assert found[number].curve.validation_loss == pytest.approx(here.curve.validation_loss, abs=1e-4)
 
 
 def test_nothing_to_train_ends_too(trainer):

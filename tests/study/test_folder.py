@@ -7,6 +7,7 @@ from sizes import bert_shapes
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.configuration import Configuration
+from autopeft.executor.stored import Stored
 from autopeft.proxy.curve import Curve
 from autopeft.study.folder import StudyFolder
 
@@ -65,14 +66,14 @@ def test_a_damaged_state_is_told_and_not_used(tmp_path, place):
     """One flipped bit in it went into the trial's training and changed who was promoted."""
     notes = []
     folder = StudyFolder(tmp_path, notes.append)
-    folder.write_state(3, 8, bytes(range(256)))
-    assert folder.state(3, 8) == bytes(range(256)) and not notes
-    assert folder.state(4, 8) is None and "trial-4-8.state is missing: trial 4 is trained again" in notes.pop()
+    Stored.write(folder.state_path(3, 8, 1e-3), bytes(range(256)))
+    assert folder.state(3, 8, 1e-3).read() == bytes(range(256)) and not notes
+    assert folder.state(4, 8, 1e-3) is None and "trial-4-8-0.001.state is missing: trial 4 is trained" in notes.pop()
     (path,) = (tmp_path / "states").iterdir()
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    assert folder.state(3, 8) is None
+    assert folder.state(3, 8, 1e-3) is None
     assert notes == [f"{path} is damaged: trial 3 is trained again from the beginning."]
 
 

@@ -6,10 +6,10 @@ import pytest
 from sizes import bert_shapes
 
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Answer
 from autopeft.methods import count, peft_fields
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import JobResult
 from autopeft.study.candidates import TRIES, Candidate, baselines, finalist, usual_guess
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
@@ -31,11 +31,12 @@ class Trainer:
     def __init__(self, diverges=(), collapses=()):
         self.runs, self.diverges, self.collapses = [], diverges, collapses
 
-    def __call__(self, jobs):
+    def __call__(self, orders):
+        jobs = [order.job for order in orders]
         self.runs += jobs
         for number, job in enumerate(jobs):
             if job.test and job.seed in self.diverges:
-                yield number, JobResult(None, failure="the loss was nan")
+                yield number, Answer(None, failure="the loss was nan")
                 continue
             loss = abs(job.configuration.learning_rate - MIDDLE)
             if loss < 1e-4 and job.seed in self.collapses:
@@ -43,7 +44,7 @@ class Trainer:
             tested = (0.7, 0.5) if job.test else (None, None)
             steps = (*(x for x in job.evaluation_steps if x < job.until), job.until)
             flat = ((value,) * len(steps) for value in (1.0, loss, 0.7))
-            yield number, JobResult(Curve(job.seed, steps, *flat, 0.1, 1, *tested))
+            yield number, Answer(Curve(job.seed, steps, *flat, 0.1, 1, *tested))
 
 
 def everyone(outcomes, noise):
@@ -143,10 +144,10 @@ def test_a_rate_that_failed_is_not_tried_twice_nor_passed(tmp_path):
     uniform = baselines(SHAPES, 2000, False, SPEC)[2]
 
     class Fails(Trainer):
-        def __call__(self, jobs):
-            for number, result in super().__call__(jobs):
-                failed = jobs[number].configuration.learning_rate > 1.5 * MIDDLE
-                yield number, JobResult(None, failure="the loss was nan") if failed else result
+        def __call__(self, orders):
+            for number, result in super().__call__(orders):
+                failed = orders[number].job.configuration.learning_rate > 1.5 * MIDDLE
+                yield number, Answer(None, failure="the loss was nan") if failed else result
 
     trainer = Fails()
     run(StudyFolder(tmp_path), replace(uniform, rates=(MIDDLE / 2, MIDDLE, MIDDLE * 2)), trainer)
@@ -169,11 +170,11 @@ def test_runs_of_a_study_in_epochs_end_by_one_rule(tmp_path):
 
 
 def test_a_run_comes_to_what_its_best_point_had(tmp_path):
-    def train(jobs):
-        for number, job in enumerate(jobs):
+    def train(orders):
+        for number, job in enumerate(order.job for order in orders):
             losses = (0.6, 0.4, 0.9)
             curve = Curve(job.seed, (10, 20, 30), losses, losses, losses, 0.1, 1, 0.7, 0.5, best_step=20)
-            yield number, JobResult(curve)
+            yield number, Answer(curve)
 
     folder = StudyFolder(tmp_path)
     run(folder, baselines(SHAPES, 2000, False, SPEC)[2], train)
@@ -183,12 +184,12 @@ def test_a_run_comes_to_what_its_best_point_had(tmp_path):
 def test_a_seed_that_ended_before_the_tuning_did_was_no_luck(tmp_path):
     """It was read as one that failed, and every seed was trained at the next rate too."""
 
-    def train(jobs):
-        for number, job in enumerate(jobs):
+    def train(orders):
+        for number, job in enumerate(order.job for order in orders):
             steps, loss = ((10, 15), 0.3) if job.test else ((20,), 0.3 + abs(job.configuration.learning_rate - MIDDLE))
             flat = ((loss,) * len(steps) for _ in range(3))
             tested = (0.7, 0.5) if job.test else (None, None)
-            yield number, JobResult(Curve(job.seed, steps, *flat, 0.1, 1, *tested, best_step=steps[0]))
+            yield number, Answer(Curve(job.seed, steps, *flat, 0.1, 1, *tested, best_step=steps[0]))
 
     folder = StudyFolder(tmp_path)
     run(folder, baselines(SHAPES, 2000, False, SPEC)[2], train)
@@ -277,14 +278,14 @@ def test_a_search_that_is_killed_within_a_round_decides_as_one_that_was_not(tmp_
             super().__init__()
             self.most = most
 
-        def __call__(self, jobs):
-            for number, result in super().__call__(jobs):
+        def __call__(self, orders):
+            for number, result in super().__call__(orders):
                 if self.most == 0:
                     raise KeyboardInterrupt
                 self.most -= 1
-                job = jobs[number]
+                job = orders[number].job
                 loss = result.curve.validation_loss[-1] + (7 * hash((job.configuration.layers, job.seed)) % 101) / 1e5
-                yield number, JobResult(replace(result.curve, validation_loss=(loss,) * len(result.curve.steps)))
+                yield number, Answer(replace(result.curve, validation_loss=(loss,) * len(result.curve.steps)))
 
     candidates = [named(number) for number in range(3)]
     whole = StudyFolder(tmp_path / "whole")

@@ -1,15 +1,14 @@
 """The learning rate of the head: found with the head alone, once, and the same for everything."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from sizes import bert_shapes
 
 from autopeft.base.progress import Progress
+from autopeft.executor.order import Answer
 from autopeft.prepare import prepare
 from autopeft.proxy.curve import Curve
-from autopeft.proxy.job import JobResult
 from autopeft.study.head_rate import RATES, with_head_rate
 from autopeft.study.length import as_stored
 from autopeft.study.spec import HEAD_SHARE, USUAL_HEAD_RATE, StudySpec
@@ -21,8 +20,8 @@ class Heads:
     """Workers on which the head alone learns best at one rate, and fails at some."""
 
     def __init__(self, best=None, fails=()):
-        self.best, self.fails, self.jobs, self.closed = best, fails, [], False
-        self.trainer = SimpleNamespace(head_learning_rate=None)
+        self.best, self.fails, self.jobs = best, fails, []
+        self.head_learning_rate = None
 
     def run(self, jobs):
         self.jobs += jobs
@@ -30,10 +29,7 @@ class Heads:
             rate = job.configuration.learning_rate
             loss = abs(RATES.index(rate) - RATES.index(self.best)) if self.best else 1.0
             curve = Curve(job.seed, (job.until,), (1.0,), (float(loss),), (0.5,), 0.1, 1)
-            yield number, JobResult(None, failure="nan") if rate in self.fails else JobResult(curve)
-
-    def close(self):
-        self.closed = True
+            yield number, Answer(None, failure="nan") if rate in self.fails else Answer(curve)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +44,8 @@ def found_by(prepared, heads, stored=None):
 def test_a_third_of_what_the_head_alone_wants_after_a_quarter_of_the_length(prepared):
     heads = Heads(best=1e-2)
     found = found_by(prepared, heads)
-    assert found.head_learning_rate == heads.trainer.head_learning_rate == pytest.approx(HEAD_SHARE * 1e-2, rel=1e-3)
+    assert found.head_learning_rate == heads.head_learning_rate == pytest.approx(HEAD_SHARE * 1e-2, rel=1e-3)
     assert {(j.configuration.method, j.until, j.steps) for j in heads.jobs} == {("head_only", 20, 80)}
-    assert heads.closed, "processes that were forked before would not know it"
 
 
 def test_a_rate_that_fails_is_not_chosen_and_where_all_fail_it_is_the_usual(prepared):
@@ -65,7 +60,7 @@ def test_what_is_given_or_stored_stays_and_where_there_is_no_head_nothing_is_tra
     for study, stored in ((given, None), (prepared, {"spec": {"head_learning_rate": 5e-4}})):
         heads = Heads(best=1e-2)
         assert found_by(study, heads, stored).head_learning_rate == 5e-4
-        assert not heads.jobs and heads.trainer.head_learning_rate == 5e-4
+        assert not heads.jobs and heads.head_learning_rate == 5e-4
     headless = replace(prepared, shapes=replace(bert_shapes(), head_modules=()))
     heads = Heads(best=1e-2)
     assert found_by(headless, heads).head_learning_rate == USUAL_HEAD_RATE

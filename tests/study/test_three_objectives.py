@@ -6,6 +6,7 @@ from math import log10
 
 import numpy as np
 import pytest
+from made_up_executor import called
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sizes import bert_shapes
@@ -14,6 +15,7 @@ from autopeft.base.pareto import non_dominated
 from autopeft.configuration import Configuration
 from autopeft.costs.memory import train_memory
 from autopeft.costs.step import Step
+from autopeft.executor.order import answer
 from autopeft.objectives import Limits, Objectives, Setting
 from autopeft.objectives.limits import parse_limit
 from autopeft.proxy.curve import Curve
@@ -67,20 +69,21 @@ def search(folder, die_at=None, timed=seconds, **fields):
     spec = spec.model_copy(update=fields)
     study, calls = open_study(files, spec, OBJECTIVES), []
 
-    def train(jobs):
-        for number, job in enumerate(jobs):
-            calls.append(job)
-            if len(calls) == die_at:
-                raise Killed
-            assert job.measure == (("step-time",) if job.state is None else ()), "measured once, as the run begins"
-            value = score(job.configuration)
-            measured = {n: timed(job.configuration) for n in job.measure if timed(job.configuration) is not None}
-            curve = Curve(0, (job.until,), (1.0,), (1 - value,), (value,), 0.1, 1, measured=measured)
-            yield number, JobResult(curve, b"state" if job.keep_state else None)
+    def train(order):
+        job = order.with_state()
+        calls.append(job)
+        if len(calls) == die_at:
+            raise Killed
+        assert job.measure == (("step-time",) if job.state is None else ()), "measured once, as the run begins"
+        value = score(job.configuration)
+        measured = {n: timed(job.configuration) for n in job.measure if timed(job.configuration) is not None}
+        curve = Curve(0, (job.until,), (1.0,), (1 - value,), (value,), 0.1, 1, measured=measured)
+        return answer(order, JobResult(curve, b"state" if job.keep_state else None))
 
-    halving = Halving(study, OBJECTIVES, rungs_of(spec.rungs, spec.full_steps, 90), spec, files, train)
+    halving = Halving(study, OBJECTIVES, rungs_of(spec.rungs, spec.full_steps, 90), spec, files)
+    space = build_space("default", load_space("default"), SHAPES, LIMITS)
     with contextlib.suppress(Killed):
-        Trials(halving, build_space("default", load_space("default"), SHAPES, LIMITS), LIMITS).run(lambda *_: None)
+        Trials(halving, called(train), space, LIMITS).run(lambda *_: None)
     return records(study), study
 
 

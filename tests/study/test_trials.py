@@ -6,11 +6,14 @@ from dataclasses import replace
 import numpy as np
 import optuna
 import pytest
+from made_up_executor import called, simulated
 from sizes import bert_shapes
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import non_dominated
 from autopeft.configuration import Configuration
+from autopeft.executor.order import Answer, answer
+from autopeft.executor.stored import Stored
 from autopeft.methods import count
 from autopeft.objectives import Limits, Objectives
 from autopeft.proxy.curve import Curve
@@ -48,24 +51,25 @@ def start(tmp_path, **fields):
     return study, build_space(spec.space, load_space(spec.space), SHAPES, LIMITS), (spec, folder)
 
 
-def run_trials(study, space, spec_and_folder, measure, report):
+def run_trials(study, space, spec_and_folder, measure, report, made=called):
     """The trials with a measurement in place of the training; a job's state is the steps it has been trained for."""
     spec, folder = spec_and_folder
 
-    def train(jobs):
-        for number, job in enumerate(jobs):
-            begun = int(job.state or 0)
-            assert begun < job.until
-            try:
-                curve = measure(job.configuration)
-            except ArithmeticError as error:
-                yield number, JobResult(None, failure=str(error))
-                continue
-            curve = replace(curve, steps=(job.until,), seconds=job.until - begun)
-            yield number, JobResult(curve, str(job.until).encode() if job.keep_state else None)
+    def train(order):
+        job = order.with_state()
+        begun = int(job.state or 0)
+        assert begun < job.until
+        try:
+            curve = measure(job.configuration)
+        except ArithmeticError as error:
+            return Answer(None, failure=str(error))
+        curve = replace(curve, steps=(job.until,), seconds=job.until - begun)
+        return answer(order, JobResult(curve, str(job.until).encode() if job.keep_state else None))
 
-    halving = Halving(study, OBJECTIVES, rungs_of(spec.rungs, spec.full_steps, 90), spec, folder, train)
-    Trials(halving, space, LIMITS).run(report)
+    halving = Halving(study, OBJECTIVES, rungs_of(spec.rungs, spec.full_steps, 90), spec, folder)
+    workers = made(train)
+    Trials(halving, workers, space, LIMITS).run(report)
+    return workers
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -78,7 +82,7 @@ def test_no_ask_is_wasted_on_the_budget(tmp_path, sampler):
 
 
 def test_every_method_is_tried_before_any_is_tried_twice(tmp_path):
-    study, space, spec = start(tmp_path, portfolio=False, trials=len(space_names()))
+    study, space, spec = start(tmp_path, portfolio=False, sampler="tpe", trials=len(space_names()))
     run_trials(study, space, spec, measured, lambda *_: None)
     tried = [t.configuration.method for t in records(study)]
     assert sorted(tried) == sorted({b.name for b in space.affordable()})
@@ -139,20 +143,77 @@ def test_rungs_stop_most_trials_and_the_front_goes_on(tmp_path):
     assert all(t.curve.seconds == s for t, s in zip(found, steps))  # no step twice: promoted trials were resumed
 
 
+def seconds(order):
+    """Some configurations take three times as long a step as others."""
+    begun = 0 if order.state is None else int(order.state.read())
+    return (order.job.until - begun) * (1 + 2 * (int(order.job.configuration.key, 16) % 7 == 0))
+
+
+def on(slots):
+    return lambda train: simulated(train, slots, seconds)
+
+
+@pytest.mark.parametrize(("slots", "least"), [(2, 0.97), (8, 0.85)])
+def test_no_worker_waits_for_the_slowest_trial_of_a_cohort(tmp_path, slots, least):
+    """Nine trials at most were trained at once: eight GPUs would have been 47 % busy."""
+    study, space, spec = start(tmp_path, rungs="1/8,1/2", trials=160, cohort=9, sampler="random")
+    workers = run_trials(study, space, spec, measured, lambda *_: None, on(slots))
+    found = records(study)
+    assert len(found) == 160 and {t.state for t in found} == {"complete", "pruned"}
+    assert workers.executor.share_busy > least
+    mask = non_dominated(np.array([(t.trainable, t.loss) for t in found]))
+    assert all(t.state == "complete" for t, on_front in zip(found, mask) if on_front)
+    assert all(t.curve.seconds == t.curve.steps[-1] for t in found)
+
+
+def test_one_worker_trains_the_trials_in_the_order_of_a_barrier(tmp_path):
+    study, space, spec = start(tmp_path / "one", rungs="1/8,1/2", trials=20, cohort=6)
+    run_trials(study, space, spec, measured, lambda *_: None, on(1))
+    one = records(study)
+    study, space, (own, folder) = start(tmp_path / "barrier", rungs="1/8,1/2", trials=20, cohort=6)
+    pinned = own.model_copy(update={"deterministic": True}), folder
+    run_trials(study, space, pinned, measured, lambda *_: None, on(5))
+    assert [(t.configuration, t.state, t.curve.steps) for t in one] == [
+        (t.configuration, t.state, t.curve.steps) for t in records(study)
+    ]
+
+
+@pytest.mark.parametrize("after", [20, 50, 80])
+def test_several_cohorts_that_were_interrupted_go_on_as_they_were(tmp_path, after):
+    study, space, spec = start(tmp_path, rungs="1/8,1/2", trials=40, cohort=6, sampler="random")
+    calls = []
+
+    def dies(configuration):
+        calls.append(configuration)
+        if len(calls) == after:
+            raise Killed
+        return measured(configuration)
+
+    with pytest.raises(Killed):
+        run_trials(study, space, spec, dies, lambda *_: None, on(12))
+    left = {t.number: t.user_attrs["cohort"] for t in study.get_trials() if not t.state.is_finished()}
+    assert len(set(left.values())) > 1
+    study, space, spec = start(tmp_path, rungs="1/8,1/2", trials=40, cohort=6, sampler="random")
+    run_trials(study, space, spec, measured, lambda *_: None, on(12))
+    found = records(study)
+    assert len(found) == 40 and {t.state for t in found} == {"complete", "pruned"}
+    assert all(t.curve.seconds == t.curve.steps[-1] for t in found)
+    assert {n: study.get_trials()[n].user_attrs["cohort"] for n in left} == left
+
+
 @pytest.mark.parametrize("writes", range(1, 8))
 def test_a_kill_between_a_state_and_its_measurements_goes_on_from_the_one_before(tmp_path, monkeypatch, writes):
     """The newer state was taken for the older one: steps were left out, or the trial failed."""
     study, space, own = start(tmp_path, rungs="1/4,1/2", trials=4)
-    written, real = [], StudyFolder.write_state
+    written, real = [], Stored.write
 
-    def dies(self, *arguments):
-        real(self, *arguments)
-        written.append(arguments)
+    def dies(path, state):
+        written.append(real(path, state))
         if len(written) == writes:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(StudyFolder, "write_state", dies)
+        patch.setattr(Stored, "write", dies)
         with pytest.raises(Killed):
             run_trials(study, space, own, measured, lambda *_: None)
     study, space, own = start(tmp_path, rungs="1/4,1/2", trials=4)
@@ -226,7 +287,7 @@ def test_a_study_of_which_every_trial_fails_ends(tmp_path):
 
 
 def test_the_linear_probe_is_asked_for_once(tmp_path):
-    study, space, spec = start(tmp_path, trials=30, space="basic")
+    study, space, spec = start(tmp_path, trials=30, space="basic", sampler="tpe")
     run_trials(study, space, spec, measured, lambda *_: None)
     assert sum(t.configuration.method == "head_only" for t in records(study)) == 1
 
