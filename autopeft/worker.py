@@ -147,11 +147,9 @@ def open_trainer(recipe: Recipe) -> Trainer:
         )
     if spec.deterministic:
         pin()
-    opened, uniform = (
-        open_resident(spec, task, Precision(**recipe.precision)),
-        Configuration.from_json(recipe.uniform_lora),
-    )
-    return trainer_of(spec, opened, uniform, recipe.rows, Path(recipe.folder) if recipe.folder else None)
+    opened = open_resident(spec, task, Precision(**recipe.precision))
+    folder = Path(recipe.folder) if recipe.folder else None
+    return trainer_of(spec, opened, Configuration.from_json(recipe.uniform_lora), recipe.rows, folder)
 
 
 if __name__ == "__main__":
