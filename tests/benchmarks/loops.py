@@ -160,8 +160,8 @@ def sample(prepared: Prepared, n: int, seed: int = 0) -> list[Configuration]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(directions=["minimize", "maximize"])
     spec = prepared.spec.model_copy(update={"sampler": "random", "seed": seed, "portfolio": False})
-    halving = Halving(study, prepared.objectives, (), spec, StudyFolder(Path()), train=lambda jobs: iter(()))
-    trials = Trials(halving, prepared.space(), prepared.limits)
+    halving = Halving(study, prepared.objectives, (), spec, StudyFolder(Path()))
+    trials = Trials(halving, None, prepared.space(), prepared.limits)
     found: dict[Configuration, None] = {}
     while len(found) < n:
         if isinstance(asked := trials.ask(len(study.trials)), RunningTrial):

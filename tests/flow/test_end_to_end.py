@@ -25,6 +25,8 @@ def study(tmp_path_factory):
         "--trials",
         "4",
         "--no-ceiling",
+        "--workers",
+        "1",
         "--out",
         str(folder),
     ]
@@ -83,11 +85,13 @@ def test_finalists_and_baselines_are_raced_and_have_a_test_score(study):
 
 
 def test_running_it_again_trains_nothing(study):
+    again = ["search", *SMALL, "--trials", "4", "--no-ceiling", "--out", study, "--json"]
     before = (study / "outcomes.jsonl").read_bytes(), trials_in(study)
-    printed = json.loads(
-        autopeft("search", *SMALL, "--trials", "4", "--no-ceiling", "--out", study, "--margin", "0.3", "--json").stdout
-    )
+    autopeft(*again)
     assert ((study / "outcomes.jsonl").read_bytes(), trials_in(study)) == before
+    printed = json.loads(autopeft(*again, "--margin", "0.3").stdout)
+    assert (study / "outcomes.jsonl").read_bytes().startswith(before[0]), "another margin may ask for further seeds"
+    assert trials_in(study) == before[1]
     assert printed["margin"] == 0.3, "the margin may change, and is kept"
     assert json.loads(autopeft("report", study, "--json").stdout)["margin"] == 0.3
 
