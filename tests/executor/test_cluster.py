@@ -113,8 +113,8 @@ def test_a_search_on_the_cluster_is_a_search(nodes, pool, tmp_path):
     options = ["--trials", "3", "--cohort", "3", "--rates", "1", "--no-ceiling", "--space", "lora", "--deterministic"]
     there = [*options, "--executor", "ray", "--address", nodes.address, "--workers", "2"]
     ran = autopeft("search", *SMALL, *there, "--out", tmp_path / "there")
-    assert ran.returncode == 0 and "Training in 2 Ray actors" in ran.stdout + ran.stderr, ran.stderr
-    assert autopeft("search", *SMALL, *options, "--workers", "1", "--out", tmp_path / "here").returncode == 0
+    assert "Training in 2 Ray actors" in ran.stderr
+    autopeft("search", *SMALL, *options, "--workers", "1", "--out", tmp_path / "here")
     assert curves(tmp_path / "there") == curves(tmp_path / "here")
 
 
@@ -127,5 +127,5 @@ def curves(folder) -> dict:
 
 
 def test_where_no_cluster_is_the_search_says_so(tmp_path):
-    ran = autopeft("search", *SMALL, "--executor", "ray", "--address", "127.0.0.1:1", "--out", tmp_path / "study")
-    assert ran.returncode == 2 and "No Ray cluster is at 127.0.0.1:1" in ran.stderr and "Traceback" not in ran.stderr
+    options = ["--executor", "ray", "--address", "127.0.0.1:1", "--out", tmp_path / "study"]
+    assert "No Ray cluster is at 127.0.0.1:1" in autopeft("search", *SMALL, *options, check=2).stderr
