@@ -151,7 +151,8 @@ def load_workers(
         workers = Workers(trainer, Cluster(spec.address, spec.workers))
         workers.executor.start(recipe)
     else:
-        kept = stored["environment"].get("workers") if stored else None
+        here = stored and stored["spec"].get("executor") != "ray"  # a cluster's actors are no measure for this machine
+        kept = stored["environment"].get("workers") if stored and here else None
         wanted = spec.workers or kept or (fixed_workers(trainer) if spec.deterministic else None)
         probe = Job(uniform, spec.seed, 1, 1)
         workers = choose_workers(trainer, recipe, probe, wanted, lambda step: alone(prepared, step))

@@ -16,7 +16,7 @@ from autopeft.executor.inline import Inline
 from autopeft.executor.local import Local
 from autopeft.executor.order import Order
 from autopeft.executor.seam import Recipe
-from autopeft.executor.workers import Workers, choose_workers, cores
+from autopeft.executor.workers import MOST, Workers, choose_workers, cores
 from autopeft.methods import get_method
 from autopeft.prepare import prepare
 from autopeft.proxy.job import Job, JobResult
@@ -141,6 +141,15 @@ def test_they_are_chosen_by_timing_or_by_the_user_and_not_for_what_is_soon_done(
     wanted = choose_workers(trainer, recipe, job("lora"), 3)
     assert wanted.workers == 3 and wanted.seconds_per_step == {} and not wanted.executor._workers
     assert isinstance(choose_workers(trainer, recipe, job("lora"), 1).executor, Inline)
+
+
+def test_a_study_that_was_begun_on_a_cluster_goes_on_here_with_as_many_workers_as_there_are_cores(opened):
+    """Sixty-four actors became sixty-four processes."""
+    prepared, resident = opened
+    alone = replace(prepared, spec=SPEC.model_copy(update={"workers": None}))
+    for executor, number in (("ray", min(cores(), MOST)), ("local", 64)):
+        stored = {"environment": {"workers": 64}, "spec": {"executor": executor}}
+        assert load_workers(alone, resident, Progress(quiet=True), stored=stored).workers == number
 
 
 class Poisoned:
