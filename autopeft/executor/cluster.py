@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
 
 from autopeft.base.errors import AutopeftError
-from autopeft.executor.seam import Event, Finished, Lost, Pack, Recipe, Ticket
+from autopeft.executor.seam import Event, Finished, Lost, Recipe, Ticket
+from autopeft.executor.waiting import Waiting
 from autopeft.executor.watch import POLL, Watch
 
 LOOK = 5.0  # seconds between two questions whether an actor goes on
@@ -38,7 +38,7 @@ class Actor:
     asked: float = 0.0
 
 
-class Cluster:
+class Cluster(Waiting):
     """Actors on a Ray cluster.
 
     Args:
@@ -50,25 +50,17 @@ class Cluster:
     """
 
     def __init__(self, address: str = "auto", slots: int | None = None) -> None:
+        super().__init__()
         self._ray = started_ray(address)
         resources = self._ray.cluster_resources()
         self._gpus = 1 if resources.get("GPU") else 0
         self.slots = slots or int(resources["GPU"] if self._gpus else resources.get("CPU", 1))
         self._recipe = ""
         self._actors: list[Actor] = []
-        self._waiting: deque[tuple[Ticket, Pack]] = deque()
-        self._submitted = 0
 
     def start(self, recipe: Recipe) -> None:
         """Actors open the recipe with their first pack."""
         self._recipe = json.dumps(recipe.to_json())
-
-    def submit(self, pack: Pack) -> Ticket:
-        """Have a pack trained as soon as an actor is idle."""
-        self._submitted += 1
-        self._waiting.append((self._submitted, pack))
-        self._give()
-        return self._submitted
 
     def events(self, seconds: float) -> Sequence[Event]:
         """What has ended. Raises AutopeftError if an actor cannot open the recipe."""
@@ -81,7 +73,7 @@ class Cluster:
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a pack; the actor that has begun it is stopped."""
-        self._waiting = deque(x for x in self._waiting if x[0] != ticket)
+        super().cancel(ticket)
         for actor in [a for a in self._actors if a.ticket == ticket]:
             self._stop(actor)
 
@@ -89,7 +81,7 @@ class Cluster:
         """Stop every actor; the cluster stays."""
         for actor in list(self._actors):
             self._stop(actor)
-        self._waiting.clear()
+        super().close()
 
     def _give(self) -> None:
         while self._waiting and (actor := self._idle()):

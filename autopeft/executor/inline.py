@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
-from autopeft.executor.seam import Event, Finished, Pack, Recipe, Ticket
+from autopeft.executor.seam import Event, Finished, Recipe
+from autopeft.executor.waiting import Waiting
 from autopeft.executor.work import do
 from autopeft.proxy.trainer import Trainer
 
 
-class Inline:
+class Inline(Waiting):
     """Trains in this process, with all of its threads.
 
     Args:
@@ -20,18 +20,11 @@ class Inline:
     slots = 1
 
     def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
         self._trainer = trainer
-        self._waiting: deque[tuple[Ticket, Pack]] = deque()
-        self._submitted = 0
 
     def start(self, recipe: Recipe) -> None:
         """Nothing is left to open."""
-
-    def submit(self, pack: Pack) -> Ticket:
-        """Have a pack trained."""
-        self._submitted += 1
-        self._waiting.append((self._submitted, pack))
-        return self._submitted
 
     def events(self, seconds: float) -> Sequence[Event]:
         """Train the next pack, however long it takes."""
@@ -39,11 +32,3 @@ class Inline:
             return ()
         ticket, pack = self._waiting.popleft()
         return (Finished(ticket, do(self._trainer, pack)),)
-
-    def cancel(self, ticket: Ticket) -> None:
-        """Forget a pack."""
-        self._waiting = deque(x for x in self._waiting if x[0] != ticket)
-
-    def close(self) -> None:
-        """Forget what waits."""
-        self._waiting.clear()

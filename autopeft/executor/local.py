@@ -14,7 +14,6 @@ import queue
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 from autopeft.base.errors import AutopeftError
 from autopeft.executor.seam import Event, Finished, Lost, Pack, Recipe, Ticket
+from autopeft.executor.waiting import Waiting
 from autopeft.executor.watch import POLL, Watch
 
 KILLED = "the process that trained it was killed, most likely out of memory"
@@ -32,7 +32,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB
 Inbox = queue.Queue[tuple["Worker", dict[str, Any] | None]]  # None: its output has ended
 
 
-class Local:
+class Local(Waiting):
     """Worker processes on this machine.
 
     Args:
@@ -41,10 +41,9 @@ class Local:
     """
 
     def __init__(self, environments: Sequence[Mapping[str, str]], command: Sequence[str] = COMMAND) -> None:
+        super().__init__()
         self._environments, self._command = environments, command
         self._recipe: Recipe | None = None
-        self._waiting: deque[tuple[Ticket, Pack]] = deque()
-        self._submitted = 0
         self._workers: dict[int, Worker] = {}  # slot -> its worker
         self._inbox: Inbox = queue.Queue()
         self._died_opening = 0
@@ -57,13 +56,6 @@ class Local:
     def start(self, recipe: Recipe) -> None:
         """Workers open the recipe when there is something for them to do."""
         self._recipe = recipe
-
-    def submit(self, pack: Pack) -> Ticket:
-        """Have a pack trained as soon as a worker is idle."""
-        self._submitted += 1
-        self._waiting.append((self._submitted, pack))
-        self._give()
-        return self._submitted
 
     def events(self, seconds: float) -> Sequence[Event]:
         """What has ended. Raises AutopeftError if workers cannot open the recipe."""
@@ -79,7 +71,7 @@ class Local:
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget a pack; the worker that has begun it is stopped."""
-        self._waiting = deque(x for x in self._waiting if x[0] != ticket)
+        super().cancel(ticket)
         for slot, worker in list(self._workers.items()):
             if worker.ticket == ticket:
                 self._workers.pop(slot).kill()
@@ -89,7 +81,7 @@ class Local:
         for worker in self._workers.values():
             worker.kill()
         self._workers.clear()
-        self._waiting.clear()
+        super().close()
 
     def _give(self) -> None:
         """Give every idle worker something to do, and start as many as are missing."""
