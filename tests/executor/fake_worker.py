@@ -15,8 +15,8 @@ FOLDER, WHAT = Path(sys.argv[1]), sys.argv[2]
 
 
 def noted(seed: int) -> int:
-    """Which attempt at a seed this is."""
-    with open(FOLDER / str(seed), "ab") as file:
+    """Which attempt at a seed this is, even where several processes ask at the same time."""
+    with open(FOLDER / str(seed), "ab", buffering=0) as file:
         file.write(b"x")
         return file.tell()
 
