@@ -16,6 +16,10 @@ def non_dominated(points: ArrayLike) -> np.ndarray:
         A mask (N,). Of equal points the first one stays.
     """
     points = np.asarray(points, dtype=float)
+    if points.ndim == 2 and points.shape[1] == 2:
+        first = np.zeros(len(points), dtype=bool)
+        first[np.unique(points, axis=0, return_index=True)[1]] = True
+        return first & (ranks_in_two(points) == 0)
     keep = np.ones(len(points), dtype=bool)
     for i, point in enumerate(points):
         as_good, better = (points <= point).all(axis=1), (points < point).any(axis=1)

@@ -23,6 +23,7 @@ class Feasible:
         self._limits = limits
         self._cheapest: dict[tuple[str, str], dict[str, Scalar]] = {}
         self._found: dict[tuple[str, tuple[int, ...]], bool] = {}
+        self._met: dict[Configuration, bool] = {}
 
     def branch(self, branch: Branch) -> bool:
         """Whether a branch has any configuration that keeps to the limits."""
@@ -47,7 +48,14 @@ class Feasible:
             layers: the adapted blocks.
         """
         completed = (branch.configuration(s, layers, RATE) for s in branch.completions(chosen))
-        return any(self._limits is None or self._limits.meet(c) for c in completed)
+        return any(self._limits is None or self._meet(c) for c in completed)
+
+    def _meet(self, configuration: Configuration) -> bool:
+        """Whether a configuration keeps to the limits; counted once."""
+        assert self._limits is not None
+        if configuration not in self._met:
+            self._met[configuration] = self._limits.meet(configuration)
+        return self._met[configuration]
 
     def trained_by(
         self,

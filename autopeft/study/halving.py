@@ -18,13 +18,14 @@ from autopeft.objectives import Objectives
 from autopeft.proxy.checkpoint import Checkpoints
 from autopeft.proxy.job import Job
 from autopeft.study.folder import StudyFolder
+from autopeft.study.journal import written_together
 from autopeft.study.promotion import promoted
 from autopeft.study.rates import chosen, compared_after, orders_of
 from autopeft.study.records import TrialRecord
 from autopeft.study.rungs import Rung
 from autopeft.study.running import RunningTrial
 from autopeft.study.spec import StudySpec
-from autopeft.study.stored import record
+from autopeft.study.stored import frozen, record
 
 Report: TypeAlias = Callable[[TrialRecord], None]
 Keep: TypeAlias = Callable[[RunningTrial], None]
@@ -44,7 +45,7 @@ class Halving:
     rungs: tuple[Rung, ...]
     spec: StudySpec
     folder: StudyFolder
-    _ended: dict[int, TrialRecord] = field(default_factory=dict, compare=False, repr=False)
+    _ended: dict[tuple[int, int], list[float] | None] = field(default_factory=dict, compare=False, repr=False)
 
     def run(self, cohort: list[RunningTrial], report: Report) -> Stages:
         """Take a cohort through the rungs.
@@ -144,28 +145,29 @@ class Halving:
         kept = {t.number for t in cohort if t.trial.user_attrs.get("promoted", 0) >= rung.steps}
         if not kept:
             kept = self._compared(rung, [t.number for t in cohort])
-            for trial in (t for t in cohort if t.number in kept):
-                trial.trial.set_user_attr("promoted", rung.steps)
+            with written_together(self.study):
+                for trial in (t for t in cohort if t.number in kept):
+                    trial.trial.set_user_attr("promoted", rung.steps)
         return kept
 
     def _compared(self, rung: Rung, cohort: list[int]) -> set[int]:
         """Compare a cohort with every trial that ever reached the rung."""
-        costs = {}
-        for trial in map(self._read, self.study.get_trials(deepcopy=False)):
-            if trial.curve and (at := trial.curve.at(rung.steps)) is not None:
-                costs[trial.number] = self.objectives.rung_costs(trial, at)
+        found = {t.number: self._costs(t, rung) for t in self.study.get_trials(deepcopy=False)}
+        costs = {number: cost for number, cost in found.items() if cost is not None}
         numbers = list(costs)
         chosen = promoted(list(costs.values()), [numbers.index(n) for n in cohort], self.spec.eta)
         return {numbers[i] for i in chosen}
 
-    def _read(self, trial: FrozenTrial) -> TrialRecord:
-        """A stored trial; one that has ended is read once."""
-        if trial.number not in self._ended:
-            found = record(trial)
-            if not trial.state.is_finished():
-                return found
-            self._ended[trial.number] = found
-        return self._ended[trial.number]
+    def _costs(self, trial: FrozenTrial, rung: Rung) -> list[float] | None:
+        """What a trial is compared by at a rung, None where it did not come so far; of one that has ended it is read once."""
+        if (key := (trial.number, rung.steps)) in self._ended:
+            return self._ended[key]
+        stored = record(trial)
+        at = stored.curve.at(rung.steps) if stored.curve else None
+        found = None if at is None else self.objectives.rung_costs(stored, at)
+        if trial.state.is_finished():
+            self._ended[key] = found
+        return found
 
     def _complete(self, trial: RunningTrial) -> TrialRecord:
         """Tell Optuna the values of a trial that was trained to the end; a value that is missing is a failure."""
@@ -184,4 +186,4 @@ class Halving:
         return self._stored(trial)
 
     def _stored(self, trial: RunningTrial) -> TrialRecord:
-        return record(self.study.get_trials(deepcopy=False)[trial.number])
+        return record(frozen(trial.trial))

@@ -5,9 +5,12 @@ of a journal of release 0.1 have none; theirs begin with the first that is added
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from typing_extensions import override
 
@@ -33,10 +36,33 @@ class WholeLineJournal(JournalFileBackend):
         read_journal(path, ledger, unsealed)
         super().__init__(str(path))
         self._end = self._found_end()
+        self._held: list[dict[str, Any]] | None = None  # what is to be written together
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What the body appends is written at its end, at once: each writing waits for the disk."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self.append_logs(held)
+
+    @override
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """The lines of the file, and what is held back."""
+        written, _ = self._end
+        if log_number_from < written:
+            yield from super().read_logs(log_number_from)
+        yield from (self._held or [])[max(0, log_number_from - written) :]
 
     @override
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append to the journal; a failure leaves whole lines only."""
+        if self._held is not None:
+            self._held += json.loads(json.dumps(logs))  # as they will be read
+            return
         lines, last = self._end
         sealed = []
         for log in logs:
@@ -54,6 +80,14 @@ class WholeLineJournal(JournalFileBackend):
         drop_partial_line(self._path)
         checksums = checksums_of(self._path, self._path.read_bytes(), self._unsealed)
         return len(checksums), checksums[-1] if checksums else ""
+
+
+@contextmanager
+def written_together(study: optuna.Study) -> Iterator[None]:
+    """What the body tells a study is written into its journal at once; another storage writes as it always does."""
+    backend = getattr(study._storage, "_backend", None)
+    with backend.together() if isinstance(backend, WholeLineJournal) else nullcontext():
+        yield
 
 
 class ReadJournal(BaseJournalBackend):

@@ -5,7 +5,7 @@ of the space. The model has seen the benchmark of tasks and this study's own tri
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from autopeft.space.portfolio import is_in
 from autopeft.space.spread_sample import spread_sample
 from autopeft.study.candidates import parts
 from autopeft.study.records import TrialRecord
-from autopeft.surrogate.acquisition import best_addition, on_the_models_scale
+from autopeft.surrogate.acquisition import best_additions, on_the_models_scale
 from autopeft.surrogate.endings import ending
 from autopeft.surrogate.gain_model import GainModel, Witness, placed
 
@@ -42,30 +42,35 @@ class Proposals:
     space: SearchSpace
     objectives: Objectives
     model: GainModel
+    _places: dict[Configuration, Witness] = field(default_factory=dict, compare=False, repr=False)
+    _in_space: dict[Configuration, bool] = field(default_factory=dict, compare=False, repr=False)
 
-    def next(self, trials: Sequence[TrialRecord], offered: Iterable[Configuration], seed: int) -> Configuration | None:
-        """The configuration that is expected to add most to the front; None where too little is known.
+    def next(
+        self, trials: Sequence[TrialRecord], offered: Iterable[Configuration], seed: int, number: int = 1
+    ) -> list[Configuration]:
+        """What is expected to add most to the front, each after those before it; nothing where too little is known.
 
         Args:
             trials: all that there are, those that run among them.
             offered: what may be tried besides the front's neighbours and what is drawn from the space.
             seed: of every draw.
+            number: how many are wanted.
         """
         if tuple(self.objectives.others) != (PARAMETERS,):
-            return None
+            return []
         scored = self._scored(trials)
         if sum(t.state == "complete" for t, _ in scored) < LEAST:
-            return None
+            return []
         tried = {parts(t.configuration) for t in trials if t.configuration}
-        candidates = [*offered, *self._near_the_front(scored), *spread_sample(self.space, SAMPLED, seed)]
-        untried = {parts(c): c for c in candidates if c.layers and parts(c) not in tried and is_in(self.space, c)}
+        near = [c for c in (*offered, *self._near_the_front(scored)) if self._is_in(c)]
+        candidates = [*near, *spread_sample(self.space, SAMPLED, seed)]
+        untried = {parts(c): c for c in candidates if c.layers and parts(c) not in tried}
         if not untried:
-            return None
+            return []
         running = [self._placed(t.configuration) for t in trials if t.state == "running" and t.configuration]
-        place = best_addition(
-            self.model, [self._placed(c) for c in untried.values()], self._seen(scored), running, self._largest, seed
-        )
-        return list(untried.values())[place]
+        places = [self._placed(c) for c in untried.values()]
+        chosen = best_additions(self.model, places, self._seen(scored), running, self._largest, seed, number)
+        return [list(untried.values())[place] for place in chosen]
 
     @property
     def _largest(self) -> float:
@@ -74,7 +79,14 @@ class Proposals:
         return float(np.log10((most or shapes.backbone_parameters) / shapes.backbone_parameters))
 
     def _placed(self, configuration: Configuration) -> Witness:
-        return placed(configuration, self.space.shapes)
+        if configuration not in self._places:
+            self._places[configuration] = placed(configuration, self.space.shapes)
+        return self._places[configuration]
+
+    def _is_in(self, configuration: Configuration) -> bool:
+        if configuration not in self._in_space:
+            self._in_space[configuration] = is_in(self.space, configuration)
+        return self._in_space[configuration]
 
     def _scored(self, trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, float]]:
         """Trials with their score, higher is better; of one that was stopped where its last loss points.

@@ -32,14 +32,27 @@ def record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
     )
 
 
+def frozen(trial: optuna.Trial) -> optuna.trial.FrozenTrial:
+    """A trial as it is stored, without a list of all."""
+    return trial.study._storage.get_trial(trial._trial_id)
+
+
 def counted_before(trainable: int | None) -> dict[str, float]:
     """What release 0.1 had counted of a trial or outcome."""
     return {} if trainable is None else {"parameters": trainable}
 
 
-def records(study: optuna.Study) -> tuple[TrialRecord, ...]:
-    """Every trial that was started, in order."""
-    return tuple(r for r in map(record, study.get_trials(deepcopy=False)) if r.state != "waiting")
+def records(study: optuna.Study, known: dict[int, TrialRecord] | None = None) -> tuple[TrialRecord, ...]:
+    """Every trial that was started, in order.
+
+    Args:
+        study: whose trials they are.
+        known: number -> trial that had ended when it was read before; what has ended since is added.
+    """
+    known, trials = {} if known is None else known, study.get_trials(deepcopy=False)
+    known |= {t.number: record(t) for t in trials if t.state.is_finished() and t.number not in known}
+    found = (known.get(t.number) or record(t) for t in trials)
+    return tuple(r for r in found if r.state != "waiting")
 
 
 def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,11 +19,12 @@ from autopeft.space import SearchSpace, parameters_of
 from autopeft.space.portfolio import Portfolio, first_configurations, portfolio
 from autopeft.space.rates import rate_rule
 from autopeft.study.halving import Halving, Report
+from autopeft.study.journal import written_together
 from autopeft.study.proposals import Proposals
 from autopeft.study.records import TrialRecord
 from autopeft.study.running import RunningTrial
 from autopeft.study.sampler import MULTITASK_GP, LimitedSampler, SearchSuggester
-from autopeft.study.stored import ended, record, records
+from autopeft.study.stored import ended, frozen, record, records
 from autopeft.surrogate.gain_model import gain_model
 
 SEEDS_APART = 100_003  # between the draws of two studies' trials
@@ -47,6 +48,7 @@ class Trials:
     space: SearchSpace
     limits: Limits
     first: tuple[Mapping[str, Any], ...] = ()
+    _ended: dict[int, TrialRecord] = field(default_factory=dict, compare=False, repr=False)
 
     def run(self, report: Report, until: float = float("inf")) -> None:
         """Ask for cohorts until the study's number of trials has ended or its timeout is over.
@@ -86,28 +88,32 @@ class Trials:
         """Add new trials to a cohort up to its size."""
         spec, study = self.halving.spec, self.halving.study
         number = len(ended(study)) + len(alive)
-        while time.monotonic() < deadline and len(cohort) < spec.cohort and number < spec.trials:
-            asked = self.ask(number)
-            number += 1
-            if isinstance(asked, RunningTrial):
-                asked.trial.set_user_attr("cohort", min([t.number for t in cohort], default=asked.number))
-                alive.add(asked.number)
-                cohort.append(asked)
-            else:
-                report(asked)
+        with written_together(study):  # or else a kill in between would leave what was proposed with the rest
+            while len(cohort) < spec.cohort and number < spec.trials and time.monotonic() < deadline:
+                for wanted in self.wanted(number, min(spec.cohort - len(cohort), spec.trials - number)):
+                    asked = self.ask(number, wanted)
+                    number += 1
+                    if isinstance(asked, RunningTrial):
+                        asked.trial.set_user_attr("cohort", min([t.number for t in cohort], default=asked.number))
+                        alive.add(asked.number)
+                        cohort.append(asked)
+                    else:
+                        report(asked)
 
-    def ask(self, number: int) -> RunningTrial | TrialRecord:
+    def ask(self, number: int, wanted: Configuration | None) -> RunningTrial | TrialRecord:
         """Ask for the next configuration and count it.
 
         Args:
             number: how many trials there are before it; with the seed it decides every draw.
+            wanted: what is tried unless something is queued; None leaves it to the sampler.
 
         Returns:
             The trial; a record of it where it turned out to be over a limit, which is stored and not trained.
         """
         spec, study = self.halving.spec, self.halving.study
         study.sampler = sampler = LimitedSampler(spec.sampler, seed=spec.seed * SEEDS_APART + number)
-        self._enqueue(number)
+        if wanted and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            study.enqueue_trial(self._parameters(wanted))
         trial = study.ask()
         suggester = SearchSuggester(trial, sampler)
         configuration = self.space.sample(suggester, exclude=finished_methods(study, self.space))
@@ -124,7 +130,7 @@ class Trials:
         trial.set_user_attr("reason", reason)
         trial.set_user_attr("state", "over_limit")
         study.tell(trial, state=TrialState.FAIL)
-        return record(study.get_trials(deepcopy=False)[trial.number])
+        return record(frozen(trial))
 
     def _rates(self, configuration: Configuration, suggester: "SearchSuggester") -> tuple[float, ...]:
         """The rates with which a trial starts; none where its rate was given, or where nothing but the head is trained."""
@@ -133,18 +139,25 @@ class Trials:
         rule, spec = rate_rule(), self.halving.spec
         return rule.around(rule.rate(configuration, self.space.shapes, spec.length), spec.rates)
 
-    def _enqueue(self, number: int) -> None:
-        """The portfolio, or each method with its default, comes first, then what is proposed; what is queued before both."""
+    def wanted(self, number: int, most: int) -> list[Configuration | None]:
+        """What is tried next: the portfolio or each method with its default, then what is proposed, then what is sampled.
+
+        Args:
+            number: how many trials there are before it.
+            most: how many are wanted at most; one at least is given.
+        """
         spec, study = self.halving.spec, self.halving.study
-        if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            return
-        wanted = self._first[number] if number < len(self._first) else None
-        if spec.sampler == MULTITASK_GP and number >= BEFORE_PROPOSALS:
-            proposals = Proposals(self.space, self.halving.objectives, gain_model())
+        proposed = spec.sampler == MULTITASK_GP and number >= BEFORE_PROPOSALS
+        if proposed:
             rest, seed = self._first[BEFORE_PROPOSALS:], spec.seed * SEEDS_APART + number
-            wanted = proposals.next(records(study), rest, seed) or wanted
-        if wanted:
-            study.enqueue_trial(self._parameters(wanted))
+            if found := self._proposals.next(records(study, self._ended), rest, seed, most):
+                return [*found]
+        end = BEFORE_PROPOSALS if spec.sampler == MULTITASK_GP and not proposed else len(self._first)
+        return [*self._first[number : min(end, number + most)]] or [None]
+
+    @cached_property
+    def _proposals(self) -> Proposals:
+        return Proposals(self.space, self.halving.objectives, gain_model())
 
     @cached_property
     def _first(self) -> list[Configuration]:

@@ -6,21 +6,22 @@ from dataclasses import replace
 import numpy as np
 
 from autopeft.surrogate.gain_model import STOPPED, GainModel, Witness
-from autopeft.surrogate.improvement import Fronts
+from autopeft.surrogate.improvement import Fronts, greedy
 
 DRAWS = 64
 DECADES = 3.0  # of the cost below the budget that count
 
 
-def best_addition(
+def best_additions(
     model: GainModel,
     offered: Sequence[Witness],
     seen: Sequence[Witness],
     running: Sequence[Witness],
     largest: float,
     seed: int,
-) -> int:
-    """The place of what adds most to the mean hypervolume, over draws of what everything gains.
+    number: int = 1,
+) -> list[int]:
+    """The places of what adds most to the mean hypervolume, over draws of what everything gains, each after those before it.
 
     Args:
         model: of the gains.
@@ -29,13 +30,14 @@ def best_addition(
         running: what still trains: in each draw it is on the front with what it gains there.
         largest: the logarithm of the largest cost that counts.
         seed: of the draws.
+        number: how many are wanted.
     """
     asked = [*offered, *seen, *running]
     draws, costs = model.draws(asked, DRAWS, seed, seen), np.array([w.size for w in asked])
     fronts = Fronts(draws, costs, largest - DECADES, largest)
-    for number in range(len(offered), len(asked)):
-        fronts.add(number)
-    return int(fronts.improvements()[: len(offered)].argmax())
+    for known in range(len(offered), len(asked)):
+        fronts.add(known)
+    return greedy(fronts, len(offered), number)
 
 
 def on_the_models_scale(

@@ -9,7 +9,7 @@ tasks. The regression is scikit-learn's.
 import json
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,7 @@ class GainModel:
 
     witnesses: tuple[Witness, ...]
     theta: tuple[float, ...] | None = None
+    _processes: dict[tuple[Witness, ...], Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def methods(self) -> dict[str, int]:
@@ -98,14 +99,22 @@ class GainModel:
 
     def expected(self, asked: Sequence[Witness]) -> Floats:
         """(N,) What configurations are expected to gain on a task that has shown nothing yet."""
-        return self._posterior(asked, ())[0]
+        return MIDDLE + np.asarray(self._with(()).predict(self._rows(asked)))
 
     def _posterior(self, asked: Sequence[Witness], seen: Iterable[Witness]) -> tuple[Floats, Floats]:
         """Mean (N,) and covariance (N, N)."""
-        process = self._process((*self.witnesses, *seen))
+        process = self._with(tuple(seen))
         mean, covariance = process.predict(self._rows(asked), return_cov=True)
         noise = float(process.kernel_.k2.noise_level)
         return MIDDLE + mean, covariance - (noise - JITTER) * np.eye(len(asked))
+
+    def _with(self, seen: tuple[Witness, ...]) -> "GaussianProcessRegressor":
+        """The process that has seen the benchmark and this; the one without and the last one are kept."""
+        if seen not in self._processes:
+            for other in [key for key in self._processes if key]:
+                del self._processes[other]
+            self._processes[seen] = self._process((*self.witnesses, *seen))
+        return self._processes[seen]
 
     def _process(self, witnesses: Sequence[Witness]) -> "GaussianProcessRegressor":
         from sklearn.exceptions import ConvergenceWarning

@@ -43,13 +43,13 @@ def greedy(fronts: Fronts, number: int, most: int) -> list[int]:
     """The order in which configurations add most, each to those before it.
 
     Args:
-        fronts: empty ones.
-        number: of configurations.
+        fronts: as they are before.
+        number: of configurations that may be chosen, the first of all.
         most: how many are wanted at most.
     """
     chosen: list[int] = []
     while len(chosen) < min(most, number):
-        added = fronts.improvements()
+        added = fronts.improvements()[:number]
         added[chosen] = -1.0
         chosen.append(int(added.argmax()))
         fronts.add(chosen[-1])

@@ -23,7 +23,7 @@ from autopeft.space.space_file import SpaceFile
 from autopeft.study.proposals import LEAST
 from autopeft.study.sampler import LimitedSampler, TrialSuggester
 from autopeft.study.trials import SEEDS_APART
-from autopeft.surrogate.acquisition import best_addition, on_the_models_scale
+from autopeft.surrogate.acquisition import best_additions, on_the_models_scale
 from autopeft.surrogate.endings import ending
 from autopeft.surrogate.gain_model import GainModel, placed
 from autopeft.tabular.evidence import EvidenceRun
@@ -140,7 +140,7 @@ class TaskSearch:
         seen = on_the_models_scale(way.model, places, scores, [r.whole for r in trained])
         left = [i for i in range(len(rows.configurations)) if i not in tried]
         offered = [placed(rows.configurations[i], self.table.shapes) for i in left]
-        best = best_addition(way.model, offered, seen, (), np.log10(LARGEST_SHARE), seed * SEEDS_APART + len(tried))
+        (best,) = best_additions(way.model, offered, seen, (), np.log10(LARGEST_SHARE), seed * SEEDS_APART + len(tried))
         return left[best], 0.0, {}
 
     def _run(self, number: int, way: Way, asked: float) -> EvidenceRun:

@@ -164,7 +164,7 @@ def sample(prepared: Prepared, n: int, seed: int = 0) -> list[Configuration]:
     trials = Trials(halving, None, prepared.space(), prepared.limits)
     found: dict[Configuration, None] = {}
     while len(found) < n:
-        if isinstance(asked := trials.ask(len(study.trials)), RunningTrial):
+        if isinstance(asked := trials.ask(len(study.trials), *trials.wanted(len(study.trials), 1)), RunningTrial):
             study.tell(asked.trial, [0.0, 0.0])
             found.setdefault(asked.configuration)
     return list(found)

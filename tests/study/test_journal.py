@@ -4,7 +4,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from autopeft.base.errors import AutopeftError
-from autopeft.study.journal import ReadJournal, WholeLineJournal
+from autopeft.study.journal import ReadJournal, WholeLineJournal, written_together
 from autopeft.study.ledger import Ledger
 
 
@@ -42,6 +42,21 @@ def test_a_write_that_fails_half_way_is_taken_back(tmp_path, monkeypatch):
             opened.add_trial(optuna.trial.create_trial(value=1.0))
     assert path.read_bytes().startswith(before) and path.read_bytes().endswith(b"\n")
     assert study(path).trials is not None
+
+
+def test_what_is_written_together_is_one_writing_and_is_read_before(tmp_path, monkeypatch):
+    path = tmp_path / "journal"
+    opened, flushed = study(path), []
+    before = path.read_bytes()
+    monkeypatch.setattr("optuna.storages.journal._file.os.fsync", lambda _: flushed.append(1))
+    with written_together(opened):
+        for value in (1.0, 2.0):
+            trial = opened.ask()
+            trial.set_user_attr("sizes", (1, 2))
+            assert trial.suggest_float("x", 0, 1) == trial.params["x"]
+            opened.tell(trial, value)
+        assert path.read_bytes() == before and opened.trials[0].user_attrs == {"sizes": [1, 2]}
+    assert len(flushed) == 1 and study(path).trials == opened.trials and opened.best_value == 1.0
 
 
 def with_trials(path, number=3):

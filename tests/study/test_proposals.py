@@ -60,15 +60,16 @@ def proposals(model, objectives="parameters,metric"):
 def test_what_is_proposed_is_new_within_the_limits_and_the_same_for_a_seed(model):
     tried, found = {parts(t.configuration) for t in TRIALS}, []
     for seed in range(4):
-        made = proposals(model).next(TRIALS, [lora(1)], seed)
-        assert parts(made) not in tried and 0 < count(made, SHAPES) <= BUDGET
+        made = proposals(model).next(TRIALS, [lora(1)], seed, 3)
+        assert len({parts(c) for c in made} - tried) == 3 and all(0 < count(c, SHAPES) <= BUDGET for c in made)
         found.append(made)
-    assert proposals(model).next(TRIALS, [lora(1)], 3) == found[3]
+    assert proposals(model).next(TRIALS, [lora(1)], 3, 3) == found[3]
+    assert proposals(model).next(TRIALS, [lora(1)], 3) == found[3][:1]
 
 
 def test_nothing_is_proposed_while_too_little_is_known_or_for_other_objectives(model):
-    assert proposals(model).next(TRIALS[:3], [], 0) is None
-    assert proposals(model, "train-flops,metric").next(TRIALS, [], 0) is None
+    assert proposals(model).next(TRIALS[:3], [], 0) == []
+    assert proposals(model, "train-flops,metric").next(TRIALS, [], 0) == []
 
 
 def test_of_a_long_study_the_model_is_told_the_latest_and_the_front(model):

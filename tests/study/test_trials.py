@@ -297,9 +297,9 @@ def test_proposals_come_after_ten_trials_and_may_be_the_rest_of_the_portfolio(tm
     first = first_configurations(build_space("default", load_space("default"), SHAPES, LIMITS), portfolio())
     asked = []
 
-    def latest(self, trials, offered, seed):
-        asked.append((len(trials), list(offered)))
-        return offered[-1] if len(asked) == 1 else None
+    def latest(self, trials, offered, seed, number):
+        asked.append((len(trials), list(offered), number))
+        return offered[-1:] if len(asked) == 1 else []
 
     monkeypatch.setattr(Proposals, "next", latest)
     study, space, spec = start(tmp_path, trials=12, sampler="multitask-gp")
@@ -308,7 +308,7 @@ def test_proposals_come_after_ten_trials_and_may_be_the_rest_of_the_portfolio(tm
     assert found == [parts(c) for c in (*first[:10], first[-1], first[11])], (
         "where there is none, the portfolio goes on"
     )
-    assert asked == [(10, first[10:]), (11, first[10:])]
+    assert asked == [(10, first[10:], 2), (11, first[10:], 1)]
 
 
 def test_a_storage_that_cannot_be_opened_is_one_sentence(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from autopeft.base.errors import AutopeftError
 from autopeft.proxy.curve import Curve
 from autopeft.surrogate import gain_model as module
-from autopeft.surrogate.acquisition import best_addition, on_the_models_scale
+from autopeft.surrogate.acquisition import best_additions, on_the_models_scale
 from autopeft.surrogate.endings import ending
 from autopeft.surrogate.gain_model import GainModel, Witness
 
@@ -32,18 +32,20 @@ def model():
 
 def test_the_better_method_is_tried_and_then_what_the_front_lacks(model):
     offered = [witness(m, s) for s in SIZES for m in ("poor", "good")]
-    first = offered[best_addition(model, offered, [], [], -2.0, 0)]
+    first = offered[best_additions(model, offered, [], [], -2.0, 0)[0]]
     assert first.method == "good"
     seen = [witness("good", -2.0, 1.0), witness("good", -3.0, 0.75)]
-    second = offered[best_addition(model, offered, seen, [], -2.0, 0)]
+    second = offered[best_additions(model, offered, seen, [], -2.0, 0)[0]]
     assert (second.method, second.size) in {("good", -4.0), ("good", -5.0)}
-    third = offered[best_addition(model, offered, seen, [replace(second, gain=0.0)], -2.0, 0)]
+    third = offered[best_additions(model, offered, seen, [replace(second, gain=0.0)], -2.0, 0)[0]]
     assert third != second, "what runs already is not tried again"
+    several = best_additions(model, offered, seen, [], -2.0, 0, 3)
+    assert len(set(several)) == 3 and offered[several[0]] == second, "what is chosen with it is not either"
 
 
 def test_what_costs_too_much_adds_nothing(model):
     offered = [witness("good", -1.0), witness("poor", -4.0)]
-    assert best_addition(model, offered, [], [], -3.0, 0) == 1
+    assert best_additions(model, offered, [], [], -3.0, 0) == [1]
 
 
 def test_scores_get_the_mean_and_the_spread_that_are_expected(model):
