@@ -12,6 +12,7 @@ import torch
 
 from autopeft.backbone.loading import Backbone, load_backbone
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.base.artefacts import Artefacts
 from autopeft.base.packages import Note, silent
 from autopeft.base.progress import Progress
 from autopeft.base.quantities import seconds_of
@@ -86,7 +87,8 @@ def trainer_of(
     opened: Resident,
     uniform_lora: Configuration,
     rows: Sequence[int] | None = None,
-    folder: Path | None = None,
+    packing: Path | None = None,
+    artefacts: Artefacts | None = None,
     note: Note = silent,
 ) -> Trainer:
     """Who trains on a resident backbone, with stored hidden states of frozen layers.
@@ -96,7 +98,8 @@ def trainer_of(
         opened: the backbone and its data.
         uniform_lora: what measured objectives are a ratio to.
         rows: the training rows of trials, None for all.
-        folder: of the study, where checkpoints and decisions on packing are kept; None for neither.
+        packing: the study's folder, where decisions on packing are kept; None to keep none.
+        artefacts: where checkpoints are kept; None to keep none.
         note: told what stored states cannot be used.
     """
     backbone, tokenised, _ = opened
@@ -111,9 +114,10 @@ def trainer_of(
         None if rows is None else np.array(rows),
         uniform_lora,
     )
-    if folder:
-        trainer.packing.file = PackingFile(folder)
-        trainer.checkpoints = Checkpoints(StudyFolder(folder).states)
+    if packing:
+        trainer.packing.file = PackingFile(packing)
+    if artefacts:
+        trainer.checkpoints = Checkpoints(artefacts)
     return trainer
 
 
@@ -123,7 +127,7 @@ def load_workers(
     progress: Progress,
     rows: np.ndarray | None = None,
     stored: dict[str, Any] | None = None,
-    folder: Path | None = None,
+    folder: StudyFolder | None = None,
 ) -> Workers:
     """Open the workers: in as many processes as finish the most steps.
 
@@ -133,11 +137,12 @@ def load_workers(
         progress: told how many processes there are.
         rows: the training rows of trials, None for all.
         stored: study.json of a study that is resumed: its number of processes stays, unless another one is asked for.
-        folder: of the study, where checkpoints and decisions on packing are kept; None for neither.
+        folder: of the study, which keeps checkpoints and decisions on packing; None for neither.
     """
     spec, uniform = prepared.spec, prepared.limits.setting.uniform_lora
     chosen = None if rows is None else [int(row) for row in rows]
-    trainer = trainer_of(spec, opened, uniform, chosen, folder, progress.note)
+    path, artefacts = (folder.path.resolve(), folder.artefacts) if folder else (None, None)
+    trainer = trainer_of(spec, opened, uniform, chosen, path, artefacts, progress.note)
     recipe = Recipe(
         spec.model_dump(),
         prepared.task.fingerprint,
@@ -145,7 +150,8 @@ def load_workers(
         opened.precision.to_json(),
         uniform.to_json(),
         chosen,
-        str(folder.resolve()) if folder else None,
+        str(path) if path else None,
+        artefacts.place if artefacts else None,
     )
     if spec.executor == "ray":
         workers = Workers(trainer, Cluster(spec.address, spec.workers))

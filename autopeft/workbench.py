@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 import torch
@@ -12,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from autopeft.backbone.fingerprint import backbone_fingerprint
 from autopeft.backbone.loading import Backbone
+from autopeft.base.artefacts import Artefacts
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.base.quantities import seconds_of
@@ -102,6 +104,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     transformers_logging.disable_progress_bar()
     folder = StudyFolder(path, progress.note)
     stored, spec = stored_study(prepared, folder), prepared.spec
+    folder.artefacts = artefacts_of(spec, folder, stored)
     folder.mend_runs()
     for note in task.notes:
         progress.note(f"Data: {note}")
@@ -111,7 +114,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     if cut := sum(getattr(tokenised, part).truncated for part in PARTS):
         progress.note(f"Data: {cut:,} rows are longer than {spec.max_length} tokens and were cut (--max-length).")
     rows = rows_of_trials(spec, backbone, tokenised, progress)
-    workers = load_workers(prepared, opened, progress, rows, stored, path)
+    workers = load_workers(prepared, opened, progress, rows, stored, folder)
     prepared, clock = in_time(prepared, workers, stored, began, progress)
     found = with_head_rate(prepared.spec, prepared.shapes, workers, stored, progress)
     prepared = replace(prepared, spec=found)
@@ -120,7 +123,8 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     if not stored:
         folder.create()
         chosen = {"workers": workers.workers, "workers_seconds_per_step": workers.seconds_per_step}
-        folder.write(facts(prepared, {**environment(precision), **chosen}))
+        elsewhere = {"artefacts": folder.artefacts.place} if spec.artefacts else {}
+        folder.write({**facts(prepared, {**environment(precision), **chosen}), **elsewhere})
     elif stored["spec"].get("margin") != spec.margin:
         folder.write({**folder.read(), "spec": {**stored["spec"], "margin": spec.margin}})
     space = prepared.space(layer_scores(spec, folder, backbone, tokenised, progress))
@@ -201,6 +205,16 @@ def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:
         "configurations": prepared.space().configurations,
         "environment": environment,
     }
+
+
+def artefacts_of(spec: StudySpec, folder: StudyFolder, stored: dict[str, Any] | None) -> Artefacts:
+    """Where the states of a study lie: in its folder, or in one of its own where the user wants them. AutopeftError."""
+    if spec.artefacts is None:
+        return folder.artefacts
+    Artefacts(spec.artefacts).check()
+    if stored:
+        return Artefacts(stored["artefacts"])
+    return Artefacts(spec.artefacts).within(f"{folder.path.resolve().name}-{uuid4()}")
 
 
 def transferred(folder: str, space: SearchSpace, progress: Progress) -> tuple[dict[str, Scalar], ...]:

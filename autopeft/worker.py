@@ -17,6 +17,7 @@ from pathlib import Path
 from traceback import format_exception_only
 from typing import IO, TYPE_CHECKING, Any
 
+from autopeft.base.artefacts import Artefacts
 from autopeft.base.errors import AutopeftError
 from autopeft.executor.seam import Pack, Recipe
 
@@ -122,7 +123,8 @@ def open_trainer(recipe: Recipe) -> Trainer:
     """What a recipe describes: the data, the resident backbone, and who trains on it.
 
     Raises:
-        AutopeftError: the data or the versions here are others than those of whoever wrote the recipe.
+        AutopeftError: the data or the versions here are others than those of whoever wrote the recipe, or nothing that
+            is written here would be seen there.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -135,6 +137,11 @@ def open_trainer(recipe: Recipe) -> Trainer:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     spec = StudySpec(**recipe.spec)
+    packing = Path(recipe.folder) if recipe.folder and Path(recipe.folder).is_dir() else None
+    if spec.executor == "ray" and recipe.folder and not packing and not spec.artefacts:
+        raise AutopeftError(
+            f"A worker does not see the study's folder {recipe.folder}: put it where all machines do, or give --artefacts."
+        )
     if differs := [p for p, version in versions().items() if recipe.versions.get(p) != version]:
         raise AutopeftError(
             f"A worker has {differs[0]} {versions()[differs[0]]} and the search {recipe.versions.get(differs[0])}: "
@@ -148,8 +155,8 @@ def open_trainer(recipe: Recipe) -> Trainer:
     if spec.deterministic:
         pin()
     opened = open_resident(spec, task, Precision(**recipe.precision))
-    folder = Path(recipe.folder) if recipe.folder else None
-    return trainer_of(spec, opened, Configuration.from_json(recipe.uniform_lora), recipe.rows, folder)
+    artefacts = Artefacts(recipe.artefacts) if recipe.artefacts else None
+    return trainer_of(spec, opened, Configuration.from_json(recipe.uniform_lora), recipe.rows, packing, artefacts)
 
 
 if __name__ == "__main__":

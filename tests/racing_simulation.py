@@ -6,7 +6,6 @@ The package's own full-length stage, front and verdict decide; only the training
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import sqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from made_up import WHOLE
 from simulated_studies import drawn, other_split
 from sizes import bert_shapes
 
+from autopeft.base.artefacts import Artefacts
 from autopeft.configuration import Configuration
 from autopeft.executor.order import Answer, Order
 from autopeft.front import front_of, verdict
@@ -102,7 +102,7 @@ class Runs:
     """Full-length runs that are kept in memory; stands in for a study's folder."""
 
     kept: list[dict[str, Any]] = field(default_factory=list)
-    states: Path = Path("no states")
+    artefacts: Artefacts = Artefacts("no states")
 
     def drop_states(self) -> None:
         """There are none."""

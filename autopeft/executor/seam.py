@@ -23,7 +23,8 @@ class Recipe:
         precision: the format and attention that were pinned.
         uniform_lora: the configuration that measured objectives are a ratio to.
         rows: the training rows of trials, None for all.
-        folder: of the study, where checkpoints and decisions on packing lie; None where none are kept.
+        folder: of the study, where decisions on packing lie; None where none are kept.
+        artefacts: where checkpoints lie.
     """
 
     spec: dict[str, Any]
@@ -33,6 +34,7 @@ class Recipe:
     uniform_lora: dict[str, Any]
     rows: list[int] | None = None
     folder: str | None = None
+    artefacts: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
+from autopeft.base import artefacts
 from autopeft.base.errors import AutopeftError
-from autopeft.base.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -15,7 +14,7 @@ class Stored:
     """The state of a run in a file.
 
     Attributes:
-        path: of the file.
+        path: of the file, or its URL.
         sha256: of the state, as hexadecimal text.
     """
 
@@ -26,8 +25,7 @@ class Stored:
     def write(cls, path: str, state: bytes) -> Stored:
         """Write a state, whole or not at all. Raises AutopeftError if it cannot be written."""
         checksum = sha256(state)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(Path(path), checksum.encode() + b"\n" + state)
+        artefacts.write(path, checksum.encode() + b"\n" + state)
         return cls(path, checksum)
 
     @classmethod
@@ -46,8 +44,7 @@ class Stored:
 
 def parted(path: str) -> tuple[str, bytes]:
     """The checksum in a file and the state behind it; both empty where there is no file."""
-    file = Path(path)
-    checksum, _, state = file.read_bytes().partition(b"\n") if file.is_file() else (b"", b"", b"")
+    checksum, _, state = (artefacts.read(path) or b"").partition(b"\n")
     return checksum.decode(errors="replace"), state
 
 

@@ -12,10 +12,9 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from autopeft.base.files import write_whole
+from autopeft.base.artefacts import Artefacts, delete, read, write
 from autopeft.base.seal import is_whole, sealed
 from autopeft.proxy.job import Job
 
@@ -48,11 +47,11 @@ class Checkpoints:
     """The files of jobs that have not been stored.
 
     Args:
-        folder: where they lie; made when it is needed.
+        artefacts: among which they lie.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, artefacts: Artefacts) -> None:
+        self.artefacts = artefacts
 
     def of(self, job: Job, state: str = "") -> JobFile:
         """The file of a job.
@@ -64,17 +63,17 @@ class Checkpoints:
         if job.state is not None:
             state = hashlib.sha256(job.state).hexdigest()
         identity = repr(replace(job, state=None, keep_state=False)) + state
-        return JobFile(self.folder / f"job-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.state")
+        return JobFile(self.artefacts.path(f"job-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.state"))
 
 
 class JobFile:
     """The checkpoint of one job.
 
     Args:
-        path: the file.
+        path: of the file, or its URL.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
         self._next = time.monotonic() + EVERY
 
@@ -87,16 +86,16 @@ class JobFile:
         began, state = time.monotonic(), run.state()
         rows = [(step, loss, x.loss, x.score, x.units.to_text() if x.units else None) for step, loss, x in points]
         about = sealed({"points": rows, "seconds": seconds, "state": hashlib.sha256(state).hexdigest()})
-        self.path.parent.mkdir(exist_ok=True)
-        write_whole(self.path, about.encode() + b"\n" + state)
+        write(self.path, about.encode() + b"\n" + state)
         took = time.monotonic() - began
         self._next = began + took + max(EVERY, SHARE * took)
 
     def read(self) -> Checkpoint | None:
         """What was kept; None where there is nothing, or nothing whole, which is said."""
-        if not self.path.is_file():
+        content = read(self.path)
+        if content is None:
             return None
-        about, _, state = self.path.read_bytes().partition(b"\n")
+        about, _, state = content.partition(b"\n")
         data = json.loads(about) if is_whole(about) else {}
         if data.get("state") != hashlib.sha256(state).hexdigest():
             logging.getLogger("autopeft").warning(
@@ -107,7 +106,7 @@ class JobFile:
 
     def drop(self) -> None:
         """Remove it."""
-        self.path.unlink(missing_ok=True)
+        delete(self.path)
 
 
 def point_of(step: int, train_loss: float, loss: float, score: float, units: str | None) -> Point:

@@ -6,7 +6,8 @@ trials.journal    Optuna's own journal (unless --storage names another place)
 packing.jsonl     which families of runs timing found faster when packed (proxy/packing_file.py)
 outcomes.jsonl    one line per finished full-length training: finalists and baselines, seed by seed
 ledger.json       how many lines the journal and the outcomes have (study/ledger.py)
-states/           where trials and jobs that have not ended stand, with checksums: gone when they have
+states/           where trials and jobs that have not ended stand, with checksums: gone when they have (unless --artefacts
+                  names another place)
 """
 
 import json
@@ -17,6 +18,7 @@ from statistics import mean
 from typing import Any
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.artefacts import Artefacts, delete, read
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.base.packages import Note
@@ -40,11 +42,15 @@ class StudyFolder:
     Args:
         path: the folder.
         note: told of damage that costs no more than time; by default the log is.
+
+    Attributes:
+        artefacts: of what has not ended; in the folder, unless the study has them elsewhere.
     """
 
     def __init__(self, path: str | Path, note: Note | None = None) -> None:
         self.path = Path(path)
         self._note = note or logging.getLogger("autopeft").warning
+        self.artefacts = Artefacts(str(self.path)).within("states")
 
     @property
     def journal(self) -> Path:
@@ -129,36 +135,37 @@ class StudyFolder:
             pass
         raise AutopeftError(f"{path} is damaged: delete it, and the same search scores the layers again.")
 
-    def state(self, trial: int, step: int, rate: float) -> Stored | None:
-        """What a trial that has reached a step resumes from, None where that is missing or damaged, which is said."""
+    def state(self, trial: int, step: int, rate: float, sha256: str | None = None) -> Stored | None:
+        """What a trial that has reached a step resumes from, None where that is missing or damaged, which is said.
+
+        Args:
+            trial: its number.
+            step: that it has reached.
+            rate: its learning rate.
+            sha256: of what it wrote, where that is known: a copy of the study may share its --artefacts.
+        """
         path = self.state_path(trial, step, rate)
         found = Stored.found(path)
-        if found is None:
-            why = "damaged" if Path(path).is_file() else "missing"
-            self._note(f"{path} is {why}: trial {trial} is trained again from the beginning.")
-        return found
+        if found and sha256 in (None, found.sha256):
+            return found
+        why = "of another study" if found else "missing" if read(path) is None else "damaged"
+        self._note(f"{path} is {why}: trial {trial} is trained again from the beginning.")
+        return None
 
     def state_path(self, trial: int, step: int, rate: float) -> str:
         """Where the state of a trial after a step lies: of one of its learning rates."""
-        return str((self.states / f"trial-{trial}-{step}-{rate:.12g}.state").resolve())
+        return self.artefacts.path(f"trial-{trial}-{step}-{rate:.12g}.state")
 
     def drop_states_but(self, trial: int, kept: Stored | None) -> None:
         """Remove the states of a trial but one: once what it measured until then is stored."""
-        for path in self.states.glob(f"trial-{trial}-*.state"):
-            if kept is None or path.resolve() != Path(kept.path):
-                path.unlink()
+        for name in self.artefacts.names():
+            path = self.artefacts.path(name)
+            if name.startswith(f"trial-{trial}-") and (kept is None or path != kept.path):
+                delete(path)
 
     def drop_states(self) -> None:
         """Remove the states and their folder."""
-        if self.states.is_dir():
-            for path in self.states.iterdir():
-                path.unlink()
-            self.states.rmdir()
-
-    @property
-    def states(self) -> Path:
-        """Of what has not ended."""
-        return self.path / "states"
+        self.artefacts.remove()
 
     def add_run(
         self,

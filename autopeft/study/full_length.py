@@ -112,7 +112,7 @@ class FullLength:
         return sum(max(0, runs) for runs in spared), of
 
     def _train(self, attempts: list[Attempt], report: Callable[[str, Curve | None], None]) -> None:
-        jobs, checkpoints = [self._job(attempt) for attempt in attempts], Checkpoints(self.folder.states)
+        jobs, checkpoints = [self._job(attempt) for attempt in attempts], Checkpoints(self.folder.artefacts)
         for number, result in self.train([Order(job) for job in jobs]):
             self._keep(attempts[number], result, report)
             checkpoints.of(jobs[number]).drop()

@@ -86,7 +86,7 @@ class Halving:
             mine[number] = answer
             if len(mine) == len(trial.rates):
                 keep(self._took(*chosen(trial, [mine[n] for n in sorted(mine)])))
-            Checkpoints(self.folder.states).of(order.job).drop()
+            Checkpoints(self.folder.artefacts).of(order.job).drop()
 
         return Stage([order for _, order in asked], take)
 
@@ -98,7 +98,7 @@ class Halving:
         """Train those that are below a rung up to it."""
         below = [t for t in cohort if t.curve is None or t.curve.steps[-1] < rung.steps]
         begun = [(t, self._state(t)) for t in below]
-        orders, checkpoints = [self._order(t, state, rung) for t, state in begun], Checkpoints(self.folder.states)
+        orders, checkpoints = [self._order(t, state, rung) for t, state in begun], Checkpoints(self.folder.artefacts)
 
         def take(number: int, answer: Answer) -> None:
             trial, state = begun[number]
@@ -110,7 +110,9 @@ class Halving:
     def _state(self, trial: RunningTrial) -> Stored | None:
         if trial.curve is None:
             return None
-        return self.folder.state(trial.number, trial.curve.steps[-1], trial.configuration.learning_rate)
+        step = trial.curve.steps[-1]
+        sha256 = trial.trial.user_attrs.get("kept", {}).get(str(step))
+        return self.folder.state(trial.number, step, trial.configuration.learning_rate, sha256)
 
     def _took(self, trial: RunningTrial, result: Answer) -> RunningTrial:
         """A trial with what its next part gave, which is stored; a trial without a curve of one that failed."""
@@ -119,6 +121,8 @@ class Halving:
             trial.trial.set_user_attr("state", "failed")
             return replace(trial, curve=None, failed=True)
         curve = trial.curve.then(result.curve) if trial.curve else result.curve
+        if result.state:
+            trial.trial.set_user_attr("kept", {str(curve.steps[-1]): result.state.sha256})
         trial.trial.set_user_attr("curve", curve.to_json())  # a kill before this leaves the older state to go on from
         self.folder.drop_states_but(trial.number, result.state)
         return replace(trial, curve=curve)

@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
 
 from autopeft.backbone.verbalisers import words_of
+from autopeft.base.artefacts import checked_place
 from autopeft.base.quantities import bytes_of, seconds_of
 from autopeft.base.recipe import COHORT, ETA, OBJECTIVES, RUNGS
 from autopeft.base.run_length import RunLength
@@ -30,6 +31,7 @@ FREE = (
 )  # may change between two runs of the same study
 CHOOSING = ("portfolio", "rates", "sampler")  # what is tried: a resumed study goes on as it began
 PLANNED = ("trials", "full_steps", "finalists", "seeds", "ceiling")  # by `time`, unless given with it
+READ_BY = {"prefix_cache": bytes_of, "time": seconds_of, "artefacts": checked_place}
 USUAL_HEAD_RATE = 1e-3  # where nothing is known of the task
 HEAD_SHARE = 1 / 3  # of the rate that the head wants alone, with something adapted below it
 
@@ -180,6 +182,11 @@ class StudySpec(BaseModel):
         description="Optuna storage URL, such as sqlite:///trials.db or postgresql://user@host/name; by default a journal "
         "file in the study folder. Its password is kept nowhere: give it with PGPASSWORD or ~/.pgpass.",
     )
+    artefacts: str | None = Field(
+        None,
+        description="Where states and checkpoints lie: a folder, file:///FOLDER, s3://BUCKET/PREFIX or what else fsspec "
+        "opens; by default the study folder, which all workers then have to see.",
+    )
     trust_remote_code: bool = Field(False, description="Run Python code that comes with a hub model.")
 
     @field_validator("budget", mode="before")
@@ -194,21 +201,15 @@ class StudySpec(BaseModel):
             return tuple(f"{name}={most}" for name, most in value.items())
         return tuple(value) if isinstance(value, list) else value
 
-    @field_validator("prefix_cache")
-    @classmethod
-    def _prefix_cache_in_bytes(cls, value: str) -> str:
-        bytes_of(value)
-        return value
-
     @field_serializer("storage")
     def _storage_without_password(self, value: str | None) -> str | None:
         return None if value is None else without_password(value)
 
-    @field_validator("time")
+    @field_validator("prefix_cache", "time", "artefacts")
     @classmethod
-    def _time_in_seconds(cls, value: str | None) -> str | None:
-        if value is not None:
-            seconds_of(value)
+    def _can_be_read(cls, value: str | None, field: ValidationInfo) -> str | None:
+        if value is not None and field.field_name:
+            READ_BY[field.field_name](value)
         return value
 
     @property

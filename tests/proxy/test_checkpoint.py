@@ -2,10 +2,12 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from autopeft.backbone.loading import load_backbone
+from autopeft.base.artefacts import Artefacts
 from autopeft.configuration import Configuration
 from autopeft.methods import get_method
 from autopeft.procedures import get_procedure
@@ -36,7 +38,7 @@ def kept(trainer, tmp_path, monkeypatch):
     """Checkpoints after every step."""
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     monkeypatch.setattr(checkpoint, "SHARE", 0)
-    monkeypatch.setattr(trainer, "checkpoints", Checkpoints(tmp_path / "states"))
+    monkeypatch.setattr(trainer, "checkpoints", Checkpoints(Artefacts(str(tmp_path / "states"))))
     return trainer.checkpoints
 
 
@@ -123,7 +125,7 @@ def test_a_damaged_checkpoint_is_said_and_not_used(trainer, kept, monkeypatch, c
         killed_after(patch, 5)
         with pytest.raises(Killed):
             trainer.run([job()])
-    path = kept.of(job()).path
+    path = Path(kept.of(job()).path)
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
@@ -140,6 +142,6 @@ def test_jobs_that_differ_have_files_of_their_own(kept):
 
 
 def test_a_quick_job_writes_nothing(trainer, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "checkpoints", Checkpoints(tmp_path / "states"))
+    monkeypatch.setattr(trainer, "checkpoints", Checkpoints(Artefacts(str(tmp_path / "states"))))
     trainer.run([job()])
     assert not (tmp_path / "states").exists()

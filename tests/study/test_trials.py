@@ -9,6 +9,7 @@ import pytest
 from made_up_executor import called, simulated
 from sizes import bert_shapes
 
+from autopeft.base.artefacts import Artefacts
 from autopeft.base.errors import AutopeftError
 from autopeft.base.pareto import non_dominated
 from autopeft.configuration import Configuration
@@ -201,6 +202,33 @@ def test_several_cohorts_that_were_interrupted_go_on_as_they_were(tmp_path, afte
     assert {n: study.get_trials()[n].user_attrs["cohort"] for n in left} == left
 
 
+@pytest.mark.parametrize("place", ["memory://{folder}", "file://{folder}", "{folder}"])
+def test_states_elsewhere_are_gone_on_from_and_gone_at_the_end(tmp_path, place):
+    """Nothing is trained twice, and the study folder holds none."""
+    calls = []
+
+    def dies(configuration):
+        calls.append(configuration)
+        if len(calls) == 7:
+            raise Killed
+        return measured(configuration)
+
+    def begun():
+        study, space, (spec, folder) = start(tmp_path, rungs="1/4,1/2", trials=6, rates=1)
+        folder.artefacts = Artefacts(place.format(folder=tmp_path / "elsewhere")).within("study")
+        return study, space, (spec, folder)
+
+    with pytest.raises(Killed):
+        run_trials(*begun(), dies, lambda *_: None)
+    artefacts = begun()[2][1].artefacts
+    assert len(artefacts.names()) >= 3 and not (tmp_path / "study" / "states").exists()
+    study, space, own = begun()
+    run_trials(study, space, own, dies, lambda *_: None)
+    curves = [t.curve for t in records(study)]
+    assert len(curves) == 6 and all(c.seconds == c.steps[-1] for c in curves) and artefacts.names() == []
+    assert len(calls) == 1 + sum(len(c.steps) for c in curves)
+
+
 @pytest.mark.parametrize("writes", range(1, 8))
 def test_a_kill_between_a_state_and_its_measurements_goes_on_from_the_one_before(tmp_path, monkeypatch, writes):
     """The newer state was taken for the older one: steps were left out, or the trial failed."""
@@ -228,7 +256,13 @@ def flip_a_bit(folder):
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
-@pytest.mark.parametrize("lose", [StudyFolder.drop_states, flip_a_bit])
+def take_others(folder):
+    """A copy of the study that shares its --artefacts has gone on."""
+    for name in folder.artefacts.names():
+        Stored.write(folder.artefacts.path(name), b"1")
+
+
+@pytest.mark.parametrize("lose", [StudyFolder.drop_states, flip_a_bit, take_others])
 def test_a_lost_or_damaged_state_is_trained_again_from_the_beginning(tmp_path, lose):
     study, space, (spec, folder) = start(tmp_path, rungs="1/2", trials=4)
     calls = []
