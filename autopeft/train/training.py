@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from autopeft.base.artefacts import local
 from autopeft.base.errors import AutopeftError
 from autopeft.base.yaml_files import validated
 from autopeft.configuration import Configuration
@@ -60,11 +61,13 @@ class FullTraining:
         Raises:
             AutopeftError: There is no such study or trial, or it cannot be trained like that.
         """
+        if out and not local(str(out)):
+            raise AutopeftError(f"--out is {out}: give a folder, and copy it there when the adapter is whole.")
         given = {k: v for k, v in options.items() if v is not None}
         chosen = validated(TrainingOptions, given, "the training's options")
         result = Result.open(study)
         name, configuration = result.choose(str(which))
-        folder = Path(out or Path(study) / "adapters" / name.replace(" ", "-"))
+        folder = (local(str(out)) if out else None) or Path(study) / "adapters" / name.replace(" ", "-")
         training = cls(result, name, configuration, chosen, folder, overwrite)
         if why := refusal(training):
             raise AutopeftError(why)

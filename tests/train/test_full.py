@@ -265,6 +265,14 @@ def test_what_cannot_be_is_one_sentence_and_writes_nothing(study, tmp_path, tria
     assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
 
 
+def test_an_adapter_is_not_saved_into_a_folder_that_is_named_like_a_url(tmp_path, monkeypatch):
+    """It was: ./s3:/bucket/mine."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AutopeftError, match=r"^--out is s3://bucket/mine: give a folder, and copy it there"):
+        FullTraining.of("study", LORA, "s3://bucket/mine")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_exists_is_kept_unless_told(study, tmp_path):
     (tmp_path / "mine").write_text("text")
     with pytest.raises(AutopeftError, match="--overwrite"):
