@@ -110,9 +110,8 @@ class Halving:
     def _state(self, trial: RunningTrial) -> Stored | None:
         if trial.curve is None:
             return None
-        step = trial.curve.steps[-1]
-        sha256 = trial.trial.user_attrs.get("kept", {}).get(str(step))
-        return self.folder.state(trial.number, step, trial.configuration.learning_rate, sha256)
+        step, kept = trial.curve.steps[-1], trial.trial.user_attrs.get("kept")
+        return self.folder.state(trial.number, step, trial.configuration.learning_rate, kept)
 
     def _took(self, trial: RunningTrial, result: Answer) -> RunningTrial:
         """A trial with what its next part gave, which is stored; a trial without a curve of one that failed."""
@@ -121,9 +120,9 @@ class Halving:
             trial.trial.set_user_attr("state", "failed")
             return replace(trial, curve=None, failed=True)
         curve = trial.curve.then(result.curve) if trial.curve else result.curve
-        if result.state:
-            trial.trial.set_user_attr("kept", {str(curve.steps[-1]): result.state.sha256})
-        trial.trial.set_user_attr("curve", curve.to_json())  # a kill before this leaves the older state to go on from
+        with written_together(self.study):  # a kill before this leaves the older state to go on from
+            trial.trial.set_user_attr("kept", result.state.sha256 if result.state else None)
+            trial.trial.set_user_attr("curve", curve.to_json())
         self.folder.drop_states_but(trial.number, result.state)
         return replace(trial, curve=curve)
 
