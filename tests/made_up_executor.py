@@ -37,7 +37,7 @@ class Called:
 
 def called(call) -> Workers:
     """Workers that answer what a function of the order gives."""
-    return Workers(SimpleNamespace(head_learning_rate=1e-3), Called(call))
+    return Workers(SimpleNamespace(head_learning_rate=1e-3, uniform_lora=None), Called(call))
 
 
 class Simulated(Called):
@@ -75,4 +75,4 @@ class Simulated(Called):
 
 def simulated(call, slots, seconds) -> Workers:
     """Workers that answer what a function of the order gives, after so many seconds on a clock of their own."""
-    return Workers(SimpleNamespace(head_learning_rate=1e-3), Simulated(call, slots, seconds))
+    return Workers(SimpleNamespace(head_learning_rate=1e-3, uniform_lora=None), Simulated(call, slots, seconds))

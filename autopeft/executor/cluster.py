@@ -33,7 +33,8 @@ class Actor:
     ticket: Ticket | None = None
     answer: Any = None  # the object reference of what it is doing
     alive: Any = None  # ... and of the last question whether it goes on
-    beats: int = -1
+    beats: int = -1  # below zero while it opens the recipe
+    time_limit: float | None = None
     watch: Watch = field(default_factory=Watch)
     asked: float = 0.0
 
@@ -87,7 +88,8 @@ class Cluster(Waiting):
         while self._waiting and (actor := self._idle()):
             actor.ticket, pack = self._waiting.popleft()
             actor.answer = actor.handle.do.remote(json.dumps(pack.to_json()))
-            actor.watch.begin()
+            actor.time_limit = pack.time_limit
+            actor.watch.begin(pack.time_limit)
 
     def _idle(self) -> Actor | None:
         free = next((actor for actor in self._actors if actor.ticket is None), None)
@@ -113,9 +115,9 @@ class Cluster(Waiting):
             actor.ticket = None
             return Finished(ticket, given)
         self._look(actor)
-        if actor.watch.hangs():
+        if actor.watch.gives_up():
             self._stop(actor)
-            return Lost(ticket, actor.watch.said)
+            return Lost(ticket, actor.watch.said, died=False)
         return None
 
     def _look(self, actor: Actor) -> None:
@@ -126,10 +128,12 @@ class Cluster(Waiting):
                 beats = self._ray.get(reference)
             except self._ray.exceptions.RayError:
                 return  # what it does will end with the same error
-            if beats != actor.beats:
-                actor.beats = beats
+            if beats < 0:
+                actor.watch.begin(actor.time_limit)
+            elif beats != actor.beats:
                 actor.watch.beat()
-        if actor.alive is None and time.monotonic() > actor.asked + LOOK:
+            actor.beats = beats
+        if actor.alive is None and abs(time.monotonic() - actor.asked) > LOOK:  # also where the clock has jumped back
             actor.asked, actor.alive = time.monotonic(), actor.handle.signs_of_life.remote()
 
     def _stop(self, actor: Actor) -> None:

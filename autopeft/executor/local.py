@@ -64,8 +64,8 @@ class Local(Waiting):
             found += self._heard(*self._inbox.get(timeout=min(seconds, POLL)))
             while True:
                 found += self._heard(*self._inbox.get_nowait())
-        for worker in [w for w in self._workers.values() if w.ticket is not None and w.watch.hangs()]:
-            found += self._lost(worker, worker.watch.said)
+        for worker in [w for w in self._workers.values() if w.ticket is not None and w.watch.gives_up()]:
+            found += self._lost(worker, worker.watch.said, died=False)
         self._give()
         return found
 
@@ -102,18 +102,19 @@ class Local(Waiting):
             raise AutopeftError(said["refused"])
         if "opened" in said:
             worker.opened, self._died_opening = True, 0
+            worker.begin()
         if "given" in said:
             ticket, worker.ticket = worker.ticket, None
             assert ticket is not None
             return [Finished(ticket, said["given"])]
         return []
 
-    def _lost(self, worker: Worker, reason: str) -> list[Event]:
+    def _lost(self, worker: Worker, reason: str, died: bool = True) -> list[Event]:
         """A worker is gone; one that had not opened the recipe has lost nothing, and another one tries."""
         del self._workers[worker.slot]
         code = worker.kill()
         if worker.opened:
-            return [Lost(worker.ticket, reason)] if worker.ticket is not None else []
+            return [Lost(worker.ticket, reason, died)] if worker.ticket is not None else []
         self._died_opening += 1
         if self._died_opening >= STARTS:
             raise AutopeftError(
@@ -173,8 +174,12 @@ class Worker:
     def give(self, ticket: Ticket, pack: Pack) -> None:
         """Let it do something."""
         self.ticket, self.pack = ticket, pack
-        self.watch.begin()
+        self.begin()
         self.say(pack.to_json())
+
+    def begin(self) -> None:
+        """Let the time of what it does begin: what it has yet to open does not count."""
+        self.watch.begin(self.pack.time_limit if self.pack and self.opened else None)
 
     def kill(self) -> int:
         """End it; gives its exit code."""

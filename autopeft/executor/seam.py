@@ -49,11 +49,15 @@ class Pack:
         orders: they differ in their learning rate only.
         head_learning_rate: of the task head.
         ask: "train", or "time" for the seconds of a step of the first order.
+        attempt: which one it is at these orders, from 1.
+        time_limit: seconds after which the pack counts as lost, though its worker shows signs of life; None for none.
     """
 
     orders: tuple[Order, ...]
     head_learning_rate: float
     ask: Literal["train", "time"] = "train"
+    attempt: int = 1
+    time_limit: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -61,12 +65,14 @@ class Pack:
             "orders": [o.to_json() for o in self.orders],
             "head_learning_rate": self.head_learning_rate,
             "ask": self.ask,
+            "attempt": self.attempt,
+            "time_limit": self.time_limit,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Pack:
         """The pack that `to_json` wrote."""
-        return cls(tuple(map(Order.from_json, data["orders"])), data["head_learning_rate"], data["ask"])
+        return cls(**{**data, "orders": tuple(map(Order.from_json, data["orders"]))})
 
 
 @dataclass(frozen=True)
@@ -83,10 +89,15 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """A pack's worker died or hung."""
+    """A pack's worker died, hung or took too long.
+
+    Attributes:
+        died: it may have needed more memory than was left beside others.
+    """
 
     ticket: Ticket
     reason: str
+    died: bool = True
 
 
 Event: TypeAlias = Finished | Lost

@@ -15,23 +15,32 @@ class Watch:
     def __init__(self) -> None:
         self.begin()
 
-    def begin(self) -> None:
-        """It begins something new."""
-        self.silent = self._longest = 0.0
+    def begin(self, time_limit: float | None = None) -> None:
+        """It begins something new, which may take so many seconds; None for as long as it shows signs of life."""
+        self.silent = self._longest = self.busy = 0.0
+        self._time_limit = float("inf") if time_limit is None else time_limit
         self._looked = time.monotonic()
 
     def beat(self) -> None:
         """It has shown a sign of life."""
         self._longest, self.silent = max(self._longest, self.silent), 0.0
 
-    def hangs(self) -> bool:
-        """Whether it has shown none for too long; a time in which this process stood still does not count."""
+    def gives_up(self) -> bool:
+        """Whether it hangs or is over its time; a time in which this process stood still, or its clock jumped, does not count."""
         now = time.monotonic()
-        self.silent += min(now - self._looked, 5 * POLL)
+        passed = min(max(0.0, now - self._looked), 5 * POLL)
         self._looked = now
-        return self.silent > max(SILENCE, SLOW * self._longest)
+        self.silent, self.busy = self.silent + passed, self.busy + passed
+        return self.busy > self._time_limit or self.silent > max(SILENCE, SLOW * self._longest)
 
     @property
     def said(self) -> str:
         """Why it counts as lost."""
+        if self.busy > self._time_limit:
+            return over_time(self._time_limit)
         return f"it showed no sign of life for {self.silent:,.0f} s"
+
+
+def over_time(time_limit: float) -> str:
+    """Why a pack counts as lost that has taken longer than it may."""
+    return f"it had not ended when its {time_limit:,.0f} s were over, far more than expected"

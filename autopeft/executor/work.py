@@ -11,6 +11,7 @@ import torch
 from autopeft.base.errors import AutopeftError
 from autopeft.executor.order import answer
 from autopeft.executor.seam import ATTEMPTS, Pack
+from autopeft.proxy.beat import OverTime
 from autopeft.proxy.job import Job, JobResult
 from autopeft.proxy.trainer import Trainer
 
@@ -41,10 +42,11 @@ def trained(trainer: Trainer, jobs: Sequence[Job], attempts: int = ATTEMPTS) -> 
 
     Raises:
         AutopeftError: what a job asks for makes no sense, and a second one would not either.
+        OverTime: the pack has had its time.
     """
     try:
         return trainer.run(list(jobs))
-    except AutopeftError:
+    except (AutopeftError, OverTime):
         raise
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()

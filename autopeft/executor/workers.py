@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from autopeft.base.errors import AutopeftError
@@ -13,6 +14,7 @@ from autopeft.base.interrupt import raise_if_interrupted
 from autopeft.executor.local import Local, on_cores, on_devices
 from autopeft.executor.order import Answer, Order, packs_of
 from autopeft.executor.seam import ATTEMPTS, Event, Executor, Lost, Pack, Recipe, Ticket
+from autopeft.executor.time_limit import TimeLimit
 from autopeft.executor.watch import POLL
 from autopeft.proxy.job import Job
 
@@ -58,7 +60,6 @@ class Task:
     lane: Lane
     numbers: list[int]  # of its orders
     pack: Pack
-    attempts: int = 0
 
 
 class Workers:
@@ -76,6 +77,7 @@ class Workers:
         self.trainer, self.seconds_per_step = trainer, dict(seconds_per_step or {})
         self.executor = executor or inline(trainer)
         self.head_learning_rate = trainer.head_learning_rate
+        self._time_limit = TimeLimit(self._seconds_of_a_step)
 
     @property
     def workers(self) -> int:
@@ -110,8 +112,8 @@ class Workers:
     def _answers(self, more: Callable[[], Stages | None]) -> Iterator[tuple[int, Answer]]:
         """The answers to the orders of all lanes, as they end.
 
-        A pack whose worker was lost is tried again when nothing else is left to do, with nothing beside it, for it may have
-        needed more memory than was left; until then no lane is begun.
+        A pack whose worker was lost is tried again. Where the worker died that is when nothing else is left to do, with
+        nothing beside it, for it may have needed more memory than was left; until then no lane is begun.
         """
         waiting, again, begun = deque[Task](), deque[Task](), dict[Ticket, Task]()
         try:
@@ -130,10 +132,13 @@ class Workers:
                 raise_if_interrupted()  # what arrives while a process is started may have been dropped
                 for event in self.executor.events(POLL):
                     task = begun.pop(event.ticket)
-                    if isinstance(event, Lost) and task.attempts < ATTEMPTS:
-                        again.append(task)
+                    if isinstance(event, Lost) and task.pack.attempt < ATTEMPTS:
+                        task.pack = replace(task.pack, attempt=task.pack.attempt + 1)
+                        (again if event.died else waiting).append(task)
                         continue
-                    for number, answer in zip(task.numbers, answers_of(event, len(task.numbers))):
+                    answers = answers_of(event, len(task.numbers))
+                    for number, order, answer in zip(task.numbers, task.pack.orders, answers):
+                        self._time_limit.see(order, answer)
                         task.lane.take(number, answer)
                         yield number, answer
                     task.lane.left -= len(task.numbers)
@@ -153,8 +158,17 @@ class Workers:
         return [Task(lane, group, Pack(pack, self.head_learning_rate)) for group, pack in packs]
 
     def _submit(self, task: Task, begun: dict[Ticket, Task]) -> None:
-        task.attempts += 1
-        begun[self.executor.submit(task.pack)] = task
+        pack = replace(task.pack, time_limit=self._time_limit.of(task.pack))
+        begun[self.executor.submit(pack)] = task
+
+    def _seconds_of_a_step(self) -> float | None:
+        """Of uniform LoRA, as timed when the executor was chosen, else timed now; None where there is none."""
+        if self.seconds_per_step:
+            return max(self.seconds_per_step.values())
+        uniform = self.trainer.uniform_lora
+        with suppress(RuntimeError):  # it may not fit into memory where smaller ones do
+            return self.trainer.seconds_per_step(Job(uniform, 0, 1, 1)) if uniform else None
+        return None
 
     def close(self) -> None:
         """Stop at once what is still running."""

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 FOLDER, WHAT = Path(sys.argv[1]), sys.argv[2]
+PACK: dict = {}  # what it is doing
 
 
 def noted(seed: int) -> int:
@@ -60,6 +61,20 @@ def slow(seed):
     return seed
 
 
+def endless(seed):
+    """A seed that is 1 never ends, shows signs of life, and notes who works beside it; the others take half a second."""
+    noted(seed)
+    (FOLDER / f"busy-{seed}").touch()
+    while seed == 1:
+        time.sleep(0.05)
+        say({"beat": time.monotonic()})
+        if len(list(FOLDER.glob("busy-*"))) > 1:
+            (FOLDER / f"beside-{PACK['attempt']}").touch()
+    time.sleep(0.5)
+    (FOLDER / f"busy-{seed}").unlink()
+    return seed
+
+
 def refuses(seed):
     return None if seed == 1 else seed
 
@@ -71,10 +86,15 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if WHAT == "refused":
         return say({"refused": f"There are no data {recipe['data']}."})
+    if WHAT == "opens-slowly":
+        for _ in range(30):
+            time.sleep(0.1)
+            say({"beat": 0})
     say({"opened": True})
     for line in sys.stdin:
-        (order,) = json.loads(line)["orders"]
-        found = {"dies-once": squared}.get(WHAT, globals().get(WHAT))(order["job"]["seed"])
+        PACK.update(json.loads(line))
+        (order,) = PACK["orders"]
+        found = {"dies-once": squared, "opens-slowly": squared}.get(WHAT, globals().get(WHAT))(order["job"]["seed"])
         if found is None:
             say({"given": {"refused": "There is nothing to measure against."}})
         else:

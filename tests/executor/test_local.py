@@ -13,10 +13,11 @@ import pytest
 
 from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration
-from autopeft.executor import watch
+from autopeft.executor import time_limit, watch
 from autopeft.executor.local import KILLED, Local, on_cores, on_devices
+from autopeft.executor.order import Order
 from autopeft.executor.seam import Recipe
-from autopeft.executor.workers import Workers
+from autopeft.executor.workers import Stage, Workers
 from autopeft.proxy.job import Job
 
 RECIPE = Recipe({}, "of mine", {}, {}, {})
@@ -27,7 +28,7 @@ FAKE = Path(__file__).with_name("fake_worker.py")
 def workers(folder, what, number=3) -> Workers:
     local = Local([{}] * number, (sys.executable, str(FAKE), str(folder), what))
     local.start(RECIPE)
-    return Workers(SimpleNamespace(head_learning_rate=1e-3), local)
+    return Workers(SimpleNamespace(head_learning_rate=1e-3, uniform_lora=None), local, {"timed": 0.1})
 
 
 @pytest.fixture
@@ -87,6 +88,30 @@ def test_a_worker_that_hangs_is_replaced_and_a_slow_one_is_not(made, tmp_path, m
     assert attempts(tmp_path, 4) == [1, 2, 1, 2]
 
 
+def test_what_never_ends_has_failed_after_two_attempts_and_the_others_go_on_beside_it(made, tmp_path, monkeypatch):
+    """It showed signs of life, so it held its worker for ever."""
+    monkeypatch.setattr(time_limit, "FLOOR", 2.0)
+    monkeypatch.setattr(time_limit, "FACTOR", 1.0)
+    pool, found = made("endless", 2), {}
+    jobs = iter(asked(range(24)))
+
+    def more():
+        if lane := [Order(job) for job in (next(jobs, None), next(jobs, None)) if job]:
+            return iter([Stage(lane, lambda n, answer: found.update({lane[n].job.seed: answer.failure}))])
+
+    pool.run_stages(more)
+    assert found[1] == "it had not ended when its 2 s were over, far more than expected"
+    assert all(found[seed] == str(seed) for seed in range(24) if seed != 1)
+    assert attempts(tmp_path, 24) == [1, 2] + [1] * 22
+    assert all((tmp_path / f"beside-{attempt}").exists() for attempt in (1, 2)), "the study goes on at full width"
+
+
+def test_the_time_in_which_a_worker_opens_the_recipe_is_not_the_packs(made, monkeypatch):
+    monkeypatch.setattr(time_limit, "FLOOR", 2.0)
+    monkeypatch.setattr(time_limit, "FACTOR", 1.0)
+    assert done(made("opens-slowly", 1), [3]) == {0: 9}
+
+
 def test_what_a_worker_refuses_is_raised_and_nothing_goes_on(made):
     pool = made("refuses")
     with pytest.raises(AutopeftError, match="nothing to measure against"):
@@ -127,7 +152,6 @@ def test_a_pack_that_is_cancelled_is_not_done(tmp_path):
 
 
 def packs(seeds):
-    from autopeft.executor.order import Order
     from autopeft.executor.seam import Pack
 
     return [Pack((Order(job),), 1e-3) for job in asked(seeds)]

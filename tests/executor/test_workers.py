@@ -156,6 +156,7 @@ class Poisoned:
     """A trainer that some seeds make raise, as often as said."""
 
     head_learning_rate = 1e-3
+    uniform_lora = None
 
     def __init__(self, times):
         self.times, self.tried = times, []
@@ -180,6 +181,7 @@ def test_whatever_a_job_raises_is_its_own_failure_after_two_attempts():
 def test_what_makes_no_sense_is_said_once():
     class Refuses:
         head_learning_rate = 1e-3
+        uniform_lora = None
 
         def run(self, pack):
             raise AutopeftError("There is nothing to measure against.")
