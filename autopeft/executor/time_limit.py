@@ -7,7 +7,9 @@ from collections.abc import Callable
 from autopeft.executor.order import Answer, Order
 from autopeft.executor.seam import Pack
 
-FACTOR = 100.0  # times as long as expected: a step of another method, on fewer cores, and the scoring of splits are in it
+FACTOR = (
+    100.0  # times as long as expected: a step of another method, on fewer cores, and the scoring of splits are in it
+)
 FLOOR = 1800.0  # seconds that every pack has: its worker may have to fill a store of hidden states first
 
 

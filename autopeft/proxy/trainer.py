@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,9 @@ def job_result(
         return JobResult(None, failure=run.failure)
     steps, train_loss, validated = zip(*points)
     best = run.stopping.best if run.stopping else len(steps) - 1
+    for split, scored in (("validation", validated[best]), ("test", tested)):
+        if scored and not isfinite(scored.loss):  # its score may look like one, and is that of no model
+            return JobResult(None, failure=f"the {split} loss was {scored.loss} at step {steps[best]} of {run.job.steps}")
     curve = Curve(
         run.job.seed,
         steps,

@@ -11,14 +11,17 @@ import torch
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.configuration import Configuration
+from autopeft.executor import time_limit
 from autopeft.executor import workers as workers_module
 from autopeft.executor.inline import Inline
 from autopeft.executor.local import Local
-from autopeft.executor.order import Order
-from autopeft.executor.seam import Recipe
+from autopeft.executor.order import Answer, Order
+from autopeft.executor.seam import Pack, Recipe
 from autopeft.executor.workers import MOST, Workers, choose_workers, cores
 from autopeft.methods import get_method
 from autopeft.prepare import prepare
+from autopeft.proxy import beat
+from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import Job, JobResult
 from autopeft.resident import load_resident, load_workers
 from autopeft.study.spec import StudySpec
@@ -53,9 +56,9 @@ def pool(opened):
     made.close()
 
 
-def job(method: str, seed: int = 0, rate: float = 2e-3, **fields) -> Job:
+def job(method: str, seed: int = 0, rate: float = 2e-3, steps: int = 8, until: int = 8, **fields) -> Job:
     layers = {"none": (), "all": range(6)}.get(get_method(method).layers, (4, 5))
-    return Job(Configuration.of(method, get_method(method).defaults, layers, rate), seed, 8, 8, **fields)
+    return Job(Configuration.of(method, get_method(method).defaults, layers, rate), seed, steps, until, **fields)
 
 
 def timeless(answer):
@@ -178,6 +181,45 @@ def test_whatever_a_job_raises_is_its_own_failure_after_two_attempts():
     assert [trainer.tried.count(seed) for seed in range(4)] == [1, 2, 2, 1]
 
 
+class Endless(Poisoned):
+    """A trainer that never ends with a seed that is 1, and goes on from batch to batch."""
+
+    def run(self, pack):
+        (asked,) = pack
+        while asked.seed == 1:
+            beat.sign_of_life()
+        return super().run(pack)
+
+    def seconds_per_step(self, job):
+        return 1e-6
+
+
+def test_what_never_ends_inline_has_failed_after_two_attempts(monkeypatch):
+    """Between two batches this process sees that its time is over."""
+    monkeypatch.setattr(time_limit, "FLOOR", 0.2)
+    trainer = Endless({})
+    trainer.uniform_lora = job("lora").configuration
+    found = dict(Workers(trainer).run([job("head_only", seed) for seed in range(3)]))
+    assert [found[seed].failure for seed in (0, 2)] == ["trained"] * 2
+    assert found[1].failure == "it had not ended when its 0 s were over, far more than expected"
+    beat.sign_of_life()  # what comes after it has its time
+
+
+def test_a_time_limit_goes_by_the_slowest_step_and_the_length():
+    limit = time_limit.TimeLimit(lambda: 2.0)
+    pack = Pack((Order(Job(job("lora").configuration, 0, 600, 300)),), 1e-3)
+    assert limit.of(pack) == time_limit.FACTOR * 2.0 * 300
+    curve = Curve(0, (10,), (0.5,), (0.5,), (0.5,), 70.0, 0)
+    limit.see(Order(job("lora", steps=10, until=10)), Answer(curve))
+    assert limit.of(pack) == time_limit.FACTOR * 7.0 * 300
+    unknown = time_limit.TimeLimit()
+    assert unknown.of(pack) is None
+    unknown.see(Order(job("lora")), Answer(None, failure="lost"))
+    assert unknown.of(pack) is None
+    quick = time_limit.TimeLimit(lambda: 1e-3)
+    assert quick.of(pack) == time_limit.FLOOR
+
+
 def test_what_makes_no_sense_is_said_once():
     class Refuses:
         head_learning_rate = 1e-3
@@ -200,6 +242,4 @@ def test_what_is_cancelled_inline_is_not_trained():
 
 
 def packs(seeds):
-    from autopeft.executor.seam import Pack
-
     return [Pack((Order(job("head_only", seed)),), 1e-3) for seed in seeds]

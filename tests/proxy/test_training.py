@@ -69,6 +69,12 @@ def test_a_loss_that_is_no_number_ends_the_run_and_restores_the_backbone(backbon
     assert all(torch.equal(before[k], v) for k, v in backbone.model.state_dict().items())
 
 
+def test_a_run_that_ends_with_a_loss_that_is_no_number_has_failed(backbone, tokenised):
+    """The last step was the one too many: the training loss before it was a number, so the run counted, with a score."""
+    with pytest.raises(Diverged, match="the validation loss was (nan|inf) at step 1 of 1"):
+        train(backbone, tokenised, replace(LORA, learning_rate=1e30), seed=0, steps=1, batch_size=8)
+
+
 def test_predictions_keep_the_order_of_the_rows(backbone, tokenised):
     split = tokenised.validation
     with torch.no_grad():
