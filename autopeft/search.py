@@ -4,13 +4,13 @@ Stations are imported where they are used, so that `import autopeft` and `autope
 """
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autopeft.base.interrupt import Terminated, interrupts_noted, raise_if_interrupted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
+from autopeft.base.steady import steady
 from autopeft.study.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     from autopeft.study.kept_space import kept_space
     from autopeft.study.length import as_stored
 
-    began, study = time.monotonic(), StudyFolder(folder)
+    began, study = steady(), StudyFolder(folder)
     if study.exists:
         stored = study.read()
         prepared = prepare(as_stored(spec, stored["spec"]), progress.note, kept_space(stored, progress.note))
@@ -99,7 +99,7 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     finally:
         bench.close()
         progress.close()
-        bench.add_seconds(time.monotonic() - began)
+        bench.add_seconds(steady() - began)
 
 
 def spec_of(study: StudySpec | str | Path | None) -> StudySpec:
@@ -129,10 +129,10 @@ def run_search(bench: "Workbench") -> float:
         top = f", best {min(best, key=quality.cost):.3f}" if best else ""
         bench.progress.step(f"{trial.configuration}: {trial.trainable:,} params, {said}{top}")
 
-    began, done = time.monotonic(), len(ended(bench.study))
+    began, done = steady(), len(ended(bench.study))
     bench.progress.stage("trials", spec.trials, done)
     bench.trials.run(report, bench.clock.trials_until() if bench.clock else float("inf"))
-    return bench.clock.slower(len(ended(bench.study)) - done, time.monotonic() - began) if bench.clock else 1.0
+    return bench.clock.slower(len(ended(bench.study)) - done, steady() - began) if bench.clock else 1.0
 
 
 def map_complete(bench: "Workbench") -> list["TrialRecord"]:

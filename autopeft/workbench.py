@@ -1,6 +1,5 @@
 """What a running study holds: its folder, its trials, its full-length runs and its workers. Opened anew or resumed."""
 
-import time
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from autopeft.base.artefacts import Artefacts
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
 from autopeft.base.quantities import seconds_of
+from autopeft.base.steady import steady
 from autopeft.configuration import Scalar
 from autopeft.executor.workers import Workers
 from autopeft.front import front_of
@@ -93,12 +93,12 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
         prepared: the study.
         path: of its folder, which is made if it does not exist.
         progress: told what is going on.
-        began: `time.monotonic()` from which the study's time counts (default: now).
+        began: `steady()` from which the study's time counts (default: now).
 
     Raises:
         AutopeftError: the folder holds another study, or the least that makes sense takes longer than its time.
     """
-    began = time.monotonic() if began is None else began
+    began = steady() if began is None else began
     task, objectives = prepared.task, prepared.objectives
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -147,7 +147,7 @@ def in_time(
         prepared: the study.
         workers: whose pace is measured.
         stored: study.json of a study that is resumed; the time that it has spent counts.
-        began: `time.monotonic()` at the beginning of this sitting.
+        began: `steady()` at the beginning of this sitting.
         progress: told the plan.
 
     Raises:
@@ -171,7 +171,7 @@ def planned_in_time(prepared: Prepared) -> tuple[Prepared, str]:
     quiet = Progress(quiet=True)
     workers = load_workers(prepared, load_resident(prepared, None, quiet), quiet)
     try:
-        prepared, clock = in_time(prepared, workers, None, time.monotonic(), quiet)
+        prepared, clock = in_time(prepared, workers, None, steady(), quiet)
     finally:
         workers.close()
     assert clock is not None

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 SMALL = [
     "--train-rows",
@@ -37,3 +38,14 @@ def autopeft(*arguments, check=0, **kwargs):
     assert done.returncode == check, done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+def answer(result):
+    """What a study says, without timings, as text: what is not a number equals itself."""
+
+    def timeless(curve):
+        return curve and replace(curve, seconds=0, peak_memory_bytes=0, measured={})
+
+    trials = [(t.number, t.state, t.configuration, timeless(t.curve)) for t in result.data.trials]
+    outcomes = [(o.name, o.configuration, tuple(map(timeless, o.curves))) for o in result.data.outcomes]
+    return repr((trials, sorted(outcomes, key=str), result.data.scores, result.data.task, result.front.points))

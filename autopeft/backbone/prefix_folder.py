@@ -19,6 +19,7 @@ import torch
 from autopeft.backbone.loading import Backbone
 from autopeft.backbone.prefix_pieces import VERSION, Damaged, Layout, Piece, open_piece, write_piece
 from autopeft.base.packages import cache_folder, silent
+from autopeft.base.steady import steady
 from autopeft.tasks.tokens import PARTS, TokenisedTask
 
 try:
@@ -113,13 +114,13 @@ class PieceFolder:
 
 def locked(descriptor: int) -> bool:
     """Take the lock of an open file, which its closing releases; False where another process keeps it too long."""
-    until = time.monotonic() + PATIENCE
+    until = steady() + PATIENCE
     while fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            if time.monotonic() > until:
+            if steady() > until:
                 return False
             time.sleep(0.01)
     return True

@@ -1,10 +1,10 @@
 """What a user sees while long work runs: a live bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
-import time
-
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
+
+from autopeft.base.steady import steady
 
 
 class Progress:
@@ -38,7 +38,7 @@ class Progress:
             done: those that an earlier run has done.
         """
         self.close()
-        self._title, self._total, self._done, self._began, self._from = title, total, done, time.monotonic(), done
+        self._title, self._total, self._done, self._began, self._from = title, total, done, steady(), done
         if self._live:
             self._bar = Bar(
                 SpinnerColumn(),
@@ -66,7 +66,7 @@ class Progress:
             self._bar.update(self._task, completed=self._done, left=left)
 
     def _time_left(self) -> str:
-        per_piece = (time.monotonic() - self._began) / max(1, self._done - self._from)
+        per_piece = (steady() - self._began) / max(1, self._done - self._from)
         seconds = per_piece * max(0, self._total - self._done)
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
 
 from autopeft.base.errors import AutopeftError
+from autopeft.base.steady import steady
 from autopeft.executor.seam import Event, Finished, Lost, Recipe, Ticket
 from autopeft.executor.waiting import Waiting
 from autopeft.executor.watch import POLL, Watch
@@ -133,8 +133,8 @@ class Cluster(Waiting):
             elif beats != actor.beats:
                 actor.watch.beat()
             actor.beats = beats
-        if actor.alive is None and abs(time.monotonic() - actor.asked) > LOOK:  # also where the clock has jumped back
-            actor.asked, actor.alive = time.monotonic(), actor.handle.signs_of_life.remote()
+        if actor.alive is None and steady() > actor.asked + LOOK:
+            actor.asked, actor.alive = steady(), actor.handle.signs_of_life.remote()
 
     def _stop(self, actor: Actor) -> None:
         self._actors.remove(actor)

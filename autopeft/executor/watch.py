@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from autopeft.base.steady import steady
 
 POLL = 1.0  # seconds between two looks at the workers
 SILENCE = 600.0  # seconds without a sign of life after which a worker hangs ...
@@ -19,16 +19,16 @@ class Watch:
         """It begins something new, which may take so many seconds; None for as long as it shows signs of life."""
         self.silent = self._longest = self.busy = 0.0
         self._time_limit = float("inf") if time_limit is None else time_limit
-        self._looked = time.monotonic()
+        self._looked = steady()
 
     def beat(self) -> None:
         """It has shown a sign of life."""
         self._longest, self.silent = max(self._longest, self.silent), 0.0
 
     def gives_up(self) -> bool:
-        """Whether it hangs or is over its time; a time in which this process stood still, or its clock jumped, does not count."""
-        now = time.monotonic()
-        passed = min(max(0.0, now - self._looked), 5 * POLL)
+        """Whether it hangs or is over its time; a time in which this process stood still, or over which its clock jumped, does not count."""
+        now = steady()
+        passed = min(now - self._looked, 5 * POLL)
         self._looked = now
         self.silent, self.busy = self.silent + passed, self.busy + passed
         return self.busy > self._time_limit or self.silent > max(SILENCE, SLOW * self._longest)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
+
+from autopeft.base.steady import steady
 
 LONGEST = 600.0  # seconds that one batch counts at most: a clock may jump
 
@@ -24,8 +25,8 @@ def sign_of_life() -> None:
     _passed += 1
     if _left == inf:
         return
-    now = time.monotonic()
-    _left, _looked = _left - min(max(0.0, now - _looked), LONGEST), now
+    now = steady()
+    _left, _looked = _left - min(now - _looked, LONGEST), now
     if _left < 0:
         raise OverTime
 
@@ -39,7 +40,7 @@ def signs_of_life() -> int:
 def time_limited(seconds: float | None) -> Iterator[None]:
     """Let what the body does be over its time after so many seconds, None for never: between two batches it is noticed."""
     global _left, _looked
-    _left, _looked = inf if seconds is None else seconds, time.monotonic()
+    _left, _looked = inf if seconds is None else seconds, steady()
     try:
         yield
     finally:

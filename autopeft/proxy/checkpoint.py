@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from autopeft.base.artefacts import Artefacts, delete, read, write
 from autopeft.base.seal import is_whole, sealed
+from autopeft.base.steady import steady
 from autopeft.proxy.job import Job
 
 if TYPE_CHECKING:
@@ -75,19 +75,19 @@ class JobFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._next = time.monotonic() + EVERY
+        self._next = steady() + EVERY
 
     def due(self) -> bool:
         """Whether it is time to write."""
-        return time.monotonic() >= self._next
+        return steady() >= self._next
 
     def write(self, run: Run, points: Sequence[Point], seconds: float) -> None:
         """Keep a run, what it has measured and the seconds that it has taken."""
-        began, state = time.monotonic(), run.state()
+        began, state = steady(), run.state()
         rows = [(step, loss, x.loss, x.score, x.units.to_text() if x.units else None) for step, loss, x in points]
         about = sealed({"points": rows, "seconds": seconds, "state": hashlib.sha256(state).hexdigest()})
         write(self.path, about.encode() + b"\n" + state)
-        took = time.monotonic() - began
+        took = steady() - began
         self._next = began + took + max(EVERY, SHARE * took)
 
     def read(self) -> Checkpoint | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -14,6 +13,7 @@ import torch
 
 from autopeft.backbone.loading import Backbone
 from autopeft.backbone.prefix import PrefixCache
+from autopeft.base.steady import steady
 from autopeft.configuration import Configuration
 from autopeft.methods.mechanisms.attach import attached, trainable_parameters
 from autopeft.methods.mechanisms.statistics import Statistics
@@ -80,7 +80,7 @@ class Trainer:
         """
         if len(jobs) > 1 and not self.packing_pays(jobs):
             return [result for job in jobs for result in self.run([job])]
-        started, first = time.monotonic(), jobs[0]
+        started, first = steady(), jobs[0]
         file = self.checkpoints.of(first) if self.checkpoints and len(jobs) == 1 else None
         if begun := file.read() if file else None:
             started, jobs = started - begun.seconds, [replace(first, state=begun.state)]
@@ -93,7 +93,7 @@ class Trainer:
                 if step in first.scored:
                     points.append(self._evaluated(session, step))
                 if file and file.due():
-                    file.write(session.run, [x for at_step in points if (x := at_step[0])], time.monotonic() - started)
+                    file.write(session.run, [x for at_step in points if (x := at_step[0])], steady() - started)
             for run in session.runs:
                 run.restore_best()
             alive = any(not run.failure for run in session.runs)
@@ -102,7 +102,7 @@ class Trainer:
                 tested = session.evaluate("test", None, first.units)
             if keep and alive:
                 keep(model)
-            seconds, memory = (time.monotonic() - started) / len(jobs), peak_memory(self.backbone.model)
+            seconds, memory = (steady() - started) / len(jobs), peak_memory(self.backbone.model)
             if cuda_devices(self.backbone.model) and len(jobs) == 1:
                 measured[TRAIN_MEMORY.name] = memory  # of the run itself: it takes the place of the prediction
             return [
@@ -233,7 +233,9 @@ def job_result(
     best = run.stopping.best if run.stopping else len(steps) - 1
     for split, scored in (("validation", validated[best]), ("test", tested)):
         if scored and not isfinite(scored.loss):  # its score may look like one, and is that of no model
-            return JobResult(None, failure=f"the {split} loss was {scored.loss} at step {steps[best]} of {run.job.steps}")
+            return JobResult(
+                None, failure=f"the {split} loss was {scored.loss} at step {steps[best]} of {run.job.steps}"
+            )
     curve = Curve(
         run.job.seed,
         steps,

@@ -1,8 +1,8 @@
 """Clock: what is left of the time that a search was given, and what still fits into it at the pace that it turned out to have."""
 
-import time
 from dataclasses import dataclass, replace
 
+from autopeft.base.steady import steady
 from autopeft.study.spec import StudySpec
 from autopeft.study.time_plan import Effort, Pace, stages
 
@@ -14,7 +14,7 @@ class Clock:
     """The end of a search's time.
 
     Attributes:
-        until: `time.monotonic()` at the end.
+        until: `steady()` at the end.
         effort: what was planned.
         pace: that was measured at the start.
         spec: the study.
@@ -28,13 +28,13 @@ class Clock:
     @property
     def left(self) -> float:
         """Seconds left, the report's kept back; never below 0."""
-        return max(0.0, self.until - REPORT - time.monotonic())
+        return max(0.0, self.until - REPORT - steady())
 
     def trials_until(self) -> float:
         """When to ask for no more trials: what is left is split between them and the full-length runs as planned."""
         planned = stages(self.effort, self.pace, self.spec)
         share = planned["trials"] / (planned["trials"] + planned["full length"])
-        return time.monotonic() + share * self.left
+        return steady() + share * self.left
 
     def slower(self, trials: int, seconds: float) -> float:
         """How many times as long as planned so many trials took; 1 for none."""

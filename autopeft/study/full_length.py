@@ -4,12 +4,12 @@ Learning rates are tuned first, on the first quarter of the length. Seeds are th
 still be an answer gets another.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from math import inf
 
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.steady import steady
 from autopeft.configuration import Configuration
 from autopeft.executor.order import Answer, Order
 from autopeft.methods import count
@@ -80,13 +80,13 @@ class FullLength:
             candidates: what is trained; what the folder holds already is not trained again.
             report: told the name of each training and its curve, None with the reason in the name if it failed.
             more: told how many trainings the next round adds.
-            until: `time.monotonic()` at which it should have ended: a round after the first that would take longer is not
+            until: `steady()` at which it should have ended: a round after the first that would take longer is not
                 begun.
 
         Returns:
             How many runs the race did without, of how many: all seeds of every candidate.
         """
-        candidates, began, tried = list(candidates), time.monotonic(), set[Attempt]()
+        candidates, began, tried = list(candidates), steady(), set[Attempt]()
         tuned = self._to_tune(candidates)
         while tuned:
             self._train(tuned, report)
@@ -98,8 +98,8 @@ class FullLength:
             self._train(left, report)
             tried.update(left)
             seeds, left = self._race(candidates, tried)
-            seconds = (time.monotonic() - began) / len(tried)
-            if time.monotonic() + len(left) * seconds > until:
+            seconds = (steady() - began) / len(tried)
+            if steady() + len(left) * seconds > until:
                 break
             more(len(left))
         self.folder.drop_states()

@@ -11,12 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 from typing_extensions import override
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.seal import KEY, chain, digest, dumped
 from autopeft.study.ledger import Entry, Ledger, lost_lines
+
+
+class NoLock(JournalFileSymlinkLock):
+    """In the place of Optuna's lock: the study's folder has one writer (`autopeft.base.lock`), whose lock no kill leaves behind."""
+
+    @override
+    def acquire(self) -> bool:
+        return True
+
+    @override
+    def release(self) -> None:
+        pass
 
 
 class WholeLineJournal(JournalFileBackend):
@@ -34,7 +46,7 @@ class WholeLineJournal(JournalFileBackend):
     def __init__(self, path: Path, ledger: Ledger, unsealed: bool = False) -> None:
         self._path, self._ledger, self._unsealed = path, ledger, unsealed
         read_journal(path, ledger, unsealed)
-        super().__init__(str(path))
+        super().__init__(str(path), NoLock(str(path)))
         self._end = self._found_end()
         self._held: list[dict[str, Any]] | None = None  # what is to be written together
 

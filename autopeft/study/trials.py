@@ -1,6 +1,5 @@
 """The search's trials: ask for a cohort, count it, halve it, tell; a kill leaves nothing to do twice."""
 
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from autopeft.base.steady import steady
 from autopeft.configuration import Configuration
 from autopeft.executor.workers import Stages, Workers
 from autopeft.methods import count
@@ -59,10 +59,10 @@ class Trials:
 
         Args:
             report: told each trial as it ends.
-            until: `time.monotonic()` after which no cohort is asked for.
+            until: `steady()` after which no cohort is asked for.
         """
         spec, study = self.halving.spec, self.halving.study
-        deadline = min(until, time.monotonic() + spec.timeout) if spec.timeout else until
+        deadline = min(until, steady() + spec.timeout) if spec.timeout else until
         if not study.get_trials(deepcopy=False):
             for parameters in self.first:
                 study.enqueue_trial(dict(parameters))
@@ -89,7 +89,7 @@ class Trials:
         spec, study = self.halving.spec, self.halving.study
         number = len(ended(study)) + len(alive)
         with written_together(study):  # or else a kill in between would leave what was proposed with the rest
-            while len(cohort) < spec.cohort and number < spec.trials and time.monotonic() < deadline:
+            while len(cohort) < spec.cohort and number < spec.trials and steady() < deadline:
                 for wanted in self.wanted(number, min(spec.cohort - len(cohort), spec.trials - number)):
                     asked = self.ask(number, wanted)
                     number += 1

@@ -2,6 +2,8 @@
 
 FAULT_STEPS=FOLDER      every step that is trained is written down: FOLDER/PROCESS has "attempt step when what" per line
 FAULT_PAUSE=SECONDS     after each step
+FAULT_CLOCK=SECONDS     after which, again and again, `time.time` and `time.monotonic` jump by hours, forth and back
+FAULT_MEMORY=BYTES      more than which a worker cannot have, as on a machine that has no more
 """
 
 import hashlib
@@ -70,5 +72,22 @@ def note_steps(run):
     run.Run.learn = noted
 
 
+def jumping(clock, every):
+    """A clock that is hours ahead, behind, ahead ... of itself."""
+    began, ahead = clock(), (0, 3, -5, 1)
+
+    def read():
+        now = clock()
+        return now + 3600 * ahead[int((now - began) / every) % len(ahead)]
+
+    return read
+
+
+if "FAULT_CLOCK" in os.environ:
+    time.time, time.monotonic = (jumping(c, float(os.environ["FAULT_CLOCK"])) for c in (time.time, time.monotonic))
+if "FAULT_MEMORY" in os.environ and "autopeft.worker" in sys.orig_argv:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (int(os.environ["FAULT_MEMORY"]),) * 2)
 if "FAULT_STEPS" in os.environ:
     sys.meta_path.insert(0, AfterImport({"autopeft.executor.work": note_attempts, "autopeft.proxy.run": note_steps}))

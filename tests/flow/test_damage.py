@@ -3,9 +3,9 @@
 import logging
 import random
 import shutil
-from dataclasses import replace
 
 import pytest
+from small_search import answer
 
 import autopeft
 from autopeft import AutopeftError, Result
@@ -28,17 +28,6 @@ def searched(tmp_path_factory):
 
     PackingFile(folder).add(result.front.points[0].configuration, 3, True, {"packed": 0.1})
     return folder
-
-
-def answer(result: Result):
-    """What a study says, without timings, as text: what is not a number equals itself."""
-
-    def timeless(curve):
-        return curve and replace(curve, seconds=0, peak_memory_bytes=0, measured={})
-
-    trials = [(t.number, t.state, t.configuration, timeless(t.curve)) for t in result.data.trials]
-    outcomes = [(o.name, o.configuration, tuple(map(timeless, o.curves))) for o in result.data.outcomes]
-    return repr((trials, sorted(outcomes, key=str), result.data.scores, result.data.task, result.front.points))
 
 
 def damages(content: bytes, flips: int):

@@ -27,6 +27,14 @@ def test_a_line_cut_short_by_a_kill_is_dropped_and_writing_goes_on(tmp_path):
     assert [t.value for t in study(path).trials] == [1.0, 2.0]
 
 
+def test_a_lock_that_a_kill_left_is_nothing_to_wait_for(tmp_path):
+    """Optuna's own lock held up the next search for half a minute, and on a full disk could not be released."""
+    path, lock = tmp_path / "journal", tmp_path / "journal.lock"
+    lock.symlink_to(path)
+    study(path).add_trial(optuna.trial.create_trial(value=1.0))
+    assert lock.is_symlink() and [t.value for t in read(path)] == [1.0]
+
+
 def test_a_write_that_fails_half_way_is_taken_back(tmp_path, monkeypatch):
     path = tmp_path / "journal"
     opened = study(path)
