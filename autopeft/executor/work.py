@@ -54,5 +54,11 @@ def trained(trainer: Trainer, jobs: Sequence[Job], attempts: int = ATTEMPTS) -> 
     except Exception as error:
         if attempts > 1:
             return trained(trainer, jobs, attempts - 1)
-        said = format_exception_only(error)[0].splitlines()[0]
-        return [JobResult(None, failure=said)] * len(jobs)
+        return [JobResult(None, failure=said(error))] * len(jobs)
+
+
+def said(error: Exception) -> str:
+    """What a job raised, in a line."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "there was too little memory to train it"
+    return format_exception_only(error)[0].splitlines()[0]

@@ -181,6 +181,17 @@ def test_whatever_a_job_raises_is_its_own_failure_after_two_attempts():
     assert [trainer.tried.count(seed) for seed in range(4)] == [1, 2, 2, 1]
 
 
+def test_memory_that_runs_out_on_a_cpu_is_a_sentence():
+    """It said "[enforce fail at alloc_cpu.cpp:118] err == 0"."""
+
+    class Greedy(Poisoned):
+        def run(self, pack):
+            return [JobResult(None, failure=str(torch.empty(2**50)))]
+
+    (answer,) = dict(Workers(Greedy({})).run([job("head_only")])).values()
+    assert answer.failure == "there was too little memory to train it"
+
+
 class Endless(Poisoned):
     """A trainer that never ends with a seed that is 1, and goes on from batch to batch."""
 

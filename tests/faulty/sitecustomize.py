@@ -3,7 +3,7 @@
 FAULT_STEPS=FOLDER      every step that is trained is written down: FOLDER/PROCESS has "attempt step when what" per line
 FAULT_PAUSE=SECONDS     after each step
 FAULT_CLOCK=SECONDS     after which, again and again, `time.time` and `time.monotonic` jump by hours, forth and back
-FAULT_MEMORY=BYTES      more than which a worker cannot have, as on a machine that has no more
+FAULT_MEMORY=METHOD     a worker that trains it cannot have a megabyte more than it has
 """
 
 import hashlib
@@ -72,6 +72,26 @@ def note_steps(run):
     run.Run.learn = noted
 
 
+def leave_no_memory(work):
+    """Of autopeft.executor.work."""
+    do = work.do
+
+    def limited(trainer, pack):
+        import resource
+
+        import psutil
+
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        if pack.orders[0].job.configuration.method == os.environ["FAULT_MEMORY"]:
+            resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + 2**20, before[1]))
+        try:
+            return do(trainer, pack)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+
+    work.do = limited
+
+
 def jumping(clock, every):
     """A clock that is hours ahead, behind, ahead ... of itself."""
     began, ahead = clock(), (0, 3, -5, 1)
@@ -85,9 +105,10 @@ def jumping(clock, every):
 
 if "FAULT_CLOCK" in os.environ:
     time.time, time.monotonic = (jumping(c, float(os.environ["FAULT_CLOCK"])) for c in (time.time, time.monotonic))
+CHANGES = {}
 if "FAULT_MEMORY" in os.environ and "autopeft.worker" in sys.orig_argv:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (int(os.environ["FAULT_MEMORY"]),) * 2)
+    CHANGES["autopeft.executor.work"] = leave_no_memory
 if "FAULT_STEPS" in os.environ:
-    sys.meta_path.insert(0, AfterImport({"autopeft.executor.work": note_attempts, "autopeft.proxy.run": note_steps}))
+    CHANGES |= {"autopeft.executor.work": note_attempts, "autopeft.proxy.run": note_steps}
+if CHANGES:
+    sys.meta_path.insert(0, AfterImport(CHANGES))
