@@ -1,5 +1,6 @@
 """A search as small as it can be, through the command line in a process of its own."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -41,11 +42,20 @@ def autopeft(*arguments, check=0, **kwargs):
 
 
 def answer(result):
-    """What a study says, without timings, as text: what is not a number equals itself."""
+    """What a study says, without timings, as text: what is not a number equals itself.
+
+    A trial that a kill left half asked is closed and asked for again, so trials are numbered without such ones.
+    """
 
     def timeless(curve):
         return curve and replace(curve, seconds=0, peak_memory_bytes=0, measured={})
 
-    trials = [(t.number, t.state, t.configuration, timeless(t.curve)) for t in result.data.trials]
+    def renumbered(told):
+        return re.sub(r"\btrial (\d+)", lambda found: f"trial {numbers[int(found[1])]}", repr(told))
+
+    asked = [t for t in result.data.trials if t.state != "interrupted"]
+    numbers = {t.number: n for n, t in enumerate(asked)}
+    trials = [(n, t.state, t.configuration, timeless(t.curve)) for n, t in enumerate(asked)]
     outcomes = [(o.name, o.configuration, tuple(map(timeless, o.curves))) for o in result.data.outcomes]
-    return repr((trials, sorted(outcomes, key=str), result.data.scores, result.data.task, result.front.points))
+    front = map(renumbered, result.front.points)
+    return repr((trials, sorted(map(renumbered, outcomes)), result.data.scores, result.data.task, *front))

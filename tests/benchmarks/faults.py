@@ -20,7 +20,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.step_log import trained_again, training_now
-from small_search import SMALL
+from small_search import SMALL, answer
 
 from autopeft.report.rows import print_rows
 from autopeft.result import Result
@@ -97,13 +97,9 @@ def command(folder: Path, seed: int, options: list[str]) -> list[str]:
     return [sys.executable, "-m", "autopeft", "search", *small, *own]
 
 
-def measured(folder: Path) -> dict:
+def measured(folder: Path) -> str:
     """Every curve without its timings, and the front."""
-    study = read_study(folder)
-    runs = {f"trial {t.number}": t.curve for t in study.trials}
-    runs |= {f"{o.name}, {c.seed}": c for o in study.outcomes for c in o.curves}
-    found: dict = {name: replace(c, seconds=0, peak_memory_bytes=0) for name, c in runs.items() if c}
-    return found | {"front": [p.name for p in Result.open(folder).front.points]}
+    return answer(Result.open(folder))
 
 
 def finished(folder: Path) -> Counter:
@@ -204,7 +200,7 @@ def disturbed(folder: Path, seed: int, kills: int, tally: Tally, ground: Ground,
     tally.doubled += sum(n - 1 for n in finished(folder).values())
 
 
-def reference(folder: Path, seed: int) -> dict:
+def reference(folder: Path, seed: int) -> str:
     """What the undisturbed search of a seed measured."""
     there = folder / f"whole-{seed}"
     whole = {k: v for k, v in os.environ.items() if not k.startswith("FAULT")}
