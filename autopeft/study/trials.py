@@ -24,7 +24,7 @@ from autopeft.study.proposals import Proposals
 from autopeft.study.records import TrialRecord
 from autopeft.study.running import RunningTrial
 from autopeft.study.sampler import MULTITASK_GP, LimitedSampler, SearchSuggester
-from autopeft.study.stored import ended, frozen, record, records
+from autopeft.study.stored import INTERRUPTED, ended, frozen, record, records
 from autopeft.surrogate.gain_model import gain_model
 
 SEEDS_APART = 100_003  # between the draws of two studies' trials
@@ -63,9 +63,7 @@ class Trials:
         """
         spec, study = self.halving.spec, self.halving.study
         deadline = min(until, steady() + spec.timeout) if spec.timeout else until
-        if not study.get_trials(deepcopy=False):
-            for parameters in self.first:
-                study.enqueue_trial(dict(parameters))
+        self._queue_first()
         left = deque(cohorts_of(unfinished(study)))
         alive = {trial.number for cohort in left for trial in cohort}
 
@@ -83,6 +81,13 @@ class Trials:
 
         self.workers.run_stages(more)
         self.halving.folder.drop_states()
+
+    def _queue_first(self) -> None:
+        """Queue what is tried before all others, as long as nothing has been asked for: a kill may have come in between."""
+        queued = self.halving.study.get_trials(deepcopy=False)
+        if all(t.state == TrialState.WAITING for t in queued):
+            for parameters in self.first[len(queued) :]:
+                self.halving.study.enqueue_trial(dict(parameters))
 
     def _fill(self, cohort: list[RunningTrial], alive: set[int], deadline: float, report: Report) -> None:
         """Add new trials to a cohort up to its size."""
@@ -171,19 +176,22 @@ class Trials:
 
 
 def unfinished(study: optuna.Study) -> list[RunningTrial]:
-    """The trials that a kill left on a rung; one left half asked is closed and its parameters queued."""
+    """The trials that a kill left on a rung; one left half asked is closed and what was queued of it is queued again.
+
+    The next ask draws again what that one drew: its draws go by how many trials have ended.
+    """
     found = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         attrs = trial.user_attrs
-        if "configuration" in attrs:
+        if "cohort" in attrs or "curve" in attrs:  # release 0.1 had no cohorts
             curve = Curve.from_json(attrs["curve"]) if "curve" in attrs else None
             configuration = Configuration.from_json(attrs["configuration"])
             rates = () if "rates" in attrs else tuple(attrs.get("started", ()))
             found.append(RunningTrial(optuna.Trial(study, trial._trial_id), configuration, curve, rates))
         else:
             study.tell(trial.number, state=TrialState.FAIL)
-            if trial.params:
-                study.enqueue_trial(trial.params)
+            if queued := trial.system_attrs.get("fixed_params"):
+                study.enqueue_trial(queued)
     return found
 
 
@@ -198,4 +206,5 @@ def cohorts_of(trials: Sequence[RunningTrial]) -> list[list[RunningTrial]]:
 def finished_methods(study: optuna.Study, space: SearchSpace) -> set[str]:
     """Methods with one discrete configuration only (the linear probe) that have been tried: not asked for again."""
     single = {b.name for b in space.branches if b.configurations * space.trainings(b) == 1}
-    return single & {t.params.get("method") for t in study.get_trials(deepcopy=False)}
+    trials = (t for t in study.get_trials(deepcopy=False) if record(t).state != INTERRUPTED)
+    return single & {t.params.get("method") for t in trials}

@@ -24,6 +24,7 @@ from autopeft.space.portfolio import first_configurations, portfolio
 from autopeft.study.candidates import parts
 from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
+from autopeft.study.journal import WholeLineJournal
 from autopeft.study.optuna_study import open_study
 from autopeft.study.proposals import Proposals
 from autopeft.study.rungs import rungs_of
@@ -282,16 +283,39 @@ def test_a_lost_or_damaged_state_is_trained_again_from_the_beginning(tmp_path, l
     assert all(t.curve.seconds == t.curve.steps[-1] for t in records(study))
 
 
-def test_a_trial_left_running_by_a_kill_is_asked_again_first(tmp_path):
-    study, space, spec = start(tmp_path, trials=3)
+def killed_at_line(path, number, **fields):
+    """A study that is killed before a line of its journal is written, and resumed: what it holds, and how many lines."""
+    lines, append = [], WholeLineJournal.append_logs
+
+    def counted(self, logs):
+        lines.append(logs)
+        if len(lines) == number:
+            raise Killed
+        append(self, logs)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(WholeLineJournal, "append_logs", counted)
+        study, space, spec = start(path, **fields)
+        run_trials(study, space, spec, measured, lambda *_: None)
+    study, space, spec = start(path, **fields)
     run_trials(study, space, spec, measured, lambda *_: None)
-    lost = study.ask()
-    lost.suggest_categorical("method", tuple(b.name for b in space.branches))
-    study, space, spec = start(tmp_path, trials=4)
-    run_trials(study, space, spec, measured, lambda *_: None)
-    last = [t for t in records(study) if t.state == "complete"][-1]
-    assert last.configuration.method == lost.params["method"]
-    assert len(ended(study)) == 4
+    return [(t.configuration, t.state, t.curve) for t in records(study) if t.state != "interrupted"], len(lines)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "every"),
+    [
+        ("multitask-gp", 29),
+        ("random", 29),
+        *(pytest.param(s, 1, marks=pytest.mark.slow) for s in ("multitask-gp", "random")),
+    ],
+)
+def test_a_kill_before_any_line_of_the_journal_changes_nothing(tmp_path, sampler, every):
+    """Of a trial that was half asked the rest was drawn anew, and one that had just been asked was halved without its cohort."""
+    fields = {"sampler": sampler, "trials": 6, "cohort": 3, "rungs": "1/2"}
+    whole, lines = killed_at_line(tmp_path / "whole", 0, **fields)
+    for number in range(3, lines + 1, every):
+        assert killed_at_line(tmp_path / str(number), number, **fields)[0] == whole, f"before line {number} of {lines}"
 
 
 def test_a_diverging_trial_is_recorded_and_the_study_goes_on(tmp_path):
