@@ -30,6 +30,36 @@ SMALL = [
     "0.5%",
 ]
 
+SHORTEST = [
+    "search",
+    "--cohort",
+    "2",
+    "--full-steps",
+    "4",
+    "--train-rows",
+    "32",
+    "--validation-rows",
+    "24",
+    "--test-rows",
+    "24",
+    "--max-length",
+    "12",
+    "--batch-size",
+    "8",
+    "--seeds",
+    "1",
+    "--finalists",
+    "1",
+    "--no-ceiling",
+    "--deterministic",
+    "--rates",
+    "1",
+    "--budget",
+    "0.5%",
+    "--importance",
+    "variance",
+]
+
 
 def autopeft(*arguments, check=0, **kwargs):
     """Run the command line in a process of its own."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from benchmarks import faults
-from small_search import SMALL, answer, autopeft
+from small_search import SHORTEST, answer, autopeft
 
 from autopeft import Result
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="limits and kills of POSIX")]
 FAULTY = str(Path(__file__).parents[1] / "faulty")
-COMMAND = ["search", *SMALL, "--trials", "4", "--rates", "1", "--no-ceiling", "--deterministic", "--quiet"]
+COMMAND = [*SHORTEST, "--trials", "2", "--quiet"]
 
 
 def faulty(**faults) -> dict[str, str]:
@@ -45,7 +45,8 @@ def test_a_search_with_a_time_ends_with_an_answer_on_a_clock_that_jumps(tmp_path
 
 
 def test_a_method_for_which_there_is_no_memory_fails_and_the_study_goes_on(tmp_path):
-    autopeft(*COMMAND, "--workers", "2", "--space", "basic", "--out", tmp_path / "study", env=faulty(memory="lora"))
+    command = [*COMMAND, "--trials", "4", "--workers", "2", "--space", "basic", "--out", tmp_path / "study"]
+    autopeft(*command, env=faulty(memory="lora"))
     trials = Result.open(tmp_path / "study").data.trials
     failed = [t for t in trials if t.configuration.method == "lora"]
     assert failed and {t.state for t in failed} == {"failed"} and all("memory" in t.reason for t in failed)

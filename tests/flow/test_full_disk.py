@@ -7,46 +7,13 @@ import os
 import sys
 
 import pytest
-from small_search import answer
+from small_search import SHORTEST, answer
 
 from autopeft import Result
 from autopeft.cli.main import main
 from autopeft.proxy.trainer import Trainer
 
-COMMAND = [
-    "autopeft",
-    "search",
-    "--trials",
-    "2",
-    "--cohort",
-    "2",
-    "--full-steps",
-    "4",
-    "--train-rows",
-    "32",
-    "--validation-rows",
-    "24",
-    "--test-rows",
-    "24",
-    "--max-length",
-    "12",
-    "--seeds",
-    "1",
-    "--finalists",
-    "1",
-    "--no-ceiling",
-    "--deterministic",
-    "--workers",
-    "1",
-    "--rates",
-    "1",
-    "--budget",
-    "0.5%",
-    "--importance",
-    "variance",
-    "--space",
-    "lora",
-]
+COMMAND = ["autopeft", *SHORTEST, "--trials", "2", "--space", "lora", "--workers", "1"]
 
 
 class Disk:
