@@ -5,6 +5,7 @@ of a journal of release 0.1 have none; theirs begin with the first that is added
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -52,14 +53,15 @@ class WholeLineJournal(JournalFileBackend):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What the body appends is written at its end, at once: each writing waits for the disk."""
-        self._held = []
+        """What the body appends is written at its end, at once, or none of it: a part might be another decision."""
+        held: list[dict[str, Any]] = []
+        self._held = held
         try:
             yield
         finally:
-            held, self._held = self._held, None
-            if held:
-                self.append_logs(held)
+            self._held = None
+        if held:
+            self.append_logs(held)
 
     @override
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
@@ -71,11 +73,11 @@ class WholeLineJournal(JournalFileBackend):
 
     @override
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append to the journal; a failure leaves whole lines only."""
+        """Append to the journal; a failure leaves it as it was."""
         if self._held is not None:
             self._held += json.loads(json.dumps(logs))  # as they will be read
             return
-        lines, last = self._end
+        (lines, last), size = self._end, self._path.stat().st_size
         sealed = []
         for log in logs:
             last = digest(dumped(log)[:-1].encode(), last)
@@ -83,7 +85,7 @@ class WholeLineJournal(JournalFileBackend):
         try:
             super().append_logs(sealed)
         except OSError:
-            self._end = self._found_end()
+            os.truncate(self._path, size)
             raise
         self._end = lines + len(logs), last
         self._ledger.write(self._path.name, self._end)
