@@ -128,7 +128,7 @@ class Session:
             Each evaluation step, and where it is asked for.
         """
         job, begin = self.run.job, self.run.step
-        if self.ended:
+        if self.ended or begin >= job.until:
             return
         rows = self.trainer.proxy_rows if job.proxy else None
         order = islice(endless(self.tokenised.train, self.batch_size, job.seed, rows), begin, job.until)

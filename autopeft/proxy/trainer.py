@@ -68,18 +68,21 @@ class Trainer:
         self.packing = Packing(tokenised, packing)
         self.checkpoints: Checkpoints | None = None  # where jobs are kept that have not ended; none are packed
 
-    def run(self, jobs: Sequence[Job], keep: Callable[[torch.nn.Module], object] | None = None) -> list[JobResult]:
+    def run(
+        self, jobs: Sequence[Job], keep: Callable[[torch.nn.Module], object] | None = None, more: bool = False
+    ) -> list[JobResult]:
         """Train jobs of one family, together where that is faster.
 
         Args:
             jobs: they differ in their learning rate only.
             keep: called with a single job's trained model while it is still attached.
+            more: whether what a single job gives waits for others of its pack; its end is then kept as a checkpoint.
 
         Returns:
             What each job gave, in the order of the jobs.
         """
         if len(jobs) > 1 and not self.packing_pays(jobs):
-            return [result for job in jobs for result in self.run([job])]
+            return [result for job in jobs for result in self.run([job], more=job is not jobs[-1])]
         started, first = steady(), jobs[0]
         file = self.checkpoints.of(first) if self.checkpoints and len(jobs) == 1 else None
         if begun := file.read() if file else None:
@@ -92,7 +95,7 @@ class Trainer:
             for step in session.advance(file.due) if file else session.advance():
                 if step in first.scored:
                     points.append(self._evaluated(session, step))
-                if file and file.due():
+                if file and (file.due() or (more and step == first.until)):
                     file.write(session.run, [x for at_step in points if (x := at_step[0])], steady() - started)
             for run in session.runs:
                 run.restore_best()

@@ -146,3 +146,20 @@ def test_a_quick_job_writes_nothing(trainer, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "checkpoints", Checkpoints(Artefacts(str(tmp_path / "states"))))
     trainer.run([job()])
     assert not (tmp_path / "states").exists()
+
+
+def test_what_has_ended_of_a_pack_is_not_trained_again(trainer, tmp_path, monkeypatch):
+    """Three rates of one configuration were a pack, and a kill during the third cost all of them, however short each was."""
+    monkeypatch.setattr(trainer, "checkpoints", Checkpoints(Artefacts(str(tmp_path / "states"))))
+    monkeypatch.setattr(trainer, "packing_pays", lambda jobs: False)
+    first = job()
+    jobs = [replace(first, configuration=replace(first.configuration, learning_rate=rate)) for rate in (1e-3, 2e-3)]
+    whole = list(map(timeless, trainer.run(jobs)))
+    for file in (tmp_path / "states").iterdir():
+        file.unlink()
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        killed_after(patch, STEPS + 2)
+        trainer.run(jobs)
+    with monkeypatch.context() as patch:
+        done = killed_after(patch, 2 * STEPS)
+        assert list(map(timeless, trainer.run(jobs))) == whole and len(done) == STEPS
