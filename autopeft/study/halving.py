@@ -85,7 +85,8 @@ class Halving:
             mine = found[trial.number]
             mine[number] = answer
             if len(mine) == len(trial.rates):
-                keep(self._took(*chosen(trial, [mine[n] for n in sorted(mine)])))
+                with written_together(self.study):  # the rate and what was measured with it
+                    keep(self._took(*chosen(trial, [mine[n] for n in sorted(mine)])))
             Checkpoints(self.folder.artefacts).of(order.job).drop()
 
         return Stage([order for _, order in asked], take)

@@ -54,6 +54,9 @@ class WholeLineJournal(JournalFileBackend):
     @contextmanager
     def together(self) -> Iterator[None]:
         """What the body appends is written at its end, at once, or none of it: a part might be another decision."""
+        if self._held is not None:  # an outer body writes it
+            yield
+            return
         held: list[dict[str, Any]] = []
         self._held = held
         try:
