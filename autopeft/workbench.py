@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from socket import gethostname
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid5
 
 import optuna
 import torch
@@ -104,7 +105,7 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     transformers_logging.disable_progress_bar()
     folder = StudyFolder(path, progress.note)
     stored, spec = stored_study(prepared, folder), prepared.spec
-    folder.artefacts = artefacts_of(spec, folder, stored)
+    folder.artefacts = artefacts_of(prepared, folder, stored)
     folder.mend_runs()
     for note in task.notes:
         progress.note(f"Data: {note}")
@@ -207,14 +208,20 @@ def facts(prepared: Prepared, environment: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def artefacts_of(spec: StudySpec, folder: StudyFolder, stored: dict[str, Any] | None) -> Artefacts:
-    """Where the states of a study lie: in its folder, or in one of its own where the user wants them. AutopeftError."""
+def artefacts_of(prepared: Prepared, folder: StudyFolder, stored: dict[str, Any] | None) -> Artefacts:
+    """Where the states of a study lie: in its folder, or in one of its own where the user wants them. AutopeftError.
+
+    Until study.json says where that is, it follows from what the study is: a kill before leaves nothing behind.
+    """
+    spec, path = prepared.spec, folder.path.resolve()
     if spec.artefacts is None:
         return folder.artefacts
     Artefacts(spec.artefacts).check()
     if stored:
         return Artefacts(stored["artefacts"])
-    return Artefacts(spec.artefacts).within(f"{folder.path.resolve().name}-{uuid4()}")
+    prints = new_identity(spec, prepared.task.fingerprint, backbone_fingerprint(spec.model))["fingerprints"]
+    own = uuid5(NAMESPACE_URL, f"{gethostname()}{path}{sorted(prints.items())}")
+    return Artefacts(spec.artefacts).within(f"{path.name}-{own}")
 
 
 def transferred(folder: str, space: SearchSpace, progress: Progress) -> tuple[dict[str, Scalar], ...]:

@@ -51,7 +51,7 @@ def test_a_search_that_is_killed_goes_on_from_the_bucket(bucket, tmp_path):
     there = [*command, "--out", str(tmp_path / "there"), "--artefacts", "s3://bucket/prefix"]
     running = subprocess.Popen([sys.executable, "-m", "autopeft", *there], stderr=subprocess.DEVNULL)
     kept: list[str] = []
-    while not kept and running.poll() is None:
+    while not kept and running.poll() is None:  # before the first trial it may be a job of the head alone
         time.sleep(0.1)
         kept = [path for path in bucket.find("bucket/prefix") if path.endswith(".state")]
     os.kill(running.pid, signal.SIGKILL)
@@ -80,6 +80,7 @@ def test_a_worker_that_does_not_see_the_study_folder_trains_from_the_bucket(buck
     from autopeft.base.progress import Progress
     from autopeft.configuration import Configuration
     from autopeft.executor.order import Order
+    from autopeft.methods import get_method
     from autopeft.prepare import prepare
     from autopeft.proxy.job import Job
     from autopeft.resident import load_resident, load_workers
@@ -95,7 +96,7 @@ def test_a_worker_that_does_not_see_the_study_folder_trains_from_the_bucket(buck
     workers = load_workers(prepared, load_resident(prepared, None, quiet), quiet, folder=study)
     workers.executor.close()
     recipe = workers.executor._recipe
-    configuration = Configuration.of("lora", {"rank": 2, "alpha": 2, "target_modules": "query"}, (5,), 1e-3)
+    configuration = Configuration.of("lora", get_method("lora").defaults, (5,), 1e-3)
     job, remote = Job(configuration, 0, 4, 2), RemoteWorker(json.dumps(recipe.to_json()))
     first = given(remote, Order(job, keep=study.state_path(0, 2, 1e-3)))
     assert first.state.path == "s3://bucket/prefix/study/trial-0-2-0.001.state" and first.state.read()
@@ -111,4 +112,6 @@ def given(remote, order):
     from autopeft.executor.seam import Pack
 
     (answer,) = json.loads(remote.do(json.dumps(Pack((order,), 1e-3).to_json())))["answers"]
-    return Answer.from_json(answer)
+    found = Answer.from_json(answer)
+    assert found.failure is None
+    return found
