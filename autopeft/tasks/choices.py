@@ -11,7 +11,8 @@ import pandas as pd
 
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import Frames
-from autopeft.tasks.columns import as_number, clean_rows
+from autopeft.tasks.cleaning import as_number, clean_rows
+from autopeft.tasks.columns import refuse_twice
 from autopeft.tasks.kind import Asked, Read
 from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
 from autopeft.tasks.task import Split
@@ -73,10 +74,14 @@ def _select(frames: Frames, asked: Asked) -> Frames:
     for column in filter(None, (*texts, *named, asked.label, asked.group)):
         if column not in columns:
             raise AutopeftError(f"{asked.name} has no column '{column}'.{did_you_mean(column, columns)}")
-    texts = texts or [_find(columns, _QUESTIONS, asked.name, "the questions", "--text")]
+    open_ = [c for c in columns if c not in (*named, asked.label)]
+    texts = texts or [_find(open_, _QUESTIONS, asked.name, "the questions", "--text")]
     free = [c for c in columns if c not in (*texts, *named, asked.group)]
     label = asked.label or _find(free, _RIGHT, asked.name, "the right option", "--label")
     options = named or _find_options([c for c in free if c != label], asked.name)
+    for role, columns_ in (("text", texts), ("text2", options), ("group", [asked.group])):
+        refuse_twice({"label": label, role: label if label in columns_ else None}, asked.name)
+    asked.taken.update({"question": " + ".join(texts), "options": ", ".join(options), "label": label})
     chosen = {}
     for part, frame in frames.items():
         frame = frame.rename(columns=str).reset_index(drop=True)

@@ -39,6 +39,7 @@ class Asked:
     missing_labels: MissingLabels = "refuse"
     seed: int = 0
     rows: dict[str, int | None] = field(default_factory=dict)  # most rows of each split
+    taken: dict[str, str] = field(default_factory=dict)  # filled while reading: what a column is read as -> its name
 
 
 @dataclass(frozen=True)

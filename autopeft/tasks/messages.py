@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks.builtin import Frames
+from autopeft.tasks.columns import named_columns, refuse_twice
 from autopeft.tasks.kind import Asked, Read
 from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
 from autopeft.tasks.task import Split
@@ -27,7 +28,7 @@ def read_messages(frames: Frames, asked: Asked) -> Read:
     Raises AutopeftError.
     """
     name, notes = asked.name, []
-    chat, columns = _columns([str(c) for c in frames["train"].columns], asked)
+    chat, columns = _columns(named_columns(frames, asked), asked)
     chosen = {}
     for part, frame in frames.items():
         where = f"{name} ({part})" if len(frames) > 1 else name
@@ -55,12 +56,12 @@ def read_messages(frames: Frames, asked: Asked) -> Read:
 
 def _columns(columns: list[str], asked: Asked) -> tuple[bool, list[str]]:
     """(whether they are chats, the columns to read: the chats', or those of system, prompt, input and response)."""
-    lower = {column.lower(): column for column in columns}
-    for column in filter(None, (asked.text, asked.text_pair, asked.label, asked.group)):
-        if column not in columns:
-            raise AutopeftError(f"{asked.name} has no column '{column}'.{did_you_mean(column, columns)}")
+    named = {"text": asked.text, "text2": asked.text_pair, "label": asked.label, "group": asked.group}
+    refuse_twice(named, asked.name)
+    lower = {column.lower(): column for column in columns if column not in (asked.label, asked.text_pair)}
     prompt = asked.text or _first(_CHATS, lower) or _first(_PROMPTS, lower)
     if prompt and prompt.lower() in _CHATS:
+        asked.taken.update({"chats": prompt})
         return True, [prompt]
     response = asked.label or _first(_RESPONSES, {k: v for k, v in lower.items() if v not in (prompt, asked.text_pair)})
     if not prompt or not response:
@@ -69,6 +70,8 @@ def _columns(columns: list[str], asked: Asked) -> tuple[bool, list[str]]:
             f"Cannot tell which column of {asked.name} holds the {what}; it has: {', '.join(columns)}. Name it with "
             f"{'--text' if not prompt else '--label'}, or give a column 'messages' of chats."
         )
+    refuse_twice({"label": response, "group": asked.group}, asked.name)
+    asked.taken.update({"prompt": prompt, "response": response})
     further = asked.text_pair or (lower.get("input", "") if prompt.lower() == "instruction" else "")
     return False, [lower.get("system", ""), prompt, further, response]
 

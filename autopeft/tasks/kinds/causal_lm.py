@@ -25,10 +25,11 @@ class CausalLM(LanguageModelling):
 
     @override
     def read(self, frames: "Frames", asked: Asked) -> Read:
-        from autopeft.tasks.columns import clean_texts, select_texts
+        from autopeft.tasks.cleaning import clean_texts
+        from autopeft.tasks.columns import select_texts
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
 
-        frames, notes = clean_texts(select_texts(frames, asked.name, asked.text, asked.group), asked.name)
+        frames, notes = clean_texts(select_texts(frames, asked), asked.name)
         frames, duplicates = remove_duplicates(frames)
         frames, cuts = cut(frames, asked.name, asked.seed)
         capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}

@@ -29,7 +29,8 @@ class Classification(TaskKind):
 
     @override
     def read(self, frames: "Frames", asked: Asked) -> Read:
-        from autopeft.tasks.columns import check_classes, clean_rows
+        from autopeft.tasks.classes import check_classes
+        from autopeft.tasks.cleaning import clean_rows
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
 
         name = asked.name
@@ -53,7 +54,7 @@ class Classification(TaskKind):
         """Frames with any columns -> with text, label and where they apply text2 and group."""
         from autopeft.tasks.columns import select_columns
 
-        return select_columns(frames, asked.name, asked.text, asked.text_pair, asked.label, asked.group)
+        return select_columns(frames, asked)
 
     @override
     def encode(self, split: Split, encoding: Encoding) -> TokenisedSplit:

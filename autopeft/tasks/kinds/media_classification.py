@@ -1,5 +1,6 @@
 """What image and audio classification share: rows are tensors of one size, made by the model's own processor."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,7 +47,7 @@ class MediaClassification(Classification):
         from autopeft.tasks.media import as_media, media_column
 
         found = asked.text or media_column(frames["train"], asked.name, self.content)
-        frames = select_columns(frames, asked.name, found, None, asked.label, asked.group)
+        frames = select_columns(frames, replace(asked, text=found, text_pair=None))
         return {p: f.assign(text=as_media(f["text"], f"{asked.name} ({p})", self.content)) for p, f in frames.items()}
 
     @override

@@ -52,7 +52,8 @@ class QuestionAnswering(TaskKind):
     def read(self, frames: "Frames", asked: Asked) -> Read:
         import pandas as pd
 
-        from autopeft.tasks.columns import Column, clean_texts, pick_columns, refuse_or_drop
+        from autopeft.tasks.cleaning import clean_texts, refuse_or_drop
+        from autopeft.tasks.columns import Column, pick_columns
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
 
         name = asked.name
@@ -61,7 +62,7 @@ class QuestionAnswering(TaskKind):
             "text2": Column(asked.text_pair, CONTEXTS, "contexts", "--text-pair"),
             "label": Column(asked.label, ANSWERS, "answers", "--label"),
         }
-        frames, notes = clean_texts(pick_columns(frames, name, wanted, asked.group), name)
+        frames, notes = clean_texts(pick_columns(frames, asked, wanted), name)
         for part, frame in list(frames.items()):
             where = f"{name} ({part})" if len(frames) > 1 else name
             spans = [span(*row) for row in zip(frame["label"].map(answers), frame["text2"])]

@@ -34,11 +34,12 @@ class Regression(TaskKind):
 
     @override
     def read(self, frames: "Frames", asked: Asked) -> Read:
-        from autopeft.tasks.columns import clean_rows, number_labels, select_columns
+        from autopeft.tasks.cleaning import clean_rows, number_labels
+        from autopeft.tasks.columns import select_columns
         from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
 
         name = asked.name
-        frames = select_columns(frames, name, asked.text, asked.text_pair, asked.label, asked.group, NUMBERS)
+        frames = select_columns(frames, asked, NUMBERS)
         frames, notes = clean_rows(frames, name, asked.missing_labels)
         frames, duplicates = remove_duplicates({part: number_labels(frame, name) for part, frame in frames.items()})
         frames = {part: frame.assign(stratum=quantile_bins(frame["label"])) for part, frame in frames.items()}

@@ -38,7 +38,8 @@ class Reranking(TaskKind):
 
     @override
     def read(self, frames: "Frames", asked: Asked) -> Read:
-        from autopeft.tasks.columns import Column, clean_rows, number_labels, pick_columns
+        from autopeft.tasks.cleaning import clean_rows, number_labels
+        from autopeft.tasks.columns import Column, pick_columns
         from autopeft.tasks.splits import cut, remove_duplicates
 
         name = asked.name
@@ -47,7 +48,7 @@ class Reranking(TaskKind):
             "text2": Column(asked.text_pair, PASSAGES, "passages", "--text-pair"),
             "label": Column(asked.label, RELEVANCES, "relevance", "--label"),
         }
-        frames = pick_columns(frames, name, wanted, asked.group)
+        frames = pick_columns(frames, asked, wanted)
         frames, notes = clean_rows(frames, name, asked.missing_labels)
         frames, duplicates = remove_duplicates({p: grouped(number_labels(f, name), name) for p, f in frames.items()})
         frames, apart = queries_apart(frames)

@@ -48,7 +48,7 @@ class TokenClassification(TaskKind):
             "words": Column(asked.text, WORDS, "words", "--text"),
             "tags": Column(asked.label, TAGS, "tags", "--label"),
         }
-        frames = pick_columns(frames, asked.name, wanted, asked.group)
+        frames = pick_columns(frames, asked, wanted)
         cleaned: Frames = {}
         notes: list[str] = []
         for part, frame in frames.items():
@@ -183,7 +183,7 @@ def tagged_sentences(frame: "pd.DataFrame", where: str, missing: MissingLabels, 
     """
     import pandas as pd
 
-    from autopeft.tasks.columns import refuse_or_drop
+    from autopeft.tasks.cleaning import refuse_or_drop
 
     words = [listed(value, where, row, "words") for row, value in enumerate(frame["words"], start=1)]
     tags = [listed(value, where, row, "tags") for row, value in enumerate(frame["tags"], start=1)]
