@@ -107,8 +107,8 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     stored, spec = stored_study(prepared, folder), prepared.spec
     folder.artefacts = artefacts_of(prepared, folder, stored)
     folder.mend_runs()
-    for note in task.notes:
-        progress.note(f"Data: {note}")
+    for line in filter(None, (task.reading, " ".join(task.notes))):
+        progress.note(f"Data: {line}")
     threads = pin() if spec.deterministic else torch.get_num_threads()
     opened = load_resident(prepared, stored, progress)
     backbone, tokenised, precision = opened

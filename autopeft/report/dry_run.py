@@ -1,5 +1,7 @@
 """SearchPlan -> what a dry run says."""
 
+from collections.abc import Sequence
+
 from autopeft.objectives import get_objective
 from autopeft.study.planned import SearchPlan
 from autopeft.tasks.task import asked
@@ -14,6 +16,7 @@ def dry_run_lines(plan: SearchPlan) -> list[str]:
     ending = f", {plan.ending}" if plan.ending else ""
     return [
         f"Data: {task['name']}, {asked(task)}, {task['train']:,} / {task['validation']:,} / {task['test']:,} rows.",
+        *(f"Data: {line}" for line in two_lines(task["notes"])),
         f"Backbone: {plan.backbone_parameters:,} parameters{head}.",
         f"Objectives: {', '.join(plan.objectives)}.",
         *(f"Limit: at most {get_objective(n).words(most)} ({n})." for n, most in plan.limits.items()),
@@ -27,6 +30,11 @@ def dry_run_lines(plan: SearchPlan) -> list[str]:
         *(f"  {b.name}: {b.configuration}, {counted(b.counted, b.trainable)}" for b in plan.baselines),
         f"Into {plan.folder}. Nothing was trained.",
     ]
+
+
+def two_lines(notes: Sequence[str]) -> list[str]:
+    """What was read, and what was done to it and is odd about it."""
+    return [line for line in (" ".join(notes[:1]), " ".join(notes[1:])) if line]
 
 
 def counted(values: dict[str, float], trainable: int) -> str:

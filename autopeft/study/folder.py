@@ -33,6 +33,7 @@ from autopeft.study.records import Outcome
 
 FORMAT = 2  # what is written ends with a checksum of its own
 UNSEALED = 1  # release 0.1's, which is read too
+SINCE = {"conflicts": "first"}  # options that older studies lack, and what they did
 KEYS = {"spec", "task", "shapes", "budget", "configurations", "environment"}  # of its study.json
 
 
@@ -96,7 +97,8 @@ class StudyFolder:
         old = isinstance(data, dict) and data.get("format") == UNSEALED and data.keys() >= KEYS
         if data is None or not is_whole(text, unsealed=old):
             raise AutopeftError(f"{path} is damaged: restore it, or start the study anew in another folder with --out.")
-        return {k: v for k, v in data.items() if k != KEY}
+        found = {k: v for k, v in data.items() if k != KEY}
+        return {**found, "spec": {**SINCE, **found["spec"]}} if "spec" in found else found
 
     def write(self, data: Mapping[str, Any]) -> None:
         """Write study.json; of the format that it has, or the newest."""

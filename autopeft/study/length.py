@@ -10,7 +10,7 @@ from typing import Any
 
 from autopeft.base.errors import AutopeftError
 from autopeft.study.identity import OLDER
-from autopeft.study.spec import CHOOSING, PLANNED, StudySpec
+from autopeft.study.spec import BEGAN, PLANNED, StudySpec
 
 EPOCHS, MOST_EPOCHS = (
     3,
@@ -70,7 +70,7 @@ def as_stored(spec: StudySpec, stored: Mapping[str, Any]) -> StudySpec:
     given = spec.model_fields_set
     kept = {n: stored[n] for n in PLANNED if n in stored and n not in given} if spec.time else {}
     kept.pop("full_steps", None)
-    kept |= {n: stored.get(n, OLDER.get(n)) for n in CHOOSING if n not in given}
+    kept |= {n: stored.get(n, OLDER.get(n)) for n in BEGAN if n not in given}
     if spec.full_steps is None and spec.epochs is None:
         length = "full_steps" if stored.get("epochs") is None else "epochs"  # of which the steps follow anew
         kept[length] = stored.get(length)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
 from autopeft.backbone.verbalisers import words_of
 from autopeft.base.artefacts import checked_place
@@ -16,6 +16,7 @@ from autopeft.base.recipe import COHORT, ETA, OBJECTIVES, RUNGS
 from autopeft.base.run_length import RunLength
 from autopeft.base.yaml_files import read_yaml, validated
 from autopeft.study.storage_url import without_password
+from autopeft.study.task_spec import SEEDS, TaskSpec
 
 FREE = (
     "trials",
@@ -29,14 +30,14 @@ FREE = (
     "prefix_cache",
     "margin",
 )  # may change between two runs of the same study
-CHOOSING = ("portfolio", "rates", "sampler")  # what is tried: a resumed study goes on as it began
+BEGAN = ("portfolio", "rates", "sampler", "conflicts")  # a resumed study goes on as it began
 PLANNED = ("trials", "full_steps", "finalists", "seeds", "ceiling")  # by `time`, unless given with it
 READ_BY = {"prefix_cache": bytes_of, "time": seconds_of, "artefacts": checked_place}
 USUAL_HEAD_RATE = 1e-3  # where nothing is known of the task
 HEAD_SHARE = 1 / 3  # of the rate that the head wants alone, with something adapted below it
 
 
-class StudySpec(BaseModel):
+class StudySpec(TaskSpec):
     """A study: model, data, space, budget, how long to train, and seeds.
 
     Example:
@@ -45,35 +46,6 @@ class StudySpec(BaseModel):
         'minilm-l6-rotten-tomatoes-default-0.5'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = Field(
-        "minilm-l6",
-        description="Backbone: a folder, a built-in name (minilm-l6, minilm-l3, smollm2-135m) or a hub name.",
-    )
-    data: str = Field(
-        "rotten-tomatoes",
-        description="Data: a CSV, TSV, JSONL or Parquet file, a datasets folder, a built-in or a hub name.",
-    )
-    text: str | None = Field(None, description="Column with the text (found if not given).")
-    text_pair: str | None = Field(
-        None, description="Column with the second text of a pair, or the columns of the options, joined by commas."
-    )
-    label: str | None = Field(None, description="Column with the label (found if not given).")
-    group: str | None = Field(
-        None, description="Column whose values must not be split over train, validation and test."
-    )
-    missing_labels: Literal["refuse", "drop"] = Field("refuse", description="What to do with rows that have no label.")
-    task: str | None = Field(
-        None, description="Kind of task (`autopeft data tasks`); a built-in's own or classification if not given."
-    )
-    metric: str | None = Field(
-        None,
-        description="What is maximised: one of the task's metrics (its first if not given), or package.module:function.",
-    )
-    train_rows: int | None = Field(None, ge=2, description="Use at most this many training rows.")
-    validation_rows: int | None = Field(None, ge=2, description="Use at most this many validation rows.")
-    test_rows: int | None = Field(None, ge=2, description="Use at most this many test rows.")
     proxy_rows: int | None = Field(
         None, ge=2, description="Train trials on this many training rows; finalists and baselines always see all."
     )
@@ -122,7 +94,9 @@ class StudySpec(BaseModel):
         "steps, finalists and seeds fit; what is given of these stays.",
     )
     timeout: float | None = Field(None, gt=0, description="Stop starting trials after this many seconds.")
-    seed: int = Field(0, ge=0, description="Seed of the sampler and of every trial; finalists take the seeds after it.")
+    seed: int = Field(
+        0, ge=0, le=SEEDS, description="Seed of the sampler and of every trial; finalists take the seeds after it."
+    )
     full_steps: int | None = Field(
         None, ge=1, description="Training steps of a whole run, instead of epochs; none of its runs then ends early."
     )
@@ -245,23 +219,6 @@ class StudySpec(BaseModel):
     def words(self, label_names: tuple[str, ...]) -> tuple[str, ...] | None:
         """The verbaliser of each class. Raises AutopeftError unless each has one."""
         return words_of(self.verbalisers, label_names) if self.verbalisers else None
-
-    def task_arguments(self) -> dict[str, Any]:
-        """The fields that say what the data are."""
-        names = (
-            "data",
-            "text",
-            "text_pair",
-            "label",
-            "group",
-            "task",
-            "metric",
-            "train_rows",
-            "validation_rows",
-            "test_rows",
-            "missing_labels",
-        )
-        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def read(cls, study: str | Path | None = None, **fields: Any) -> "StudySpec":

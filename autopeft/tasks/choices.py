@@ -13,8 +13,9 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.builtin import Frames
 from autopeft.tasks.cleaning import as_number, clean_rows
 from autopeft.tasks.columns import refuse_twice
+from autopeft.tasks.duplicates import remove_duplicates
 from autopeft.tasks.kind import Asked, Read
-from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+from autopeft.tasks.splits import cap, cap_notes, cut
 from autopeft.tasks.task import Split
 
 _QUESTIONS = ("question", "query", "goal", "context", "ctx", "prompt", "stem", "sentence", "text")
@@ -56,7 +57,7 @@ def read_choices(frames: Frames, asked: Asked) -> Read:
                 f"{len(frame['text2'][row])} options ({meaning}). Correct the row, or name the column with --label."
             )
         frames[part] = frame.assign(right=known).drop(columns=["label", "options", "keys"])
-    frames, duplicates = remove_duplicates(frames)
+    frames, duplicates = remove_duplicates(frames, asked)
     frames, cuts = cut(frames, name, asked.seed)
     capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
     splits = {
@@ -74,6 +75,7 @@ def _select(frames: Frames, asked: Asked) -> Frames:
     for column in filter(None, (*texts, *named, asked.label, asked.group)):
         if column not in columns:
             raise AutopeftError(f"{asked.name} has no column '{column}'.{did_you_mean(column, columns)}")
+    refuse_twice({"text": asked.text, "text2": asked.text_pair, "label": asked.label, "group": asked.group}, asked.name)
     open_ = [c for c in columns if c not in (*named, asked.label)]
     texts = texts or [_find(open_, _QUESTIONS, asked.name, "the questions", "--text")]
     free = [c for c in columns if c not in (*texts, *named, asked.group)]

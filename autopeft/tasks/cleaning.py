@@ -34,7 +34,7 @@ def clean_rows(
         where = f"{name} ({part})" if len(frames) > 1 else name
         if frame.empty:
             raise AutopeftError(f"{where} has no rows. Give a file with labelled rows.")
-        frame = frame.assign(label=frame["label"].map(_label_text))
+        frame = frame.assign(label=frame["label"].map(label_text))
         if part != "train" and frame["label"].isna().all():
             notes.append(f"The {part} split has no labels and was left out.")
             continue
@@ -43,7 +43,7 @@ def clean_rows(
     return cleaned, notes
 
 
-def _label_text(value: object) -> str | None:
+def label_text(value: object) -> str | None:
     """One spelling per label: 1, 1.0, "1.0" and " 1 " are the class "1"; nothing, NaN and "" are missing."""
     if value is None or (isinstance(value, float) and value != value) or not str(value).strip():
         return None

@@ -10,6 +10,7 @@ import pandas as pd
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.packages import Note, silent
 from autopeft.tasks.builtin import SOURCES, Frames
+from autopeft.tasks.delimited import delimited
 
 SPLIT_NAMES = {
     "train": "train",
@@ -45,21 +46,6 @@ def read_path(path: Path) -> Frames:
         raise AutopeftError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except OSError as error:
         raise AutopeftError(f"Cannot read {path}: {error.strerror or _first_line(error)}.") from error
-
-
-def _delimited(separator: str) -> Callable[[Path], pd.DataFrame]:
-    """Reader of a table of strings: nothing is guessed, so a text such as "null" or "007" stays as it is."""
-
-    def read(path: Path) -> pd.DataFrame:
-        try:
-            return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise AutopeftError(
-                f"Cannot read {path} as a table: {_first_line(error)}. Quote the texts that hold "
-                "separators or line breaks."
-            ) from error
-
-    return read
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
@@ -108,8 +94,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": _delimited(","),
-    ".tsv": _delimited("\t"),
+    ".csv": delimited(","),
+    ".tsv": delimited("\t"),
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".parquet": _read_parquet,

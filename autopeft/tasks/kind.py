@@ -25,6 +25,7 @@ Losses: TypeAlias = "tuple[torch.Tensor, torch.Tensor | None]"  # of each unit (
 Values: TypeAlias = Sequence[Any] | np.ndarray  # one for each unit: what a metric reads
 Metric: TypeAlias = Callable[[Values, Values], float]  # (references, predictions) -> a number to maximise
 MissingLabels = Literal["refuse", "drop"]  # rows without a label end the reading, or are left out
+Conflicts = Literal["refuse", "drop", "first"]  # texts with different labels: likewise, or the first label counts
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Asked:
     label: str | None = None
     group: str | None = None
     missing_labels: MissingLabels = "refuse"
+    conflicts: Conflicts = "drop"
     seed: int = 0
     rows: dict[str, int | None] = field(default_factory=dict)  # most rows of each split
     taken: dict[str, str] = field(default_factory=dict)  # filled while reading: what a column is read as -> its name

@@ -7,7 +7,9 @@ from pathlib import Path
 from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import Note
 from autopeft.tasks.builtin import SOURCES, read_builtin
-from autopeft.tasks.kind import DEFAULT, Asked, MissingLabels, TaskKind, get_kind
+from autopeft.tasks.delimited import file_notes
+from autopeft.tasks.description import deciding_notes, reading_note
+from autopeft.tasks.kind import DEFAULT, Asked, Conflicts, MissingLabels, TaskKind, get_kind
 from autopeft.tasks.task import Split, Task
 
 
@@ -25,6 +27,7 @@ def load_task(
     validation_rows: int | None = None,
     test_rows: int | None = None,
     missing_labels: MissingLabels = "refuse",
+    conflicts: Conflicts | None = None,
     note: Note | None = None,
 ) -> Task:
     """Read a data source, clean it and split it once.
@@ -42,6 +45,8 @@ def load_task(
         validation_rows: the same for the validation split.
         test_rows: the same for the test split.
         missing_labels: "refuse" ends with an error, "drop" leaves the rows out.
+        conflicts: what becomes of texts with different labels: "refuse" ends with an error, "drop" leaves them out, "first"
+            keeps the first label; None drops them, but for built-in data and kinds without classes.
         note: is told what is fetched.
 
     Raises:
@@ -61,11 +66,18 @@ def load_task(
     name = data if builtin else Path(data).name if Path(data).expanduser().exists() else data
     if builtin and "group" in frames["train"]:
         group = group or "group"
-    made = kind.read(frames, Asked(name, text, text_pair, label, group, missing_labels, seed, rows))
+    conflicts = conflicts or ("drop" if kind.classes and not builtin else "first")
+    asked = Asked(name, text, text_pair, label, group, missing_labels, conflicts, seed, rows)
+    made = kind.read(frames, asked)
     metric = metric or kind.default_metric(made.label_names)
     kind.check_metric(metric, made.label_names)
+    reading = reading_note(asked.taken, kind, made.label_names, made.splits["train"].labels)
+    odd = deciding_notes(frames["train"], asked.taken) if kind.classes and "label" in asked.taken else []
+    notes = (*file_notes(frames), *made.notes, *odd)
     fingerprint = _fingerprint(made.splits, made.label_names, metric, kind)
-    return Task(name, made.label_names, metric, **made.splits, notes=made.notes, fingerprint=fingerprint, kind=kind)
+    return Task(
+        name, made.label_names, metric, **made.splits, reading=reading, notes=notes, fingerprint=fingerprint, kind=kind
+    )
 
 
 def _check_rows(rows: dict[str, int | None]) -> None:

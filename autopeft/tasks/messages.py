@@ -9,8 +9,9 @@ import pandas as pd
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.builtin import Frames
 from autopeft.tasks.columns import named_columns, refuse_twice
+from autopeft.tasks.duplicates import remove_duplicates
 from autopeft.tasks.kind import Asked, Read
-from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+from autopeft.tasks.splits import cap, cap_notes, cut
 from autopeft.tasks.task import Split
 
 _CHATS = ("messages", "conversations", "conversation", "chat")
@@ -47,7 +48,7 @@ def read_messages(frames: Frames, asked: Asked) -> Read:
         if kept.empty:
             raise AutopeftError(f"No row of {where} has a response. Name their column with --label.")
         chosen[part] = kept
-    chosen, duplicates = remove_duplicates(chosen)
+    chosen, duplicates = remove_duplicates(chosen, asked)
     chosen, cuts = cut(chosen, name, asked.seed)
     capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in chosen.items()}
     splits = {p: Split(tuple(f["text"]), tuple(chat[-1][1] for chat in f["text"])) for p, f in capped.items()}

@@ -10,27 +10,8 @@ from autopeft.tasks.builtin import Frames
 
 TEST_FRACTION = 0.20
 VALIDATION_FRACTION = 0.15
-
-
-def remove_duplicates(frames: Frames, content: str = "text") -> tuple[Frames, list[str]]:
-    """Keep each text (or pair) once: in the test split before validation before train, so that nothing leaks.
-
-    content: what the rows hold, in the notes.
-    """
-    order = [part for part in ("test", "validation", "train") if part in frames]
-    rows = pd.concat([frames[part].assign(part=part) for part in order], ignore_index=True)
-    texts = [column for column in ("text", "text2") if column in rows]
-    kept = rows.drop_duplicates(texts)
-    removed = len(rows) - len(kept)
-    if not removed:
-        return frames, []
-    inside = sum(int(rows[rows["part"] == part].duplicated(texts).sum()) for part in order)
-    across = f", {removed - inside:,} of them across splits" if len(order) > 1 else ""
-    notes = [f"Removed {removed:,} of {len(rows):,} rows whose {content} occurs more than once{across}."]
-    conflicting = int((rows.groupby(texts, sort=False)["label"].nunique() > 1).sum()) if "label" in rows else 0
-    if conflicting:
-        notes.append(f"{conflicting:,} {content}s occur with different labels; the first was kept.")
-    return {part: kept[kept["part"] == part].drop(columns="part").reset_index(drop=True) for part in order}, notes
+LEAST_ROWS = 10  # of which two are cut for each
+LEAST_SCORED = 2  # rows of a validation or test split
 
 
 def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
@@ -42,6 +23,11 @@ def cut(frames: Frames, name: str, seed: int) -> tuple[Frames, list[str]]:
     train, notes = frames["train"], []
     splits = dict(frames)
     whole = len(train)
+    if whole < LEAST_ROWS and len(splits) < 3:
+        raise AutopeftError(
+            f"{name} has {whole} rows to cut {' and '.join(p for p in ('validation', 'test') if p not in splits)} from: "
+            f"give at least {LEAST_ROWS}, or splits of your own."
+        )
     for part, fraction in (("test", TEST_FRACTION), ("validation", VALIDATION_FRACTION)):
         if part not in splits:
             held, train = _hold_out(train, fraction * whole / max(1, len(train)), name, seed)
@@ -124,6 +110,11 @@ def _check_coverage(splits: Frames, name: str) -> None:
     for part, frame in splits.items():
         if frame.empty:
             raise AutopeftError(f"{name} leaves no rows for {part}. Give more rows.")
+        if len(frame) < LEAST_SCORED and part != "train":
+            raise AutopeftError(
+                f"The {part} split of {name} has one row, which tells no two configurations apart: give at least "
+                f"{LEAST_SCORED}, better a hundred."
+            )
     if "stratum" in splits["train"] or "label" not in splits["train"]:  # the labels are no classes
         return
     known = set(splits["train"]["label"])

@@ -35,6 +35,7 @@ class Task:
     train: Split
     validation: Split
     test: Split
+    reading: str = ""  # which columns were read as what, and the classes with their shares, in a sentence
     notes: tuple[str, ...] = ()  # what was done to the data, a sentence each: duplicates removed, rows dropped ...
     fingerprint: str = ""  # sha256 of splits, labels and metric: two equal tasks have equal fingerprints
     kind: TaskKind = field(default_factory=get_kind)
@@ -43,6 +44,11 @@ class Task:
     def outputs(self) -> int:
         """num_labels of the head."""
         return self.kind.outputs(self)
+
+    @property
+    def said(self) -> list[str]:
+        """What was read and what was done to it, a sentence each."""
+        return [note for note in (self.reading, *self.notes) if note]
 
     def summary(self) -> dict[str, Any]:
         """What a report says of the data."""
@@ -56,6 +62,6 @@ class Task:
             "train": len(self.train),
             "validation": len(self.validation),
             "test": len(self.test),
-            "notes": list(self.notes),
+            "notes": self.said,
             "fingerprint": self.fingerprint,
         }

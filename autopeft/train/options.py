@@ -6,12 +6,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from autopeft.base.recipe import WARMUP
+from autopeft.study.task_spec import SEEDS
 
 
 class TrainingOptions(BaseModel):
     """The options of a full training. The command line's options are made from these fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int | None = Field(
         None,
@@ -19,7 +20,7 @@ class TrainingOptions(BaseModel):
         description="Training steps (default: the study's own length, with an early end where its runs had one).",
     )
     epochs: float | None = Field(None, gt=0, description="Passes over the training rows, instead of --steps.")
-    seed: int | None = Field(None, ge=0, description="Seed (default: the study's).")
+    seed: int | None = Field(None, ge=0, le=SEEDS, description="Seed (default: the study's).")
     batch_size: int | None = Field(
         None, ge=1, description="Rows of a step, of all passes and processes together (default: the study's)."
     )

@@ -75,6 +75,52 @@ def test_columns_that_cannot_be_told_apart_are_asked_for(table):
         load_task(table(first=texts(), second=texts(), label=two()))
 
 
+@pytest.mark.parametrize(
+    "named, sentence",
+    [
+        ({"text_pair": "label", "label": "label"}, "--text-pair names the column 'label' of table.parquet"),
+        ({"text": "label", "label": "label"}, "--text names the column 'label'"),
+        ({"group": "label"}, "--group names the column 'label' .* rows of one label would lie in one split"),
+        ({"text": "text", "text_pair": "text"}, "--text and --text-pair both name the column 'text'"),
+    ],
+)
+@pytest.mark.parametrize("task", ["classification", "regression", "reranking", "instruction", "choice"])
+def test_a_column_that_is_named_twice_is_one_sentence(table, named, sentence, task):
+    with pytest.raises(AutopeftError, match=sentence):
+        load_task(table(text=texts(), text2=texts(word="b"), label=two()), task=task, **named)
+
+
+def test_the_label_that_is_found_is_no_second_text(table):
+    with pytest.raises(AutopeftError, match="--text-pair names the column 'label' of .* would read its answer"):
+        load_task(table(text=texts(), label=two()), text_pair="label")
+
+
+def test_the_text_may_also_be_what_stays_together(table):
+    pairs = {
+        "text": [f"text {n // 2}" for n in range(40)],
+        "text2": texts(word="second"),
+        "label": ["a", "a", "b", "b"] * 10,
+    }
+    task = load_task(table(**pairs), text="text", text_pair="text2", group="text")
+    assert not {text for text, _ in task.train.texts} & {text for text, _ in task.test.texts}
+
+
+def test_what_was_read_and_what_is_odd_about_it_is_said(table):
+    labels = ["Pos", "pos", "neg", "neg"] * 10
+    task = load_task(
+        table(text=texts(), mood=labels, verdict=[x.lower() for x in labels], who=["x", "y"] * 20), label="mood"
+    )
+    assert task.reading == (
+        "Read column 'text' as text, column 'mood' as label; classes of the training rows: Pos 23.1 %, neg 50 %, pos 26.9 %."
+    )
+    assert "The classes 'Pos' and 'pos' differ in upper and lower case only: are they one?" in task.notes
+    decided = load_task(table(text=texts(), label=two(), verdict=["yes", "no"] * 20, who=["x"] * 39 + ["y"]))
+    assert "The column 'verdict' decides the label alone: it is not read." in decided.notes
+    assert not any("'who'" in note for note in decided.notes)
+    read = load_task(table(text=texts(), label=two(), verdict=["yes", "no"] * 20), text="text", text_pair="verdict")
+    assert "The column 'verdict' decides the label alone: the model reads it." in read.notes
+
+
 def test_missing_labels_are_counted_and_refused_or_dropped(table):
     path = table(text=texts(), label=[None, "", " "] + ["a", "b"] * 18 + ["a"])
     with pytest.raises(AutopeftError, match="3 of 40 rows of table.parquet have no label"):

@@ -67,7 +67,7 @@ def test_a_saved_datasets_folder_keeps_its_splits_and_class_names(tmp_path):
 BAD_FILES = {
     "empty.csv": ("", "is empty"),
     "header.csv": ("text,label\n", "has no rows"),
-    "ragged.csv": ("text,label\na,b\nc,d,e,f\n", "as a table"),
+    "ragged.csv": ("text,label\na,b\nc,d,e,f\n", "more fields than its header"),
     "broken.jsonl": ('{"text": "a", "label": 1}\n{"text": \n', "Line 2 of"),
     "list.jsonl": ("[1]\n", "Line 1 of .* is not an object"),
     "object.json": ('{"text": "a"}', "not a list of objects"),
@@ -116,3 +116,38 @@ def test_the_hub_out_of_reach_is_one_sentence(monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(AutopeftError, match="hub cannot be reached"):
         load_task("nobody/no-such-data")
+
+
+@pytest.mark.parametrize("separator, name", [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
+def test_another_delimiter_than_the_suffix_promises_is_read_and_said(tmp_path, separator, name):
+    FRAME.to_csv(tmp_path / "reviews.csv", index=False, sep=separator)
+    FRAME.to_csv(tmp_path / "reference.tsv", index=False, sep="\t")
+    task = load_task(str(tmp_path / "reviews.csv"))
+    assert task.fingerprint == load_task(str(tmp_path / "reference.tsv")).fingerprint
+    assert f"reviews.csv is separated by {name}, and was read so." in task.notes
+
+
+def test_texts_with_semicolons_in_a_single_column_stay_whole(tmp_path):
+    (tmp_path / "texts.csv").write_text("text\n" + "".join(f"one; two; {n}\n" for n in range(20)))
+    task = load_task(str(tmp_path / "texts.csv"), task="causal-lm")
+    assert "one; two; 3" in task.train.texts + task.validation.texts + task.test.texts
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (
+            "text,label\na, b,x\n" * 1 + "c,y\n" * 9,
+            "1 of 10 rows of .*table.csv have more fields than its header's 2; line 2",
+        ),
+        ("text,label\nfine,x\n\n\na, b, c,y\n", "line 5, the first of them, has 4: quote the texts that hold commas"),
+        ('text,label\nfine,x\n"open,y\nmore,x\n', "A quote that opens in line 3 of .*table.csv is never closed"),
+        ("text,text\na,b\n", "has 2 columns called 'text'"),
+        ("\n\n", "has no header"),
+        ("text,label\na\0b,x\n", "Line 2 of .*table.csv holds bytes that are no text"),
+    ],
+)
+def test_a_table_that_does_not_fit_its_header_is_one_sentence(tmp_path, content, sentence):
+    (tmp_path / "table.csv").write_text(content)
+    with pytest.raises(AutopeftError, match=sentence):
+        load_task(str(tmp_path / "table.csv"))

@@ -5,13 +5,22 @@ import pytest
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks import load_task
-from autopeft.tasks.splits import cut, remove_duplicates, stratified_order
+from autopeft.tasks.duplicates import remove_duplicates
+from autopeft.tasks.kind import Asked
+from autopeft.tasks.splits import cut, stratified_order
 
 
 def frame(rows: int = 200, **more) -> pd.DataFrame:
     return pd.DataFrame(
         {"text": [f"text {n}" for n in range(rows)], "label": ["a" if n % 4 else "b" for n in range(rows)], **more}
     )
+
+
+MORE = [f"more {n}" for n in range(10)]
+TWICE = {
+    "train": pd.DataFrame({"text": ["one", "one", "two", "three", *MORE], "label": ["a", "a", "b", "a", *"ab" * 5]}),
+    "test": pd.DataFrame({"text": ["two", "four"], "label": ["a", "b"]}),
+}
 
 
 def test_sizes_and_proportions():
@@ -56,14 +65,36 @@ def test_a_class_of_two_examples_stays_in_train():
 
 
 def test_duplicates_leave_train_before_validation_before_test():
-    train = pd.DataFrame({"text": ["one", "one", "two", "three"], "label": ["a", "a", "b", "a"]})
-    test = pd.DataFrame({"text": ["two", "four"], "label": ["a", "b"]})
-    frames, notes = remove_duplicates({"train": train, "test": test})
-    assert frames["train"]["text"].tolist() == ["one", "three"] and frames["test"]["text"].tolist() == ["two", "four"]
+    frames, notes = remove_duplicates(TWICE, Asked("toy", conflicts="first"))
+    assert frames["train"]["text"].tolist() == ["one", "three", *MORE]
+    assert frames["test"]["text"].tolist() == ["two", "four"]
     assert notes == [
-        "Removed 2 of 6 rows whose text occurs more than once, 1 of them across splits.",
+        "Removed 2 of 16 rows whose text occurs more than once, 1 of them across splits.",
         "1 texts occur with different labels; the first was kept.",
     ]
+
+
+def test_texts_with_different_labels_are_left_out_or_refused():
+    frames, notes = remove_duplicates(TWICE, Asked("toy"))
+    assert frames["train"]["text"].tolist() == ["one", "three", *MORE] and frames["test"]["text"].tolist() == ["four"]
+    assert notes[1] == "Left out 1 text in 2 rows that occur with different labels (--conflicts first keeps one each)."
+    with pytest.raises(AutopeftError, match="1 text in 2 rows of toy occur with different labels, 'two' first"):
+        remove_duplicates(TWICE, Asked("toy", conflicts="refuse"))
+
+
+def test_rows_that_say_the_same_are_too_few():
+    same = pd.DataFrame({"text": ["one", "two"] * 40, "label": ["a", "b"] * 40})
+    with pytest.raises(AutopeftError, match="toy has too few different texts, 2 in 80 rows"):
+        remove_duplicates({"train": same}, Asked("toy"))
+    with pytest.raises(AutopeftError, match="Every text of toy occurs with different labels .2 texts in 80 rows"):
+        remove_duplicates({"train": same.assign(label=["a"] * 40 + ["b"] * 40)}, Asked("toy"))
+
+
+def test_too_few_rows_to_cut_from_and_a_split_of_one_row_are_refused():
+    with pytest.raises(AutopeftError, match="toy has 9 rows to cut validation and test from: give at least 10"):
+        cut({"train": frame(9)}, "toy", seed=0)
+    with pytest.raises(AutopeftError, match="The test split of toy has one row"):
+        cut({"train": frame(), "test": frame(1)}, "toy", seed=0)
 
 
 def test_a_longer_stratified_prefix_holds_the_shorter():

@@ -27,10 +27,11 @@ class CausalLM(LanguageModelling):
     def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.cleaning import clean_texts
         from autopeft.tasks.columns import select_texts
-        from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+        from autopeft.tasks.duplicates import remove_duplicates
+        from autopeft.tasks.splits import cap, cap_notes, cut
 
         frames, notes = clean_texts(select_texts(frames, asked), asked.name)
-        frames, duplicates = remove_duplicates(frames)
+        frames, duplicates = remove_duplicates(frames, asked)
         frames, cuts = cut(frames, asked.name, asked.seed)
         capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
         splits = {part: Split(tuple(frame["text"]), ("",) * len(frame)) for part, frame in capped.items()}

@@ -31,12 +31,14 @@ class Classification(TaskKind):
     def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.classes import check_classes
         from autopeft.tasks.cleaning import clean_rows
-        from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+        from autopeft.tasks.description import case_notes
+        from autopeft.tasks.duplicates import remove_duplicates
+        from autopeft.tasks.splits import cap, cap_notes, cut
 
         name = asked.name
         frames = self.found_columns(frames, asked)
         frames, notes = clean_rows(frames, name, asked.missing_labels, self.content)
-        frames, duplicates = remove_duplicates(frames, self.content)
+        frames, duplicates = remove_duplicates(frames, asked, self.content)
         label_names = check_classes(frames, name)
         frames, cuts = cut(frames, name, asked.seed)
         capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
@@ -48,6 +50,7 @@ class Classification(TaskKind):
             )
             for part, frame in capped.items()
         }
+        notes += case_notes(label_names)
         return Read(label_names, splits, (*notes, *duplicates, *cuts, *cap_notes(frames, capped)))
 
     def found_columns(self, frames: "Frames", asked: Asked) -> "Frames":

@@ -54,7 +54,8 @@ class QuestionAnswering(TaskKind):
 
         from autopeft.tasks.cleaning import clean_texts, refuse_or_drop
         from autopeft.tasks.columns import Column, pick_columns
-        from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+        from autopeft.tasks.duplicates import remove_duplicates
+        from autopeft.tasks.splits import cap, cap_notes, cut
 
         name = asked.name
         wanted = {
@@ -79,7 +80,7 @@ class QuestionAnswering(TaskKind):
             frames[part] = refuse_or_drop(
                 frame, missing, "answer that stands in the context", where, asked.missing_labels, notes
             )
-        frames, duplicates = remove_duplicates(frames)
+        frames, duplicates = remove_duplicates(frames, asked)
         frames, cuts = cut(frames, name, asked.seed)
         capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}
         splits = {

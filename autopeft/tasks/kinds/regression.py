@@ -36,12 +36,15 @@ class Regression(TaskKind):
     def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.cleaning import clean_rows, number_labels
         from autopeft.tasks.columns import select_columns
-        from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+        from autopeft.tasks.duplicates import remove_duplicates
+        from autopeft.tasks.splits import cap, cap_notes, cut
 
         name = asked.name
         frames = select_columns(frames, asked, NUMBERS)
         frames, notes = clean_rows(frames, name, asked.missing_labels)
-        frames, duplicates = remove_duplicates({part: number_labels(frame, name) for part, frame in frames.items()})
+        frames, duplicates = remove_duplicates(
+            {part: number_labels(frame, name) for part, frame in frames.items()}, asked
+        )
         frames = {part: frame.assign(stratum=quantile_bins(frame["label"])) for part, frame in frames.items()}
         frames, cuts = cut(frames, name, asked.seed)
         capped = {part: cap(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}

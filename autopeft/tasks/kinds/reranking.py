@@ -40,7 +40,8 @@ class Reranking(TaskKind):
     def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.cleaning import clean_rows, number_labels
         from autopeft.tasks.columns import Column, pick_columns
-        from autopeft.tasks.splits import cut, remove_duplicates
+        from autopeft.tasks.duplicates import remove_duplicates
+        from autopeft.tasks.splits import cut
 
         name = asked.name
         wanted = {
@@ -50,7 +51,9 @@ class Reranking(TaskKind):
         }
         frames = pick_columns(frames, asked, wanted)
         frames, notes = clean_rows(frames, name, asked.missing_labels)
-        frames, duplicates = remove_duplicates({p: grouped(number_labels(f, name), name) for p, f in frames.items()})
+        frames, duplicates = remove_duplicates(
+            {p: grouped(number_labels(f, name), name) for p, f in frames.items()}, asked
+        )
         frames, apart = queries_apart(frames)
         frames, cuts = cut(frames, name, asked.seed)
         capped = {part: whole_queries(frame, asked.rows.get(part), asked.seed) for part, frame in frames.items()}

@@ -42,7 +42,8 @@ class TokenClassification(TaskKind):
     @override
     def read(self, frames: "Frames", asked: Asked) -> Read:
         from autopeft.tasks.columns import Column, pick_columns
-        from autopeft.tasks.splits import cap, cap_notes, cut, remove_duplicates
+        from autopeft.tasks.duplicates import remove_duplicates
+        from autopeft.tasks.splits import cap, cap_notes, cut
 
         wanted = {
             "words": Column(asked.text, WORDS, "words", "--text"),
@@ -60,7 +61,7 @@ class TokenClassification(TaskKind):
             raise AutopeftError(
                 f"No row of {asked.name} has words and tags. Name their columns with --text and --label."
             )
-        frames, duplicates = remove_duplicates(cleaned)
+        frames, duplicates = remove_duplicates(cleaned, asked)
         names = {part: {tag for tags in frame["tags"] for tag in tags} for part, frame in frames.items()}
         label_names = tuple(sorted(set.union(*names.values())))
         if len(label_names) < 2:
