@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from autopeft.base.errors import AutopeftError, did_you_mean
-from autopeft.configuration import Configuration, Scalar
+from autopeft.configuration import Configuration
 from autopeft.costs.step import Step
 from autopeft.methods import count_per_module, get_method, refusal
+from autopeft.space.setting_values import check_rank, setting_value
 from autopeft.uniform_lora import uniform_lora
 
 
@@ -80,6 +81,8 @@ def count(
     if why := refusal(method, shapes):
         raise AutopeftError(f"{method} does not fit {model}: {why}.")
     configuration = configuration_of(method, dict(settings or {}), shapes.num_layers)
+    for name in configuration.methods:
+        check_rank(name, configuration.settings_of(name), shapes)
     modules = count_per_module(configuration, shapes)
     uniform = uniform_lora(shapes, None)
     setting = Setting(shapes, step or Step(32, 128), uniform)
@@ -120,7 +123,8 @@ def configuration_of(method: str, given: dict[str, Any], num_layers: int) -> Con
             raise AutopeftError(
                 f"{method} has no setting '{name}'." + did_you_mean(name, [*settings, "layers", "frozen_layers"])
             )
-        settings[name] = like(settings[name], name, value)
+        part, _, setting = name.rpartition(".")
+        settings[name] = setting_value(get_method(part or method), setting, value)
     if all(get_method(m).layers == "none" for m in methods):
         layers = ()
     if any(get_method(m).layers == "one" for m in methods):
@@ -135,44 +139,13 @@ def key(methods: list[str], method: str, setting: str) -> str:
     return setting if len(methods) == 1 else f"{method}.{setting}"
 
 
-def like(default: Scalar, name: str, value: Any) -> Scalar:
-    """Read a value in the type of the setting's default.
-
-    Args:
-        default: the setting's default.
-        name: the setting's name, for the message.
-        value: what was given, text or a value.
-
-    Raises:
-        AutopeftError: it does not read as one, or is below zero.
-    """
-    if isinstance(default, bool):
-        if str(value).lower() not in ("true", "false"):
-            raise AutopeftError(f"'{name}' is true or false, not '{value}'.")
-        return str(value).lower() == "true"
-    if isinstance(default, str):
-        return str(value)
-    number = float(value) if isinstance(default, float) and is_number(value) else int_of(name, value)
-    if number < 0 or (number == 0 and default and isinstance(default, int)):  # a default of 0 means "off"
-        raise AutopeftError(f"'{name}' must be above zero, and it is {value}.")
-    return number
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value reads as a number."""
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def int_of(name: str, value: Any) -> int:
     """Read a whole number. Raises AutopeftError."""
     try:
         return int(str(value))
     except ValueError:
-        raise AutopeftError(f"'{name}' is a whole number, not '{value}'.") from None
+        example = "0,2-4 or all" if name == "layers" else "2"
+        raise AutopeftError(f"'{name}' takes whole numbers such as {example}, not '{value}'.") from None
 
 
 def parse_layers(text: str | None, frozen: int, num_layers: int) -> tuple[int, ...]:
@@ -198,7 +171,15 @@ def parse_layers(text: str | None, frozen: int, num_layers: int) -> tuple[int, .
     chosen: set[int] = set()
     for part in str(text).split(","):
         low, _, high = part.partition("-")
-        chosen.update(range(int_of("layers", low), int_of("layers", high or low) + 1))
+        first, last = int_of("layers", low), int_of("layers", high or low)
+        if last < first:
+            raise AutopeftError(f"layers names '{part.strip()}', which runs downwards: write {last}-{first}.")
+        chosen.update(range(first, min(last, num_layers) + 1))
     if outside := sorted(x for x in chosen if not 0 <= x < num_layers):
         raise AutopeftError(f"layers names {outside[0]}, and this backbone has layers 0 to {num_layers - 1}.")
-    return tuple(sorted(x for x in chosen if x >= frozen))
+    above = tuple(sorted(x for x in chosen if x >= frozen))
+    if not above:
+        raise AutopeftError(
+            f"layers={text} names none above the {frozen} frozen layers: lower frozen_layers, or name others."
+        )
+    return above

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from autopeft.search import folder_of, spec_of
+from autopeft.start_checks import check_start
 from autopeft.study.planned import PlannedBaseline, PlannedRung, SearchPlan
 from autopeft.study.spec import StudySpec
 
@@ -28,12 +29,14 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
         (14, 112826)
     """
     from autopeft.methods import count
-    from autopeft.prepare import prepare
+    from autopeft.prepare import prepare, read_by_tokenizer
     from autopeft.study.candidates import baselines
     from autopeft.study.length import ending_in_words, length_in_words
     from autopeft.study.rungs import rungs_of
 
-    prepared, expected = prepare(spec_of(study)), None
+    asked = spec_of(study)
+    check_start(asked, folder_of(asked, out))
+    prepared, expected = read_by_tokenizer(prepare(asked)), None
     if prepared.spec.time:
         from autopeft.workbench import planned_in_time  # its pace has to be measured
 

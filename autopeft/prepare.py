@@ -1,7 +1,8 @@
 """StudySpec -> everything about a study that needs no weights; whatever can be refused is refused here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from autopeft.backbone.positions import positions_in
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import Note
@@ -59,10 +60,34 @@ def prepare(spec: StudySpec, note: Note | None = None, space_file: SpaceFile | N
     spec = with_length(spec, len(task.train))
     shapes = shapes_of(spec.model, task.outputs, spec.trust_remote_code, task.kind)
     check_pattern(spec, task, shapes)
+    check_length(spec, task)
     budget = parse_budget(spec.budget, shapes.backbone_parameters)
     prepared = Prepared(spec, task, shapes, budget, objectives, limits_of(spec, shapes, budget), space_file)
     prepared.space().affordable()
     return prepared
+
+
+def read_by_tokenizer(prepared: Prepared) -> Prepared:
+    """The same, with what its model's tokenizer makes of the texts among the notes: the model itself is not loaded.
+
+    Args:
+        prepared: the study; of one that has no texts there is nothing to add.
+
+    Raises:
+        AutopeftError: there is no tokenizer, it knows too little of the texts, or they are too long.
+    """
+    from autopeft.backbone.loading import load_processor
+    from autopeft.backbone.resolve import resolve
+    from autopeft.tasks.token_checks import check_room
+    from autopeft.tasks.tokens import tokenise
+
+    spec, task = prepared.spec, prepared.task
+    if task.kind.modality != "text":
+        return prepared
+    tokenizer = load_processor(spec.model, resolve(spec.model), spec.trust_remote_code, task.kind)
+    tokenised = tokenise(task, tokenizer, spec.max_length, spec.pattern)
+    check_room(tokenised, positions_in(spec.model), prepared.shapes.vocab_size or None, spec.model)
+    return replace(prepared, task=replace(task, notes=(*task.notes, *tokenised.notes)))
 
 
 def load_task_and_objectives(spec: StudySpec, note: Note | None = None) -> tuple[Task, Objectives]:
@@ -100,6 +125,16 @@ def limits_of(spec: StudySpec, shapes: BackboneShapes, budget: int | None) -> Li
     if twice := next((n for n in names if names.count(n) > 1), None):
         raise AutopeftError(f"There are two limits on {twice}, the budget among them: give one.")
     return Limits(tuple(found), setting)
+
+
+def check_length(spec: StudySpec, task: Task) -> None:
+    """Refuse to cut texts at more tokens than the model has positions for, unless that is the default. AutopeftError."""
+    positions = positions_in(spec.model) if task.kind.modality == "text" else None
+    default = StudySpec.model_fields["max_length"].default
+    if positions is not None and spec.max_length > max(positions, default):
+        raise AutopeftError(
+            f"--max-length {spec.max_length} is beyond the {positions} positions of {spec.model}: give at most {positions}."
+        )
 
 
 def check_pattern(spec: StudySpec, task: Task, shapes: BackboneShapes) -> None:

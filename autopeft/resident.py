@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from autopeft.backbone.loading import Backbone, load_backbone
+from autopeft.backbone.positions import positions_of
 from autopeft.backbone.prefix import PrefixCache
 from autopeft.base.artefacts import Artefacts
 from autopeft.base.packages import Note, silent
@@ -31,6 +32,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
 from autopeft.study.time_plan import Effort, Pace, stages
 from autopeft.tasks.task import Task
+from autopeft.tasks.token_checks import check_room
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
@@ -57,7 +59,7 @@ def load_resident(prepared: Prepared, stored: dict[str, Any] | None, progress: P
         kind=task.kind,
         note=progress.note,
     )
-    tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
+    tokenised = tokenised_for(spec, task, backbone)
     uniform = prepared.limits.setting.uniform_lora
     if spec.deterministic:
         precision = fixed_precision(backbone, spec.precision)
@@ -73,7 +75,15 @@ def load_resident(prepared: Prepared, stored: dict[str, Any] | None, progress: P
 def open_resident(spec: StudySpec, task: Task, precision: Precision) -> Resident:
     """The backbone in a format that was chosen before, and the data tokenised."""
     backbone = load_again(spec, task, precision)
-    return Resident(backbone, tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern), precision)
+    return Resident(backbone, tokenised_for(spec, task, backbone), precision)
+
+
+def tokenised_for(spec: StudySpec, task: Task, backbone: Backbone) -> TokenisedTask:
+    """The data as the backbone reads them. Raises AutopeftError where it cannot."""
+    tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
+    config = backbone.model.config.to_dict()
+    check_room(tokenised, positions_of(config), config.get("vocab_size"), spec.model)
+    return tokenised
 
 
 def load_again(spec: StudySpec, task: Task, precision: Precision) -> Backbone:

@@ -11,6 +11,7 @@ from autopeft.base.interrupt import Terminated, interrupts_noted, raise_if_inter
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.base.steady import steady
+from autopeft.start_checks import check_start
 from autopeft.study.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def search(
     progress, spec = progress or Progress(quiet=True), spec_of(study)
     folder = folder_of(spec, out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow everything else on the machine
+    check_start(spec, folder)
     with one_writer(folder / "writer.lock", f"The study in {folder}"):
         interrupt = write_study(spec, folder, progress)
 
@@ -87,7 +89,13 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     from autopeft.study.optuna_study import in_reach
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 
-    bench = open_workbench(prepared, folder, progress, began)
+    new = not study.exists
+    try:
+        bench = open_workbench(prepared, folder, progress, began)
+    except Exception:
+        if new:
+            study.discard()  # it would refuse the next start, with what was wrong put right
+        raise
     try:
         with in_reach(spec):
             run_full_length(bench, run_search(bench))

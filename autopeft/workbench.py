@@ -42,7 +42,7 @@ from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import PLANNED, StudySpec
 from autopeft.study.time_plan import Effort, given_fields, planned
 from autopeft.study.trials import Trials
-from autopeft.tasks.tokens import PARTS, TokenisedTask
+from autopeft.tasks.tokens import TokenisedTask
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,9 @@ def open_workbench(prepared: Prepared, path: Path, progress: Progress, began: fl
     threads = pin() if spec.deterministic else torch.get_num_threads()
     opened = load_resident(prepared, stored, progress)
     backbone, tokenised, precision = opened
-    if cut := sum(getattr(tokenised, part).truncated for part in PARTS):
-        progress.note(f"Data: {cut:,} rows are longer than {spec.max_length} tokens and were cut (--max-length).")
+    if tokenised.notes:
+        progress.note(f"Data: {' '.join(tokenised.notes)}")
+        prepared = replace(prepared, task=replace(task, notes=(*task.notes, *tokenised.notes)))
     rows = rows_of_trials(spec, backbone, tokenised, progress)
     workers = load_workers(prepared, opened, progress, rows, stored, folder)
     prepared, clock = in_time(prepared, workers, stored, began, progress)

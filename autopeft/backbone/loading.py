@@ -23,6 +23,7 @@ from autopeft.tasks.batches import moved
 from autopeft.tasks.kind import TaskKind, get_kind
 from autopeft.tasks.media import Reader
 
+TOKENIZER_FILES = ("tokenizer*.json", "vocab*", "*.model", "merges.txt", "*.tiktoken")  # one of which a folder has
 HEAD_SEED = 0  # the head is drawn anew for every run; this makes the resident one repeatable too
 
 
@@ -69,7 +70,7 @@ def load_backbone(
     folder = resolve(name, note)
     config = read_config(name, folder, num_labels, trust_remote_code)
     kind = kind or get_kind()
-    tokenizer = _processor(name, folder, trust_remote_code, kind)
+    tokenizer = load_processor(name, folder, trust_remote_code, kind)
     if kind.modality == "text":
         config.pad_token_id = _padding(tokenizer, name)
     model, missing = _model(name, folder, config, dtype, attention, trust_remote_code, kind, quantization)
@@ -103,13 +104,34 @@ def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool
         ) from None
 
 
-def _processor(name: str, folder: str, trust_remote_code: bool, kind: TaskKind) -> Any:
-    """The tokenizer; for other modalities the model's own image processor or feature extractor."""
+def load_processor(name: str, folder: str, trust_remote_code: bool, kind: TaskKind) -> Any:
+    """The tokenizer; for other modalities the model's own image processor or feature extractor.
+
+    Args:
+        name: of the model, for messages.
+        folder: as `resolve` gives it.
+        trust_remote_code: run code that comes with the checkpoint.
+        kind: of the task.
+
+    Raises:
+        AutopeftError: there is none, or it cannot be loaded.
+    """
+    if kind.modality == "text":
+        check_tokenizer_files(name, Path(folder))
     what = {"text": "tokenizer", "image": "image processor"}.get(kind.modality, "feature extractor")
     try:
         return getattr(transformers, kind.auto_processor).from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise AutopeftError(f"The {what} of {name} cannot be loaded: {_first_sentence(error)}") from None
+
+
+def check_tokenizer_files(name: str, folder: Path) -> None:
+    """Refuse a model folder without a tokenizer, for which transformers makes up an empty one. Raises AutopeftError."""
+    if folder.is_dir() and not any(any(folder.glob(p)) for p in TOKENIZER_FILES):
+        raise AutopeftError(
+            f"The folder {name} holds no tokenizer (no tokenizer.json, vocab.txt or the like): copy the files of the "
+            "tokenizer that the model was trained with into it."
+        )
 
 
 def _padding(tokenizer: Any, name: str) -> int:

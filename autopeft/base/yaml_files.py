@@ -61,6 +61,5 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
         key = ".".join(str(x) for x in first["loc"])
         if first["type"] == "extra_forbidden":
             raise AutopeftError(f"Unknown key '{key}' in {where}." + did_you_mean(key, model.model_fields)) from None
-        raise AutopeftError(
-            f"'{key}' in {where}: {first['msg'][0].lower()}{first['msg'][1:]} (it is {first['input']!r})."
-        ) from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise AutopeftError(f"'{key}' in {where}: {said[0].lower()}{said[1:]} (it is {first['input']!r}).") from None

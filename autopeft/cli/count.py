@@ -98,5 +98,7 @@ def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise AutopeftError(f"--set takes NAME=VALUE, such as rank=8, not '{pair}'.")
+        if name.strip() in given:
+            raise AutopeftError(f"--set gives {name.strip()} twice: give it once.")
         given[name.strip()] = value.strip()
     return given

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from math import prod
 
 from autopeft.backbone.shapes import BackboneShapes, canonical_roles
-from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration, Scalar
 from autopeft.methods import Method, get_method, learning_rates
 from autopeft.procedures import Procedure
-
-SIZES = ("bottleneck", "prefix_length", "rank", "kernel_size")  # the settings of which 0 means "off"
+from autopeft.space.setting_values import OFF, check_rank, check_space_values
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,8 @@ class Branch:
     def _alternatives(self, part: str) -> tuple[int, int]:
         """(settings with the part on, 1 if it can be off)."""
         mine = [(n.split(".", 1)[1], v) for n, v in self.choices if n.startswith(part + ".")]
-        on = prod(len([x for x in v if not (n in SIZES and x == 0)]) for n, v in mine)
-        return on, int(any(n in SIZES and 0 in v for n, v in mine))
+        on = prod(len([x for x in v if not (n in OFF and x == 0)]) for n, v in mine)
+        return on, int(any(n in OFF and 0 in v for n, v in mine))
 
     @property
     def adapts_nothing_too(self) -> bool:
@@ -123,11 +122,16 @@ class Branch:
 
 def is_on(part: str, settings: Mapping[str, Scalar]) -> bool:
     """Whether a part of a combination has a size above 0."""
-    return all(v != 0 for n, v in settings.items() if n.startswith(part + ".") and n.split(".", 1)[1] in SIZES)
+    return all(v != 0 for n, v in settings.items() if n.startswith(part + ".") and n.split(".", 1)[1] in OFF)
 
 
 def method_choices(
-    name: str, narrowed: Mapping[str, list], shapes: BackboneShapes, reference: int | None, where: str
+    name: str,
+    narrowed: Mapping[str, list],
+    shapes: BackboneShapes,
+    reference: int | None,
+    where: str,
+    combined: bool = False,
 ) -> dict[str, tuple]:
     """Collect a method's settings with the values that differ on this backbone.
 
@@ -137,41 +141,43 @@ def method_choices(
         shapes: the backbone's sizes.
         reference: the hidden size for which widths in the file are meant, None to take them as they are.
         where: what holds the file's choices, for messages.
+        combined: whether it is a part of a combination, which a size of 0 turns off.
 
     Returns:
         Setting -> its choices.
 
     Raises:
-        AutopeftError: a setting is unknown.
+        AutopeftError: a setting is unknown, or has a value that it cannot have here.
     """
     choices = {}
-    for key, values in setting_choices(get_method(name), narrowed, where).items():
-        if reference and key in SIZES and key != "prefix_length":  # tokens, no share of the width
+    for key, values in setting_choices(get_method(name), narrowed, where, combined).items():
+        if reference and key in OFF and key != "prefix_length":  # tokens, no share of the width
             values = tuple(v and max(1, v * shapes.hidden_size // reference) for v in values)
+        elif key == "rank" and key in narrowed:
+            check_rank(name, {"rank": max(values)}, shapes)
         choices[key] = distinct_targets(values, shapes) if key == "target_modules" else tuple(dict.fromkeys(values))
     return choices
 
 
-def setting_choices(what: Method | Procedure, narrowed: Mapping[str, list], where: str) -> dict[str, tuple]:
+def setting_choices(
+    what: Method | Procedure, narrowed: Mapping[str, list], where: str, combined: bool = False
+) -> dict[str, tuple]:
     """Collect the choices of a method's or a procedure's settings.
 
     Args:
         what: the method or procedure.
         narrowed: the choices that replace its own, by setting.
         where: what holds them, for messages.
+        combined: whether it is a part of a combination, which a size of 0 turns off.
 
     Returns:
         Setting -> its choices.
 
     Raises:
-        AutopeftError: a setting is unknown.
+        AutopeftError: a setting is unknown, or has a value that it cannot have.
     """
-    for key in narrowed:
-        if key not in what.hyperparameters:
-            raise AutopeftError(
-                f"Unknown setting '{key}' of {what.name} in {where}." + did_you_mean(key, what.hyperparameters)
-            )
-    return {key: tuple(narrowed.get(key) or own) for key, own in what.hyperparameters.items()}
+    read = check_space_values(what, narrowed, where, combined)
+    return {key: read.get(key, own) for key, own in what.hyperparameters.items()}
 
 
 def distinct_targets(values: Iterable[str], shapes: BackboneShapes) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A budget as people write it -> a number of trainable parameters."""
 
 import re
+from math import isfinite
 
 from autopeft.base.errors import AutopeftError
 
@@ -25,8 +26,16 @@ def parse_budget(text: str | int | float | None, backbone_parameters: int) -> in
             f"The budget '{text}' is not a number: write a share of the backbone such as 0.5%, or a count such as 300k or 1.5M."
         )
     number, unit = float(match[1]), match[2].lower()
+    if not isfinite(number) or (unit == "%" and number > 100):
+        raise AutopeftError(
+            f"The budget '{text}' is more than the backbone has: write a share up to 100%, or leave it out for no limit."
+        )
     if number <= 0:
         raise AutopeftError(
             f"The budget '{text}' leaves nothing to train: write a share above zero such as 0.5%, or a count such as 300k."
         )
-    return int(number / 100 * backbone_parameters) if unit == "%" else int(number * SUFFIXES[unit])
+    found = int(number / 100 * backbone_parameters) if unit == "%" else int(number * SUFFIXES[unit])
+    if found:
+        return found
+    meant = f"did you mean {number:g}%?" if not unit else "write a larger one."
+    raise AutopeftError(f"The budget '{text}' comes to less than one of {backbone_parameters:,} parameters: {meant}")

@@ -11,8 +11,9 @@ from autopeft.base.errors import AutopeftError
 from autopeft.configuration import Configuration, Scalar
 from autopeft.methods import get_method
 from autopeft.procedures import get_procedure
-from autopeft.space.branch import SIZES, Branch
+from autopeft.space.branch import Branch
 from autopeft.space.search_space import SearchSpace
+from autopeft.space.setting_values import OFF
 
 
 class InverseSuggester:
@@ -66,7 +67,7 @@ class InverseSuggester:
             return dict(self._configuration.procedure_settings).get(setting)
         if part in self._configuration.methods:
             return self._configuration.settings_of(part).get(setting)
-        return 0 if setting in SIZES and 0 in allowed else allowed[0]  # a combination's part that is off
+        return 0 if setting in OFF and 0 in allowed else allowed[0]  # a combination's part that is off
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
         """The configuration's learning rate, before what its procedure makes of it.

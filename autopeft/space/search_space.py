@@ -272,7 +272,14 @@ def _branch(name: str, parts: tuple[str, ...], file: SpaceFile, shapes: Backbone
     choices = {
         f"{part}.{setting}" if combined else setting: values
         for part in parts
-        for setting, values in method_choices(part, narrowed[part], shapes, file.reference_hidden_size, where).items()
+        for setting, values in method_choices(
+            part, narrowed[part], shapes, file.reference_hidden_size, where, combined
+        ).items()
     }
     depths = tuple(f for f in (file.frozen_layers or range(shapes.num_layers)) if 0 <= f < shapes.num_layers)
+    if not depths:
+        raise AutopeftError(
+            f"frozen_layers of {where} are {file.frozen_layers}, and {shapes.name} has layers 0 to {shapes.num_layers - 1}: "
+            "name some of these, or leave frozen_layers out."
+        )
     return Branch(name, parts, tuple(choices.items()), file.layers if own == "any" else own, depths, shapes)

@@ -77,6 +77,11 @@ class StudyFolder:
                 f"The study folder {self.path} cannot be made ({error.strerror}): choose another with --out."
             ) from None
 
+    def discard(self) -> None:
+        """Remove what the start of a study writes: of one that failed before its first trial."""
+        for name in ("study.json", "importance.json", self.journal.name, "ledger.json"):
+            (self.path / name).unlink(missing_ok=True)
+
     def read(self) -> dict[str, Any]:
         """study.json. Raises AutopeftError if the folder holds no study or one of another version."""
         path = self.path / "study.json"

@@ -81,13 +81,16 @@ class StudySpec(TaskSpec):
         True, description="Begin with the configurations that did best on a benchmark of tasks; else with defaults."
     )
     rates: int = Field(
-        3, ge=1, description="Learning rates with which a trial starts; after its first steps the best goes on."
+        3,
+        ge=1,
+        le=10**4,
+        description="Learning rates with which a trial starts; after its first steps the best goes on.",
     )
     sampler: str = Field(
         "multitask-gp",
         description="multitask-gp, which has seen the benchmark of tasks; tpe, tpe-multivariate, tpe-group, nsga2, gp or random.",
     )
-    trials: int = Field(40, ge=1, description="Configurations to try.")
+    trials: int = Field(40, ge=1, le=10**9, description="Configurations to try.")
     time: str | None = Field(
         None,
         description="Time for the whole search, such as 30m or 2h: from the measured speed it is planned how many trials, "
@@ -98,20 +101,28 @@ class StudySpec(TaskSpec):
         0, ge=0, le=SEEDS, description="Seed of the sampler and of every trial; finalists take the seeds after it."
     )
     full_steps: int | None = Field(
-        None, ge=1, description="Training steps of a whole run, instead of epochs; none of its runs then ends early."
+        None,
+        ge=1,
+        le=10**9,
+        description="Training steps of a whole run, instead of epochs; none of its runs then ends early.",
     )
     epochs: float | None = Field(
         None,
         gt=0,
+        le=10**6,
         description="Passes over the training rows of a whole run (default: 3, or for few rows as many as make about "
         "300 steps, at most 20); finalists and baselines end early when the validation loss stops falling.",
     )
     rungs: str = Field(
         RUNGS, description="Shares of full_steps at which trials are compared and most of them stopped, or none."
     )
-    eta: int = Field(ETA, ge=2, description="At a rung the front is promoted, and at least one of this many trials.")
-    cohort: int = Field(COHORT, ge=1, description="Trials that are asked for and compared at the rungs together.")
-    batch_size: int = Field(32, ge=1, description="Rows per training step.")
+    eta: int = Field(
+        ETA, ge=2, le=10**6, description="At a rung the front is promoted, and at least one of this many trials."
+    )
+    cohort: int = Field(
+        COHORT, ge=1, le=10**6, description="Trials that are asked for and compared at the rungs together."
+    )
+    batch_size: int = Field(32, ge=1, le=10**6, description="Rows per training step.")
     head_learning_rate: float | None = Field(
         None,
         gt=0,
@@ -121,9 +132,12 @@ class StudySpec(TaskSpec):
     seeds: int = Field(
         3,
         ge=1,
+        le=10**6,
         description="Most seeds of a finalist or baseline; more than one goes to what could still be an answer.",
     )
-    finalists: int = Field(6, ge=1, description="At most this many members of the front are re-trained at full length.")
+    finalists: int = Field(
+        6, ge=1, le=10**6, description="At most this many members of the front are re-trained at full length."
+    )
     margin: float | None = Field(
         None,
         gt=0,
@@ -137,6 +151,7 @@ class StudySpec(TaskSpec):
     workers: int | None = Field(
         None,
         ge=1,
+        le=10**4,
         description="Processes that train side by side (on this CPU measured, else as many as there is room).",
     )
     executor: Literal["local", "ray"] = Field("local", description="Who trains: this machine, or a Ray cluster.")

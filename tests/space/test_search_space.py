@@ -149,7 +149,21 @@ def test_scores_decide_which_layer_is_asked_for_first():
         ("methods: {loar: }", "Unknown method 'loar'. Did you mean 'lora'"),
         ("methods: {lora: {rnk: [1]}}", "Unknown setting 'rnk' of lora.*Did you mean 'rank'"),
         ("methds: {lora: }", "Unknown key 'methds' in .*Did you mean 'methods'"),
-        ("methods: {lora: {rank: 3}}", "methods.lora.rank.*list"),
+        ("methods: {lora: {rank: {a: 3}}}", "'rank' of lora in space 'mine' is a whole number such as 8"),
+        ("methods: {lora: {rank: [huge]}}", "'rank' of lora in space 'mine' is a whole number such as 8, not 'huge'"),
+        ("methods: {lora: {rank: [-2]}}", "'rank' of lora in space 'mine' must be above zero, and it is -2"),
+        ("methods: {lora: {rank: [0]}}", "must be above zero"),
+        ("methods: {lora: {rank: [2.5]}}", "is a whole number such as 8, not '2.5'"),
+        ("methods: {lora: {rank: []}}", "lists no value"),
+        ("methods: {lora: {rank: [4096]}}", "'rank' of lora is 4096, and the matrices .* have rank 32 at most"),
+        ("methods: {lora: {rslora: [maybe]}}", "'rslora' of lora in space 'mine' is true or false, not 'maybe'"),
+        ("methods: {road: {variant: [road_3]}}", "cannot be 'road_3'. Did you mean 'road_"),
+        ("methods: 3", "'methods' in .*dictionary"),
+        ("methods: [lora, 3]", "Unknown method '3'|valid string"),
+        ("methods: [lora]\nprocedures: [unknown]", "Unknown procedure 'unknown'. Choose from"),
+        ("methods: [lora]\nprocedures: {lisa: {gamma: [0]}}", "'gamma' of lisa in space 'mine' must be above zero"),
+        ("methods: [lora]\nfrozen_layers: [99]", r"frozen_layers of space 'mine' are \[99\], and .* has layers 0 to"),
+        ("methods: [lora]\nreference_hidden_size: 0", "reference_hidden_size"),
         ("- lora", "key: value"),
         ("methods: {}", "lists no methods"),
         ("methods: {lora: [}", "not valid YAML"),
@@ -161,6 +175,25 @@ def test_a_bad_space_file_is_one_sentence(tmp_path, text, sentence):
     with pytest.raises(AutopeftError, match=sentence) as raised:
         build_space("mine", load_space(str(path)), bert_shapes())
     assert "\n" not in str(raised.value)
+
+
+ALL_RANKS = (1, 2, 4, 8, 16, 32, 64)
+
+
+@pytest.mark.parametrize(
+    "text, names, ranks",
+    [
+        ("methods: [lora, dora]", ["lora", "dora"], ALL_RANKS),
+        ("methods:\n  - lora: {rank: [1, 2]}\n  - dora", ["lora", "dora"], (1, 2)),
+        ("methods: lora", ["lora"], ALL_RANKS),
+        ("methods: {lora: {rank: 2}}", ["lora"], (2,)),
+    ],
+)
+def test_methods_may_be_written_as_a_list_or_a_name_and_values_as_one(tmp_path, text, names, ranks):
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    space = build_space("mine", load_space(str(path)), bert_shapes())
+    assert [b.name for b in space.branches] == names and dict(space.branches[0].choices)["rank"] == ranks
 
 
 def test_an_unknown_space_suggests_the_nearest():

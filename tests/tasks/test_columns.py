@@ -80,7 +80,10 @@ def test_columns_that_cannot_be_told_apart_are_asked_for(table):
     [
         ({"text_pair": "label", "label": "label"}, "--text-pair names the column 'label' of table.parquet"),
         ({"text": "label", "label": "label"}, "--text names the column 'label'"),
-        ({"group": "label"}, "--group names the column 'label' .* rows of one label would lie in one split"),
+        (
+            {"group": "label", "label": "label"},
+            "--group names the column 'label' .* rows of one label would lie in one split",
+        ),
         ({"text": "text", "text_pair": "text"}, "--text and --text-pair both name the column 'text'"),
     ],
 )
