@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autopeft.base.errors import AutopeftError
+from autopeft.base.files import made_folder
 from autopeft.configuration import Configuration
 from autopeft.front import BestWithin, Front, FrontPoint, Verdict, front_of, per_budget, verdict
 from autopeft.space import parse_budget
@@ -129,12 +130,33 @@ class Result:
         from autopeft.export import export
 
         folder = Path(out) if out else Path(self.data.folder) / "export" / to
-        return export(to, self.case(which), folder, dry_run)
+        return replace(export(to, self.case(which), folder, dry_run), caution=self.caution(which))
 
-    def write_report(self) -> dict[str, Path]:
-        """Write report.html, front.csv, front.json and trials.csv into the study folder."""
+    def caution(self, which: str = "best") -> str:
+        """What to know of "best", "knee" or a trial's number: that it was stopped early, in a sentence; else nothing."""
+        trial = next((t for t in self.data.trials if str(t.number) == which), None)
+        if trial is None or trial.state == "complete" or f"trial {which}" in {o.name for o in self.data.outcomes}:
+            return ""
+        steps = trial.curve.steps[-1] if trial.curve and trial.curve.steps else 0
+        return (
+            f"Trial {which} was stopped at step {steps:,} of {self.data.spec['full_steps']:,} ({trial.state}): nothing says how "
+            "good it is in full, and its learning rate is the one it was stopped with."
+        )
+
+    def write_report(self, out: str | Path | None = None) -> dict[str, Path]:
+        """Write report.html, front.csv, front.json and trials.csv.
+
+        Args:
+            out: the folder, which is made if it does not exist (default: the study folder).
+
+        Returns:
+            File name -> path.
+
+        Raises:
+            AutopeftError: the folder cannot be written.
+        """
         from autopeft.report.files import write_report
         from autopeft.study.optuna_study import open_to_read
 
         study = open_to_read(StudyFolder(self.data.folder), StudySpec(**self.data.spec), self.data.objectives)
-        return write_report(self.data, Path(self.data.folder), study)
+        return write_report(self.data, made_folder(Path(out or self.data.folder)), study)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from autopeft.base.errors import AutopeftError
+from autopeft.base.files import writable
 from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
 from autopeft.study.storage_check import check_storage
@@ -35,5 +36,5 @@ def check_writable(folder: Path) -> None:
     there = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
     if not there.is_dir():
         raise AutopeftError(f"{there} is no folder, so {folder} cannot be made: choose another with --out.")
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not writable(there):
         raise AutopeftError(f"{there} cannot be written, so {folder} cannot be kept: choose another with --out.")

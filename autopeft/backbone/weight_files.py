@@ -35,9 +35,14 @@ def check_weights(name: str) -> None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a safetensors file has the bytes that its header promises."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    """Whether a safetensors file has the bytes that its header promises. Raises AutopeftError if it cannot be read."""
+    try:
+        size, file = path.stat().st_size, path.open("rb")
+    except OSError as error:
+        raise AutopeftError(
+            f"{path} cannot be read ({error.strerror}): change its permissions or fetch it again."
+        ) from None
+    with file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 + length:
             return False

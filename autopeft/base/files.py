@@ -10,6 +10,22 @@ from pathlib import Path
 from autopeft.base.errors import AutopeftError
 
 
+def writable(folder: Path) -> bool:
+    """Whether this process may write into a folder."""
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def made_folder(folder: Path) -> Path:
+    """A folder, made where it does not exist. Raises AutopeftError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AutopeftError(
+            f"The folder {folder} cannot be made ({error.strerror}): choose another with --out."
+        ) from None
+    return folder
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write beside the target, flush to disk, then rename: a kill or a full disk leaves the old file."""
     beside = path.with_name(path.name + ".part")

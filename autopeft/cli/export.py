@@ -39,6 +39,8 @@ def export(study: str, to: str, trial: str, out: str | None, verdicts: bool, dry
     if verdicts:
         return print_verdicts(result.case(trial), json_)
     done = result.export(to, trial, out, dry_run)
+    if done.caution:
+        click.echo(f"Note: {done.caution}", err=True)
     if json_:
         click.echo(json.dumps(done.to_json(), indent=1))
     if done.verdict == "unsupported":

@@ -11,6 +11,7 @@ import click
 import autopeft.cli
 from autopeft.base.errors import AutopeftError
 from autopeft.base.plugins import check_plugins
+from autopeft.cli.encodings import print_anywhere
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -19,6 +20,7 @@ EXIT_INTERRUPTED = 130
 def main() -> None:
     """Run a command; every expected failure is one sentence on stderr and a non-zero exit."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    print_anywhere()
     try:
         sys.exit(commands.main(standalone_mode=False))
     except AutopeftError as error:

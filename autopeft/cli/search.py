@@ -2,10 +2,12 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from autopeft.base.files import writable
 from autopeft.base.progress import Progress
 from autopeft.cli.main import EXIT_INTERRUPTED, commands
 from autopeft.cli.options import as_json, quiet, study_options
@@ -46,7 +48,7 @@ def search(study: str | None, out: str | None, dry_run: bool, json_: bool, quiet
         planned = autopeft.plan(spec, out)
         return click.echo(json.dumps(planned.to_json(), indent=1) if json_ else "\n".join(dry_run_lines(planned)))
     result = autopeft.search(spec, out, Progress(quiet=quiet))
-    print_result(result, json_)
+    print_result(result, json_, Path(result.data.folder))
     if result.interrupted:
         sys.exit(EXIT_INTERRUPTED)
 
@@ -56,24 +58,32 @@ def search(study: str | None, out: str | None, dry_run: bool, json_: bool, quiet
 @click.option(
     "--margin", type=click.FloatRange(min=0, min_open=True), help=StudySpec.model_fields["margin"].description
 )
+@click.option(
+    "--out", type=click.Path(), help="Folder of the files (default: the study folder, where it can be written)."
+)
 @as_json
-def report(study: str, margin: float | None, json_: bool) -> None:
+def report(study: str, margin: float | None, out: str | None, json_: bool) -> None:
     r"""Print a study's front and write its HTML report, tables and JSON again.
 
     \b
     Examples:
       autopeft report runs/NAME
       autopeft report runs/NAME --margin 0.02
+      autopeft report /shared/NAME --out my-report
     """
     from autopeft.result import Result
 
-    result = Result.open(study, margin=margin)
-    result.write_report()
-    print_result(result, json_)
+    result, folder = Result.open(study, margin=margin), Path(out or study)
+    written = out is not None or writable(folder)
+    if written:
+        result.write_report(out)
+    else:
+        click.echo(f"autopeft: {study} cannot be written: --out FOLDER writes the report's files elsewhere.", err=True)
+    print_result(result, json_, folder if written else None)
 
 
-def print_result(result: "Result", json_: bool) -> None:
-    """Print a study's front, and what to do with it next."""
+def print_result(result: "Result", json_: bool, report: Path | None) -> None:
+    """Print a study's front, where its report lies if one was written, and what to do with it next."""
     from autopeft.report.tables import result_json
     from autopeft.report.terminal import print_front
 
@@ -81,6 +91,6 @@ def print_result(result: "Result", json_: bool) -> None:
         return click.echo(json.dumps(result_json(result.data), indent=1))
     print_front(result.data)
     folder = result.data.folder
-    click.echo(
-        f"Report: {folder}/report.html\nNext: autopeft export {folder} --to peft    or    autopeft train {folder}"
-    )
+    if report is not None:
+        click.echo(f"Report: {report}/report.html")
+    click.echo(f"Next: autopeft export {folder} --to peft    or    autopeft train {folder}")

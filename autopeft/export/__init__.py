@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from autopeft.base.errors import AutopeftError
-from autopeft.base.files import write_whole
+from autopeft.base.files import made_folder, write_whole
 from autopeft.export.mechanisms.toolkit import REGISTRY, Case, Toolkit, Written, get_toolkit
 
 __all__ = ["REGISTRY", "Case", "Exported", "Toolkit", "Written", "export", "get_toolkit", "verdicts"]
@@ -29,6 +28,7 @@ class Exported:
     command: str
     folder: str
     files: tuple[str, ...]
+    caution: str = ""  # what whoever uses it has to know of the configuration
 
     def to_json(self) -> dict[str, Any]:
         """The same as a dict, for --json."""
@@ -49,12 +49,7 @@ def export(to: str, case: Case, out: Path, dry_run: bool = False) -> Exported:
     """
     written = get_toolkit(to).write(case)
     if written.files and not dry_run:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise AutopeftError(
-                f"The folder {out} cannot be made ({error.strerror}): choose another with --out."
-            ) from None
+        made_folder(out)
         for name, text in written.files.items():
             write_whole(out / name, text)
     can = tuple(x.toolkit for x in verdicts(case) if x.verdict != "unsupported") if written.reason else ()

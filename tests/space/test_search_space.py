@@ -149,7 +149,7 @@ def test_scores_decide_which_layer_is_asked_for_first():
         ("methods: {loar: }", "Unknown method 'loar'. Did you mean 'lora'"),
         ("methods: {lora: {rnk: [1]}}", "Unknown setting 'rnk' of lora.*Did you mean 'rank'"),
         ("methds: {lora: }", "Unknown key 'methds' in .*Did you mean 'methods'"),
-        ("methods: {lora: {rank: {a: 3}}}", "'rank' of lora in space 'mine' is a whole number such as 8"),
+        ("methods: {lora: {rank: {a: 3}}}", "methods.lora.rank.0"),
         ("methods: {lora: {rank: [huge]}}", "'rank' of lora in space 'mine' is a whole number such as 8, not 'huge'"),
         ("methods: {lora: {rank: [-2]}}", "'rank' of lora in space 'mine' must be above zero, and it is -2"),
         ("methods: {lora: {rank: [0]}}", "must be above zero"),
