@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from autopeft.search import folder_of, spec_of
-from autopeft.start_checks import check_start
 from autopeft.study.planned import PlannedBaseline, PlannedRung, SearchPlan
 from autopeft.study.spec import StudySpec
 
@@ -29,14 +28,18 @@ def plan(study: StudySpec | str | Path | None = None, out: str | Path | None = N
         (14, 112826)
     """
     from autopeft.methods import count
-    from autopeft.prepare import prepare, read_by_tokenizer
+    from autopeft.prepare import prepare_in, read_by_tokenizer
+    from autopeft.start_checks import check_start, stored_study
     from autopeft.study.candidates import baselines
+    from autopeft.study.folder import StudyFolder
     from autopeft.study.length import ending_in_words, length_in_words
     from autopeft.study.rungs import rungs_of
 
     asked = spec_of(study)
     check_start(asked, folder_of(asked, out))
-    prepared, expected = read_by_tokenizer(prepare(asked)), None
+    folder = StudyFolder(folder_of(asked, out))
+    prepared, expected = read_by_tokenizer(prepare_in(folder, asked)), None
+    stored_study(prepared, folder)
     if prepared.spec.time:
         from autopeft.workbench import planned_in_time  # its pace has to be measured
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from autopeft.backbone.positions import positions_in
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
-from autopeft.base.packages import Note
+from autopeft.base.packages import Note, silent
 from autopeft.costs.step import Step
 from autopeft.importance.scores import LayerScores
 from autopeft.objectives import Limit, Limits, Objectives, Setting
 from autopeft.objectives.limits import parse_limit
 from autopeft.objectives.parameters import PARAMETERS
 from autopeft.space import SearchSpace, SpaceFile, build_space, load_space, parse_budget
+from autopeft.study.folder import StudyFolder
 from autopeft.study.length import with_length
 from autopeft.study.spec import StudySpec
 from autopeft.tasks.kind import DEFAULT
@@ -65,6 +66,26 @@ def prepare(spec: StudySpec, note: Note | None = None, space_file: SpaceFile | N
     prepared = Prepared(spec, task, shapes, budget, objectives, limits_of(spec, shapes, budget), space_file)
     prepared.space().affordable()
     return prepared
+
+
+def prepare_in(study: StudyFolder, spec: StudySpec, note: Note = silent) -> Prepared:
+    """Prepare a study for its folder: one that is there already goes on as it began.
+
+    Args:
+        study: the folder, which need not exist.
+        spec: what is asked for.
+        note: told what takes long, and where the study goes on with what it began with.
+
+    Raises:
+        AutopeftError: whatever can be refused without weights.
+    """
+    from autopeft.study.kept_space import kept_space
+    from autopeft.study.length import as_stored
+
+    if not study.exists:
+        return prepare(spec, note)
+    stored = study.read()
+    return prepare(as_stored(spec, stored["spec"]), note, kept_space(stored, note))
 
 
 def read_by_tokenizer(prepared: Prepared) -> Prepared:

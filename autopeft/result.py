@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,8 @@ class Result:
 
         data = read_study(folder)
         if margin is not None:
+            if not 0 < margin < inf:
+                raise AutopeftError(f"The margin is {margin}: give a number above zero, such as 0.01 for one point.")
             data = replace(data, spec={**data.spec, "margin": margin})
         return cls(data, interrupted)
 

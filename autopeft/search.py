@@ -11,7 +11,6 @@ from autopeft.base.interrupt import Terminated, interrupts_noted, raise_if_inter
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
 from autopeft.base.steady import steady
-from autopeft.start_checks import check_start
 from autopeft.study.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def search(
     progress, spec = progress or Progress(quiet=True), spec_of(study)
     folder = folder_of(spec, out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow everything else on the machine
+    from autopeft.start_checks import check_start
+
     check_start(spec, folder)
     with one_writer(folder / "writer.lock", f"The study in {folder}"):
         interrupt = write_study(spec, folder, progress)
@@ -69,17 +70,11 @@ def search(
 @interrupts_noted()
 def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardInterrupt | Terminated | None:
     """Begin or resume a study and write what it finds into its folder; gives what ended it early. Raises AutopeftError."""
-    from autopeft.prepare import prepare
+    from autopeft.prepare import prepare_in
     from autopeft.study.folder import StudyFolder
-    from autopeft.study.kept_space import kept_space
-    from autopeft.study.length import as_stored
 
     began, study = steady(), StudyFolder(folder)
-    if study.exists:
-        stored = study.read()
-        prepared = prepare(as_stored(spec, stored["spec"]), progress.note, kept_space(stored, progress.note))
-    else:
-        prepared = prepare(spec, progress.note)
+    prepared = prepare_in(study, spec, progress.note)
 
     if prepared.spec.executor == "ray":
         from autopeft.executor.cluster import started_ray

@@ -1,11 +1,14 @@
 """What a search needs beside its data and model, looked at before anything is loaded or written; a dry run looks too."""
 
-import os
 from pathlib import Path
+from typing import Any
 
+from autopeft.backbone.fingerprint import backbone_fingerprint
 from autopeft.base.errors import AutopeftError
-from autopeft.base.files import writable
+from autopeft.base.files import check_writable
+from autopeft.prepare import Prepared
 from autopeft.study.folder import StudyFolder
+from autopeft.study.identity import check_same
 from autopeft.study.spec import StudySpec
 from autopeft.study.storage_check import check_storage
 
@@ -31,10 +34,25 @@ def check_start(spec: StudySpec, folder: Path) -> None:
         check_storage(spec.storage)
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written. Raises AutopeftError."""
-    there = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
-    if not there.is_dir():
-        raise AutopeftError(f"{there} is no folder, so {folder} cannot be made: choose another with --out.")
-    if not writable(there):
-        raise AutopeftError(f"{there} cannot be written, so {folder} cannot be kept: choose another with --out.")
+def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | None:
+    """study.json of a folder that is to be resumed, None for a new one. Raises AutopeftError if it is another study's."""
+    if not folder.exists:
+        if folder.begun:
+            raise AutopeftError(
+                f"{folder.path} holds the trials of a study and no study.json: restore it, or choose another folder with --out."
+            )
+        return None
+    stored = folder.read()
+    check_same(prepared.spec, stored["spec"], str(folder.path))
+    if stored["task"]["fingerprint"] != prepared.task.fingerprint:
+        raise AutopeftError(
+            f"The study in {folder.path} was made with other data than {prepared.spec.data} holds now: choose another "
+            "folder with --out."
+        )
+    weights = stored.get("fingerprints", {}).get("backbone")
+    if weights and weights != backbone_fingerprint(prepared.spec.model):
+        raise AutopeftError(
+            f"The study in {folder.path} was made with another backbone than {prepared.spec.model} holds now: choose "
+            "another folder with --out."
+        )
+    return stored

@@ -28,12 +28,13 @@ from autopeft.prepare import Prepared
 from autopeft.proxy.precision import pin
 from autopeft.resident import environment, load_resident, load_workers, pace_of, rows_of_trials
 from autopeft.space import SearchSpace, parameters_of
+from autopeft.start_checks import stored_study
 from autopeft.study.clock import Clock, said
 from autopeft.study.folder import StudyFolder
 from autopeft.study.full_length import FullLength
 from autopeft.study.halving import Halving
 from autopeft.study.head_rate import with_head_rate
-from autopeft.study.identity import check_same, new_identity
+from autopeft.study.identity import new_identity
 from autopeft.study.length import ending_in_words, epochs_of, length_in_words
 from autopeft.study.optuna_study import open_study
 from autopeft.study.racing import Contenders
@@ -242,30 +243,6 @@ def transferred(folder: str, space: SearchSpace, progress: Progress) -> tuple[di
             progress.note(f"Not transferred: {error}")
     progress.note(f"Transfer: the study begins with {len(found)} configurations of the front in {folder}.")
     return tuple(found)
-
-
-def stored_study(prepared: Prepared, folder: StudyFolder) -> dict[str, Any] | None:
-    """study.json of a folder that is to be resumed, None for a new one. Raises AutopeftError if it is another study's."""
-    if not folder.exists:
-        if folder.begun:
-            raise AutopeftError(
-                f"{folder.path} holds the trials of a study and no study.json: restore it, or choose another folder with --out."
-            )
-        return None
-    stored = folder.read()
-    check_same(prepared.spec, stored["spec"], str(folder.path))
-    if stored["task"]["fingerprint"] != prepared.task.fingerprint:
-        raise AutopeftError(
-            f"The study in {folder.path} was made with other data than {prepared.spec.data} holds now: choose another "
-            "folder with --out."
-        )
-    weights = stored.get("fingerprints", {}).get("backbone")
-    if weights and weights != backbone_fingerprint(prepared.spec.model):
-        raise AutopeftError(
-            f"The study in {folder.path} was made with another backbone than {prepared.spec.model} holds now: choose "
-            "another folder with --out."
-        )
-    return stored
 
 
 def layer_scores(

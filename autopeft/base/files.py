@@ -15,6 +15,15 @@ def writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written. Raises AutopeftError."""
+    there = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
+    if not there.is_dir():
+        raise AutopeftError(f"{there} is no folder, so {folder} cannot be made: choose another with --out.")
+    if not writable(there):
+        raise AutopeftError(f"{there} cannot be written, so {folder} cannot be kept: choose another with --out.")
+
+
 def made_folder(folder: Path) -> Path:
     """A folder, made where it does not exist. Raises AutopeftError."""
     try:

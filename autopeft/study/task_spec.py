@@ -14,19 +14,23 @@ class TaskSpec(BaseModel):
 
     model: str = Field(
         "minilm-l6",
+        min_length=1,
         description="Backbone: a folder, a built-in name (minilm-l6, minilm-l3, smollm2-135m) or a hub name.",
     )
     data: str = Field(
         "rotten-tomatoes",
+        min_length=1,
         description="Data: a CSV, TSV, JSONL or Parquet file, a datasets folder, a built-in or a hub name.",
     )
-    text: str | None = Field(None, description="Column with the text (found if not given).")
+    text: str | None = Field(None, min_length=1, description="Column with the text (found if not given).")
     text_pair: str | None = Field(
-        None, description="Column with the second text of a pair, or the columns of the options, joined by commas."
+        None,
+        min_length=1,
+        description="Column with the second text of a pair, or the columns of the options, joined by commas.",
     )
-    label: str | None = Field(None, description="Column with the label (found if not given).")
+    label: str | None = Field(None, min_length=1, description="Column with the label (found if not given).")
     group: str | None = Field(
-        None, description="Column whose values must not be split over train, validation and test."
+        None, min_length=1, description="Column whose values must not be split over train, validation and test."
     )
     missing_labels: Literal["refuse", "drop"] = Field("refuse", description="What to do with rows that have no label.")
     conflicts: Literal["refuse", "drop", "first"] | None = Field(
@@ -39,6 +43,7 @@ class TaskSpec(BaseModel):
     )
     metric: str | None = Field(
         None,
+        min_length=1,
         description="What is maximised: one of the task's metrics (its first if not given), or package.module:function.",
     )
     train_rows: int | None = Field(None, ge=2, description="Use at most this many training rows.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from autopeft.base.artefacts import local
 from autopeft.base.errors import AutopeftError
+from autopeft.base.files import check_writable
 from autopeft.base.yaml_files import validated
 from autopeft.configuration import Configuration
 from autopeft.result import Result
@@ -71,6 +72,7 @@ class FullTraining:
         training = cls(result, name, configuration, chosen, folder, overwrite)
         if why := refusal(training):
             raise AutopeftError(why)
+        check_writable(folder.parent)
         return training
 
     @cached_property
