@@ -91,7 +91,8 @@ def load_backbone(
 def read_config(name: str, folder: str, num_labels: int, trust_remote_code: bool) -> PreTrainedConfig:
     """The model's config, for num_labels classes. Raises AutopeftError if it cannot be read."""
     try:
-        return AutoConfig.from_pretrained(folder, num_labels=num_labels, trust_remote_code=trust_remote_code)
+        with _quiet_transformers():  # which warns of the checkpoint's own number of classes
+            return AutoConfig.from_pretrained(folder, num_labels=num_labels, trust_remote_code=trust_remote_code)
     except OSError as error:
         if (Path(folder) / "config.json").is_file():
             raise AutopeftError(

@@ -37,10 +37,19 @@ def read_yaml(name: str, folder: str) -> tuple[dict, Path]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AutopeftError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise AutopeftError(
+            f"{path.name} is not valid YAML{yaml_problem(error)}: correct it, or save it as UTF-8."
+        ) from None
     if not isinstance(data, dict):
         raise AutopeftError(f"{path.name} must hold 'key: value' lines, and it holds {type(data).__name__}.")
     return data, path
+
+
+def yaml_problem(error: Exception) -> str:
+    """Where a YAML file is wrong and what is wrong there, as far as the parser says: " in line 2 (found ...)"."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{place} ({problem or ' '.join(str(error).split())})"
 
 
 def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:

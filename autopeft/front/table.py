@@ -27,7 +27,9 @@ def read_table(path: str, columns: list[str]) -> tuple[pd.DataFrame, int]:
     try:
         table = pd.read_csv(path)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise AutopeftError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
+        raise AutopeftError(
+            f"{path} cannot be read as CSV ({' '.join(str(error).split())}): save it as a table in UTF-8."
+        ) from None
     for column in columns:
         if column not in table.columns:
             raise AutopeftError(f"{path} has no column '{column}'." + did_you_mean(column, map(str, table.columns)))

@@ -31,7 +31,9 @@ def check_storage(url: str) -> None:
                     f"The Optuna storage '{where}' cannot be opened: there is no folder {folder}. Make it."
                 )
             return
-        with create_engine(parsed).connect():
+        with create_engine(parsed).connect() as connection:
+            if parsed.get_backend_name() == "sqlite":  # which reads nothing until it is asked
+                connection.exec_driver_sql("SELECT name FROM sqlite_master LIMIT 1")
             return
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise AutopeftError(

@@ -77,7 +77,9 @@ def _without_missing_labels(frame: pd.DataFrame, where: str, rule: MissingLabels
 
 def _without_empty_texts(frame: pd.DataFrame, where: str, notes: list[str], content: str = "text") -> pd.DataFrame:
     texts = frame[[column for column in ("text", "text2") if column in frame]]
-    empty = texts.apply(lambda column: column.isna() | column.map(lambda value: value == "" or str(value).isspace()))
+    empty = texts.apply(
+        lambda column: column.isna() | column.map(lambda value: isinstance(value, str) and not value.strip())
+    )
     kept = frame[~empty.any(axis=1)]
     if len(kept) < len(frame):
         notes.append(f"Dropped {len(frame) - len(kept):,} of {len(frame):,} rows of {where} without a {content}.")
