@@ -136,14 +136,15 @@ class Result:
         return replace(export(to, self.case(which), folder, dry_run), caution=self.caution(which))
 
     def caution(self, which: str = "best") -> str:
-        """What to know of "best", "knee" or a trial's number: that it was stopped early, in a sentence; else nothing."""
+        """That a trial was stopped early, in a sentence; of "best", "knee" and what was trained to its end nothing."""
         trial = next((t for t in self.data.trials if str(t.number) == which), None)
         if trial is None or trial.state == "complete" or f"trial {which}" in {o.name for o in self.data.outcomes}:
             return ""
-        steps = trial.curve.steps[-1] if trial.curve and trial.curve.steps else 0
+        if trial.curve is None or not trial.curve.steps:
+            return f"Trial {which} was never scored ({trial.reason or trial.state}): nothing says how good it is."
         return (
-            f"Trial {which} was stopped at step {steps:,} of {self.data.spec['full_steps']:,} ({trial.state}): nothing says how "
-            "good it is in full, and its learning rate is the one it was stopped with."
+            f"Trial {which} was stopped at step {trial.curve.steps[-1]:,} of {self.data.spec['full_steps']:,} "
+            f"({trial.state}): nothing says how good it is in full."
         )
 
     def write_report(self, out: str | Path | None = None) -> dict[str, Path]:

@@ -17,6 +17,15 @@ def test_a_trial_that_was_trained_in_full_has_the_rate_that_was_tuned():
     assert result.choose("3") == ("trial 3", WHOLE.trials[3].configuration)
 
 
+def test_an_export_says_that_its_trial_was_stopped_early_or_failed():
+    stopped = replace(WHOLE.trials[3], state="pruned")
+    result = Result(replace(WHOLE, trials=(*WHOLE.trials[:3], stopped, WHOLE.trials[4])))
+    assert result.caution("3") == "Trial 3 was stopped at step 20 of 300 (pruned): nothing says how good it is in full."
+    assert result.caution("4") == "Trial 4 was never scored (the loss was nan): nothing says how good it is."
+    assert result.export("peft", "3", dry_run=True).caution == result.caution("3")
+    assert not any(result.caution(which) for which in ("best", "knee", "0", "1", "2"))
+
+
 def test_what_is_exported_is_what_the_verdict_speaks_of():
     result = Result(WHOLE)
     best = result.verdict.best
