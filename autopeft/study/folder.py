@@ -79,7 +79,7 @@ class StudyFolder:
 
     def discard(self) -> None:
         """Remove what the start of a study writes: of one that failed before its first trial."""
-        for name in ("study.json", "importance.json", self.journal.name, "ledger.json"):
+        for name in ("study.json", "importance.json", self.journal.name, "ledger.json", "packing.jsonl"):
             (self.path / name).unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ ROLES = {"text": "text", "text2": "second text", "right": "right option"}
 SHOWN = 6  # classes whose shares are all shown
 
 
-def reading_note(taken: Mapping[str, str], kind: TaskKind, names: Sequence[str], labels: Sequence[object]) -> str:
+def reading_note(taken: Mapping[str, str], kind: TaskKind, names: Sequence[str], labels: Sequence[Any]) -> str:
     """Which columns were read as what, and the classes with their shares of the training rows.
 
     Args:

@@ -14,6 +14,7 @@ from autopeft.proxy.session import Place
 from autopeft.proxy.timing import peak_memory, reset_peak_memory
 from autopeft.proxy.trainer import Trainer
 from autopeft.resident import load_resident
+from autopeft.start_checks import stored_study
 from autopeft.study.folder import StudyFolder
 from autopeft.train.accumulation import AccumulatedSession
 from autopeft.train.processes import Processes
@@ -24,7 +25,6 @@ from autopeft.train.run import FullRun
 from autopeft.train.schedules import schedule
 from autopeft.train.training import FullTraining
 from autopeft.train.work import Checkpoint, WorkFolder
-from autopeft.workbench import stored_study
 
 
 class FullTrainer(Trainer):

@@ -34,7 +34,7 @@ STATIONS = [
 ]
 ABOVE = {
     "tabular": {"prepare", "resident", "workbench"},
-    "train": {"prepare", "resident", "result", "workbench"},
+    "train": {"prepare", "resident", "result", "start_checks", "workbench"},
     "cli": {p.stem for p in PACKAGE.glob("*.py")},
 }  # what stands above the stations and prepares a run for one
 SHARED = {"configuration", "uniform_lora"}

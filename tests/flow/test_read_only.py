@@ -19,7 +19,8 @@ SEARCH += "--cohort 2 --batch-size 8 --precision fp32 --workers 1 --rates 1 --no
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     write_all(folder)
-    autopeft(*SEARCH.split(), "study", cwd=folder)
+    done = autopeft(*SEARCH.split(), "study", cwd=folder)
+    assert "Data: Read column 'text' as text, column 'label' as label; classes of the training rows: " in done.stderr
     return folder
 
 
