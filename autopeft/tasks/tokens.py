@@ -104,7 +104,8 @@ def tokenise(task: Task, tokenizer: Any, max_length: int = 128, pattern: str | N
     kind = task.kind
     if kind.modality != "text":
         encoding = Encoding(tokenizer, max_length, (), task)
-        return TokenisedTask(*(kind.encode(getattr(task, p), encoding) for p in PARTS), pad_token_id=0, task=task)
+        train, validation, test = (kind.encode(getattr(task, part), encoding) for part in PARTS)
+        return TokenisedTask(train, validation, test, pad_token_id=0, task=task)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if pad is None:
         raise AutopeftError(
@@ -116,8 +117,8 @@ def tokenise(task: Task, tokenizer: Any, max_length: int = 128, pattern: str | N
             f"The pattern '{pattern}' takes {len(end)} of {max_length} tokens: shorten it or raise --max-length."
         )
     encoding = Encoding(tokenizer, max_length, tuple(end), task)
-    splits = (kind.encode(getattr(task, part), encoding) for part in PARTS)
-    made = TokenisedTask(*splits, pad_token_id=int(pad), task=task, tokenizer=tokenizer)
+    train, validation, test = (kind.encode(getattr(task, part), encoding) for part in PARTS)
+    made = TokenisedTask(train, validation, test, pad_token_id=int(pad), task=task, tokenizer=tokenizer)
     return replace(made, notes=tuple(check_tokens(made, max_length)))
 
 
