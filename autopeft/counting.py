@@ -8,7 +8,6 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.configuration import Configuration
 from autopeft.costs.step import Step
 from autopeft.methods import count_per_module, get_method, refusal
-from autopeft.space.setting_values import check_rank, setting_value
 from autopeft.uniform_lora import uniform_lora
 
 
@@ -73,6 +72,7 @@ def count(
     from autopeft.backbone.sizes import shapes_of
     from autopeft.objectives import REGISTRY, Setting
     from autopeft.objectives import Counted as CountedObjective
+    from autopeft.space.setting_values import check_rank
     from autopeft.tasks.kind import get_kind
 
     for name in method.split("+"):
@@ -114,6 +114,8 @@ def configuration_of(method: str, given: dict[str, Any], num_layers: int) -> Con
     Raises:
         AutopeftError: a setting is unknown, or a value is of the wrong kind.
     """
+    from autopeft.space.setting_values import setting_value  # loads Optuna
+
     asked = given.pop("layers", "all")
     layers = parse_layers(asked, int_of("frozen_layers", given.pop("frozen_layers", 0)), num_layers)
     methods = method.split("+")
