@@ -99,7 +99,7 @@ def read_by_tokenizer(prepared: Prepared) -> Prepared:
     """
     from autopeft.backbone.loading import load_processor
     from autopeft.backbone.resolve import resolve
-    from autopeft.tasks.token_checks import check_room
+    from autopeft.tasks.token_checks import check_room, check_tokens
     from autopeft.tasks.tokens import tokenise
 
     spec, task = prepared.spec, prepared.task
@@ -107,6 +107,7 @@ def read_by_tokenizer(prepared: Prepared) -> Prepared:
         return prepared
     tokenizer = load_processor(spec.model, resolve(spec.model), spec.trust_remote_code, task.kind)
     tokenised = tokenise(task, tokenizer, spec.max_length, spec.pattern)
+    check_tokens(tokenised)
     check_room(tokenised, positions_in(spec.model), prepared.shapes.vocab_size or None, spec.model)
     return replace(prepared, task=replace(task, notes=(*task.notes, *tokenised.notes)))
 

@@ -32,7 +32,7 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.spec import StudySpec
 from autopeft.study.time_plan import Effort, Pace, stages
 from autopeft.tasks.task import Task
-from autopeft.tasks.token_checks import check_room
+from autopeft.tasks.token_checks import check_room, check_tokens
 from autopeft.tasks.tokens import TokenisedTask, tokenise
 
 PACKAGES = ("autopeft", "torch", "transformers", "peft", "optuna", "datasets", "scikit-learn", "plotly")
@@ -81,6 +81,7 @@ def open_resident(spec: StudySpec, task: Task, precision: Precision) -> Resident
 def tokenised_for(spec: StudySpec, task: Task, backbone: Backbone) -> TokenisedTask:
     """The data as the backbone reads them. Raises AutopeftError where it cannot."""
     tokenised = tokenise(task, backbone.tokenizer, spec.max_length, spec.pattern)
+    check_tokens(tokenised)
     config = backbone.model.config.to_dict()
     check_room(tokenised, positions_of(config), config.get("vocab_size"), spec.model)
     return tokenised

@@ -14,39 +14,51 @@ SAID_UNKNOWN = 0.02
 MOST_EMPTY = 0.5  # share of the rows
 
 
-def check_tokens(tokenised: "TokenisedTask", max_length: int) -> list[str]:
-    """Measure unknown tokens, rows without a token and rows that were cut.
+def token_notes(tokenised: "TokenisedTask", max_length: int) -> list[str]:
+    """A sentence each on unknown tokens, rows without a token and rows that were cut, where there are any.
 
     Args:
         tokenised: a task of texts; of other modalities there is nothing to say.
         max_length: at which rows were cut.
+    """
+    if tokenised.tokenizer is None:
+        return []
+    unknown, empty, rows = measured(tokenised)
+    cut = sum(split.truncated for split in splits_of(tokenised))
+    return [
+        *([f"{100 * unknown:.1f} % of the tokens are unknown to the tokenizer."] if unknown >= SAID_UNKNOWN else []),
+        *([f"{empty:,} of {rows:,} rows are empty once tokenised."] if empty else []),
+        *([cut_note(cut, rows, max_length)] if cut else []),
+    ]
 
-    Returns:
-        A sentence for each of the three that there is.
+
+def check_tokens(tokenised: "TokenisedTask") -> None:
+    """Refuse a study of texts that its tokenizer does not read.
+
+    Args:
+        tokenised: the task.
 
     Raises:
         AutopeftError: most tokens are unknown to the tokenizer, or most rows have none.
     """
     if tokenised.tokenizer is None:
-        return []
-    rows = [row for split in splits_of(tokenised) for row in split.input_ids]
-    unknown, empty = unknown_share(rows, tokenised.tokenizer), empty_rows(rows, tokenised.tokenizer)
+        return
+    unknown, empty, rows = measured(tokenised)
     if unknown > MOST_UNKNOWN:
         raise AutopeftError(
             f"The tokenizer knows {100 * (1 - unknown):.0f} % of the tokens of {tokenised.task.name}, so the model would read "
             "next to nothing: give a model folder with the tokenizer that it was trained with, or one for this language."
         )
-    if empty > MOST_EMPTY * len(rows):
+    if empty > MOST_EMPTY * rows:
         raise AutopeftError(
-            f"{empty:,} of {len(rows):,} rows of {tokenised.task.name} are empty once tokenised: name another column with "
-            "--text."
+            f"{empty:,} of {rows:,} rows of {tokenised.task.name} are empty once tokenised: name another column with --text."
         )
-    cut = sum(split.truncated for split in splits_of(tokenised))
-    return [
-        *([f"{100 * unknown:.1f} % of the tokens are unknown to the tokenizer."] if unknown >= SAID_UNKNOWN else []),
-        *([f"{empty:,} of {len(rows):,} rows are empty once tokenised."] if empty else []),
-        *([cut_note(cut, len(rows), max_length)] if cut else []),
-    ]
+
+
+def measured(tokenised: "TokenisedTask") -> tuple[float, int, int]:
+    """The share of unknown tokens, the rows without any token, and all rows."""
+    rows = [row for split in splits_of(tokenised) for row in split.input_ids]
+    return unknown_share(rows, tokenised.tokenizer), empty_rows(rows, tokenised.tokenizer), len(rows)
 
 
 def splits_of(tokenised: "TokenisedTask") -> "tuple[TokenisedSplit, ...]":

@@ -8,7 +8,7 @@ import numpy as np
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.kind import TaskKind, get_kind
 from autopeft.tasks.task import Split, Task
-from autopeft.tasks.token_checks import check_tokens
+from autopeft.tasks.token_checks import token_notes
 
 PARTS = ("train", "validation", "test")
 Places = list[tuple[int, int, int] | None]  # of a row's tokens: which text, begin, end
@@ -99,7 +99,7 @@ def tokenise(task: Task, tokenizer: Any, max_length: int = 128, pattern: str | N
         pattern: ends every text, and is never cut.
 
     Raises:
-        AutopeftError: the tokenizer can pad with nothing or knows too little of the texts, or the pattern leaves no room.
+        AutopeftError: the tokenizer can pad with nothing, or the pattern leaves no room for the text.
     """
     kind = task.kind
     if kind.modality != "text":
@@ -119,7 +119,7 @@ def tokenise(task: Task, tokenizer: Any, max_length: int = 128, pattern: str | N
     encoding = Encoding(tokenizer, max_length, tuple(end), task)
     train, validation, test = (kind.encode(getattr(task, part), encoding) for part in PARTS)
     made = TokenisedTask(train, validation, test, pad_token_id=int(pad), task=task, tokenizer=tokenizer)
-    return replace(made, notes=tuple(check_tokens(made, max_length)))
+    return replace(made, notes=tuple(token_notes(made, max_length)))
 
 
 def encode_texts(split: Split, encoding: Encoding, labels: np.ndarray, kind: TaskKind) -> TokenisedSplit:

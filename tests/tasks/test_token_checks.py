@@ -4,8 +4,8 @@ import pytest
 
 from autopeft.base.errors import AutopeftError
 from autopeft.tasks.task import Split, Task
-from autopeft.tasks.token_checks import check_room
-from autopeft.tasks.tokens import tokenise
+from autopeft.tasks.token_checks import check_room, check_tokens
+from autopeft.tasks.tokens import TokenisedTask, tokenise
 
 SPECIAL = {f"{what}_token": f"[{what.upper()}]" for what in ("unk", "pad", "cls", "sep")}
 
@@ -21,9 +21,15 @@ def tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=made, **SPECIAL)
 
 
-def notes(tokenizer, *texts: str, max_length: int = 16) -> tuple[str, ...]:
+def tokenised(tokenizer, *texts: str, max_length: int = 16) -> TokenisedTask:
     split = Split(texts, (0,) * len(texts))
-    return tokenise(Task("toy", ("x", "y"), "accuracy", split, split, split), tokenizer, max_length).notes
+    return tokenise(Task("toy", ("x", "y"), "accuracy", split, split, split), tokenizer, max_length)
+
+
+def notes(tokenizer, *texts: str, max_length: int = 16) -> tuple[str, ...]:
+    made = tokenised(tokenizer, *texts, max_length=max_length)
+    check_tokens(made)
+    return made.notes
 
 
 def test_nothing_is_said_of_texts_that_the_tokenizer_knows(tokenizer):
@@ -45,11 +51,10 @@ def test_texts_of_which_most_is_unknown_or_empty_are_refused(tokenizer):
 
 
 def test_rows_beyond_the_positions_and_tokens_beyond_the_vocabulary_are_refused(tokenizer):
-    split = Split(("a b c", "d"), (0, 1))
-    tokenised = tokenise(Task("toy", ("x", "y"), "accuracy", split, split, split), tokenizer)
-    check_room(tokenised, positions=3, vocabulary=8, name="m")
-    check_room(tokenised, positions=None, vocabulary=None, name="m")
+    made = tokenised(tokenizer, "a b c", "d")
+    check_room(made, positions=3, vocabulary=8, name="m")
+    check_room(made, positions=None, vocabulary=None, name="m")
     with pytest.raises(AutopeftError, match="A row of toy has 3 tokens, and m has 2 positions: .* --max-length 2"):
-        check_room(tokenised, positions=2, vocabulary=8, name="m")
+        check_room(made, positions=2, vocabulary=8, name="m")
     with pytest.raises(AutopeftError, match="makes token 7, and the model has 7"):
-        check_room(tokenised, positions=3, vocabulary=7, name="m")
+        check_room(made, positions=3, vocabulary=7, name="m")
