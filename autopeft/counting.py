@@ -176,9 +176,9 @@ def parse_layers(text: str | None, frozen: int, num_layers: int) -> tuple[int, .
         first, last = int_of("layers", low), int_of("layers", high or low)
         if last < first:
             raise AutopeftError(f"layers names '{part.strip()}', which runs downwards: write {last}-{first}.")
-        chosen.update(range(first, min(last, max(first, num_layers)) + 1))
-    if outside := sorted(x for x in chosen if not 0 <= x < num_layers):
-        raise AutopeftError(f"layers names {outside[0]}, and this backbone has layers 0 to {num_layers - 1}.")
+        if outside := [x for x in (first, last) if not 0 <= x < num_layers]:
+            raise AutopeftError(f"layers names {outside[0]}, and this backbone has layers 0 to {num_layers - 1}.")
+        chosen.update(range(first, last + 1))
     above = tuple(sorted(x for x in chosen if x >= frozen))
     if not above:
         raise AutopeftError(

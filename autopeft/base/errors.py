@@ -16,6 +16,14 @@ class AutopeftError(Exception):
         Unknown method 'loar'. Did you mean 'lora'?
     """
 
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
+
+
+def printable(text: str) -> str:
+    """A text on one line, its control characters as escapes: what a file says must not steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest choice, else " Choose from: ..."."""

@@ -6,6 +6,7 @@ from math import inf
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.errors import AutopeftError
+from autopeft.base.quantities import NUMBER
 from autopeft.configuration import Configuration
 from autopeft.costs.step import Step
 from autopeft.objectives.objective import Counted, get_objective
@@ -14,7 +15,7 @@ from autopeft.objectives.setting import Setting
 from autopeft.uniform_lora import uniform_lora
 
 SUFFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "m": 1e6, "G": 1e9, "B": 1e9, "b": 1e9, "T": 1e12, "P": 1e15}
-NUMBER = re.compile(r"\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*(x|[kKmMbBGTP]?)\s*(?:B|FLOPs)?\s*")
+VALUE = re.compile(rf"({NUMBER})\s*(?:([xkKmMbBGTP])\s*)?(?:B|FLOPs)?")
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,12 @@ def parse_limit(text: str, setting: Setting) -> Limit:
     objective = get_objective(name)
     if not isinstance(objective, Counted):
         raise AutopeftError(f"{name} is not known before training, so it cannot be a limit: make it an objective.")
-    match = NUMBER.fullmatch(value)
-    if not match or not 0 < float(match[1]) < inf:
+    match = VALUE.fullmatch(value)
+    number, unit = (float(match[1]), match[2] or "") if match else (0.0, "")
+    most = number * (objective.count(setting.uniform_lora, setting) if unit == "x" else SUFFIXES[unit])
+    if not 0 < most < inf:
         raise AutopeftError(
             f"The limit '{text}' has no value above zero: write a number such as 20GB or 300k, or a multiple of uniform "
             "LoRA's such as 0.6x."
         )
-    number = float(match[1])
-    if match[2] == "x":
-        return Limit(objective, number * objective.count(setting.uniform_lora, setting))
-    return Limit(objective, number * SUFFIXES[match[2]])
+    return Limit(objective, most)

@@ -1,12 +1,12 @@
 """What a study can minimise or maximise: the frozen `Objective` and its registry."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import log10
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.own_code import check_takes, imported
 from autopeft.base.plugins import check_plugins
 from autopeft.configuration import Configuration
 
@@ -226,16 +226,11 @@ def get_objective(name: str) -> Objective:
 
 def own_objective(name: str) -> Objective:
     """Import a user's own objective. Raises AutopeftError."""
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise AutopeftError(f"The objective '{name}' cannot be imported: {error}.") from None
+    found = imported(name, "objective")
     if isinstance(found, Objective):
         return replace(found, name=name)  # a worker or a report finds it again by its name
-    if callable(found):
-        return Counted(name, attribute.replace("_", " "), count=found)
-    raise AutopeftError(f"The objective '{name}' is {type(found).__name__}: name an Objective or a function.")
+    check_takes(found, name, "objective", ("configuration", "setting"))
+    return Counted(name, name.partition(":")[2].replace("_", " "), count=found)
 
 
 def si(value: float, unit: str) -> str:

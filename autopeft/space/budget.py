@@ -1,9 +1,11 @@
 """A budget as people write it -> a number of trainable parameters."""
 
+import math
 import re
 from math import isfinite
 
 from autopeft.base.errors import AutopeftError
+from autopeft.base.quantities import NUMBER
 
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
@@ -20,8 +22,8 @@ def parse_budget(text: str | int | float | None, backbone_parameters: int) -> in
     """
     if text is None:
         return None
-    match = re.fullmatch(r"\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*([%kKmMbB]?)\s*", str(text))
-    if not match:
+    match = re.fullmatch(rf"({NUMBER})\s*([%kKmMbB]?)", str(text).strip())
+    if not match or not math.isfinite(float(match[1]) * backbone_parameters * SUFFIXES["b"]):
         raise AutopeftError(
             f"The budget '{text}' is not a number: write a share of the backbone such as 0.5%, or a count such as 300k or 1.5M."
         )

@@ -1,5 +1,6 @@
 """The rungs of a search: at which shares of the full length trials are compared, in steps and validation rows."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -7,6 +8,7 @@ from math import ceil
 from autopeft.base.errors import AutopeftError
 
 NO_RUNGS = "none"  # trains everything to the end
+SHARE = re.compile(r"[\d./]{1,40}")  # no exponent: Fraction works out all the digits of 1e-999999999
 LEAST_ROWS = Fraction(1, 3)  # share of the validation rows that the lowest rung scores at least
 
 
@@ -48,7 +50,7 @@ def rungs_of(rungs: str, full_steps: int, validation_rows: int) -> tuple[Rung, .
 
 def _share(text: str) -> Fraction:
     try:
-        share = Fraction(text)
+        share = Fraction(text) if SHARE.fullmatch(text) else Fraction(0)
     except (ValueError, ZeroDivisionError):
         share = Fraction(0)
     if not 0 < share <= 1:

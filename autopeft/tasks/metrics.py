@@ -1,11 +1,8 @@
 """Labels and predictions -> a number to maximise."""
 
-import importlib
-import sys
-
 import numpy as np
 
-from autopeft.base.errors import AutopeftError
+from autopeft.base.own_code import check_takes, imported
 from autopeft.tasks.kind import Metric, Values
 from autopeft.tasks.unit_metrics import (
     FromSums,
@@ -75,13 +72,6 @@ def own_metric(name: str) -> Metric:
 
     The current folder is searched too. Raises AutopeftError when there is no such function.
     """
-    module, _, function = name.partition(":")
-    sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise AutopeftError(
-            f"The metric '{name}' cannot be imported: {error}. Write package.module:function."
-        ) from None
-    finally:
-        sys.path.remove("")
+    found = imported(name, "metric")
+    check_takes(found, name, "metric", ("references", "predictions"))
+    return found

@@ -23,7 +23,7 @@ LORA = Configuration.of("lora", {"rank": 2, "target_modules": "query+value", "rs
         ("parmeters,accuracy", "Unknown objective 'parmeters'. Did you mean 'parameters'"),
         ("parameters,f1", "Unknown objective 'f1'"),
         ("parameters,no.such:thing", "'no.such:thing' cannot be imported"),
-        ("parameters,math:pi", "'math:pi' is float: name an Objective or a function"),
+        ("parameters,math:pi", "'math:pi' is Python's own and no objective"),
     ],
 )
 def test_every_refusal_is_one_sentence(text, sentence):

@@ -1,0 +1,14 @@
+"""Hypothesis profiles. `pytest tests/fuzz` is quick; `--hypothesis-profile million` or FUZZ_EXAMPLES=N runs as many as said."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+COMMON = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+}
+settings.register_profile("quick", max_examples=25, derandomize=True, **COMMON)
+settings.register_profile("million", max_examples=int(os.environ.get("FUZZ_EXAMPLES", 10**6)), **COMMON)
+settings.load_profile("million" if "FUZZ_EXAMPLES" in os.environ else "quick")
