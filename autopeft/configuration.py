@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from autopeft.backbone.shapes import canonical_roles
+from autopeft.base.checked import checked
 
 Scalar = str | int | float | bool
 
@@ -101,9 +103,12 @@ class Configuration:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Configuration":
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote. Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
         how = data.get("procedure", "plain"), data.get("procedure_settings")
-        return cls.of(data["method"], data["settings"], data["layers"], data["learning_rate"], *how)
+        made = cls.of(data["method"], data["settings"], data["layers"], data["learning_rate"], *how)
+        if not 0 <= made.learning_rate < inf or any(layer < 0 for layer in made.layers):
+            raise ValueError("no configuration has these")
+        return checked(cls, vars(made))
 
     def __str__(self) -> str:
         layers = "none" if not self.layers else spans(self.layers)

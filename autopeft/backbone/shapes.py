@@ -4,8 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import ConfigDict
+
+from autopeft.base.checked import checked
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.tasks.kind import DEFAULT, TaskKind, get_kind
 
@@ -51,6 +54,8 @@ class Norm:
 @dataclass(frozen=True)
 class BackboneShapes:
     """The sizes that counting, sampling and exporting need."""
+
+    __pydantic_config__: ClassVar = ConfigDict(arbitrary_types_allowed=True)
 
     name: str  # as the user gave it
     model_type: str  # transformers' config.model_type
@@ -145,17 +150,17 @@ class BackboneShapes:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "BackboneShapes":
-        """What `to_json` wrote. Releases before 0.2 are read too; the oldest studies name no kind and are of classification."""
-        data = dict(data)
-        data["linears"] = tuple(Linear(**x) for x in data["linears"])
-        data["biases"] = tuple(Bias(**x) for x in data["biases"])
-        data["norms"] = tuple(Norm(**x) for x in data.get("norms", ()))
-        data["outer_linears"] = tuple(Linear(**x) for x in data.get("outer_linears", ()))
-        for key in ("attention_paths", "block_parameters", "head_modules"):
-            data[key] = tuple(data[key])
-        data["dropout"] = None if data.get("dropout") is None else tuple(data["dropout"])
-        data["kind"] = get_kind(data.pop("task", DEFAULT))
-        return cls(**data)
+        """What `to_json` wrote. Releases before 0.2 are read too; the oldest studies name no kind and are of classification.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        kind = get_kind(data.get("task", DEFAULT))
+        made = checked(cls, {**{k: v for k, v in data.items() if k != "task"}, "kind": kind})
+        sizes = (made.hidden_size, made.num_layers, made.backbone_parameters)
+        if min(sizes) < 1 or any(not -1 <= x.layer <= made.num_layers for x in (*made.linears, *made.outer_linears)):
+            raise ValueError("no backbone has these sizes")
+        return made
 
 
 def expand_roles(target_modules: str) -> tuple[str, ...]:

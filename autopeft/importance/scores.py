@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from autopeft.base.checked import checked
+
 
 @dataclass(frozen=True)
 class LayerScores:
@@ -25,5 +27,5 @@ class LayerScores:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "LayerScores":
-        """What `to_json` wrote."""
-        return cls(**{**data, "scores": tuple(data["scores"])})
+        """What `to_json` wrote. Raises ValueError for anything else."""
+        return checked(cls, data)

@@ -7,14 +7,17 @@ included, and stays until whoever asked for the job has stored what it gave.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from typing_extensions import TypedDict
+
 from autopeft.base.artefacts import Artefacts, delete, read, write
-from autopeft.base.seal import is_whole, sealed
+from autopeft.base.checked import checked, parsed
+from autopeft.base.errors import AutopeftError
+from autopeft.base.seal import KEY, is_whole, sealed
 from autopeft.base.steady import steady
 from autopeft.proxy.job import Job
 
@@ -26,6 +29,14 @@ EVERY = 10.0  # seconds
 SHARE = 20  # times as long as writing took between two of them at least
 
 Point: TypeAlias = "tuple[int, float, Judged]"  # (step, train loss, on the validation split)
+
+
+class About(TypedDict):
+    """What stands before a state."""
+
+    points: list[tuple[int, float, float, float, str | None]]
+    seconds: float
+    state: str
 
 
 @dataclass(frozen=True)
@@ -96,13 +107,18 @@ class JobFile:
         if content is None:
             return None
         about, _, state = content.partition(b"\n")
-        data = json.loads(about) if is_whole(about) else {}
-        if data.get("state") != hashlib.sha256(state).hexdigest():
+        try:
+            if not is_whole(about):
+                raise ValueError("damaged")
+            data = checked(About, {k: v for k, v in parsed(about).items() if k != KEY})
+            if data["state"] != hashlib.sha256(state).hexdigest():
+                raise ValueError("another state")
+            return Checkpoint(state, [point_of(*row) for row in data["points"]], data["seconds"])
+        except (ValueError, AttributeError, AutopeftError):
             logging.getLogger("autopeft").warning(
                 f"{self.path} is damaged: its job is trained again from the beginning."
             )
             return None
-        return Checkpoint(state, [point_of(*row) for row in data["points"]], data["seconds"])
 
     def drop(self) -> None:
         """Remove it."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+
+from autopeft.base.checked import checked
 
 OPTIONAL = ("validation_units", "test_units", "best_step")
 POINTS = ("steps", "train_loss", "validation_loss", "validation_score")
@@ -74,6 +75,9 @@ class Curve:
 
     @classmethod
     def from_json(cls, data: dict) -> "Curve":
-        """The curve that `to_json` wrote."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return cls(**fields)
+        """The curve that `to_json` wrote. Raises ValueError for anything else."""
+        made = checked(cls, data)
+        points = {len(getattr(made, name)) for name in POINTS}
+        if len(points) > 1 or 0 in points or made.best_step not in (None, *made.steps):
+            raise ValueError("no curve has these points")
+        return made

@@ -5,9 +5,9 @@ Imports no torch, so that the report can read it.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from autopeft.base.checked import parsed
 from autopeft.base.seal import is_whole, sealed
 from autopeft.configuration import Configuration
 
@@ -31,7 +31,7 @@ class PackingFile:
         text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() else ""
         for line in text.splitlines():
             try:
-                about = json.loads(line) if is_whole(line.encode(), unsealed=True) else {}
+                about = parsed(line) if is_whole(line.encode(), unsealed=True) else {}
                 found.setdefault((about["key"], about["runs"]), bool(about["packed"]))
             except (ValueError, KeyError, TypeError):
                 continue

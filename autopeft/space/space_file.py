@@ -29,7 +29,7 @@ class SpaceFile(BaseModel):
     def _as_people_write_it(cls, value: Any) -> Any:
         """A name, a list of names or mappings, or a mapping -> name -> setting -> list of values; none means all."""
         value = [value] if isinstance(value, str) else value or {}
-        if isinstance(value, list):
+        if isinstance(value, list) and all(isinstance(entry, str | dict) for entry in value):
             value = {
                 k: v for entry in value for k, v in (entry.items() if isinstance(entry, dict) else [(entry, None)])
             }

@@ -10,7 +10,6 @@ states/           where trials and jobs that have not ended stand, with checksum
                   names another place)
 """
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from autopeft.backbone.shapes import BackboneShapes
 from autopeft.base.artefacts import Artefacts, delete, read
+from autopeft.base.checked import as_written, checked, parsed
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.base.packages import Note
@@ -30,11 +30,11 @@ from autopeft.proxy.curve import Curve
 from autopeft.study.ledger import Ledger
 from autopeft.study.outcome_lines import read_runs, write_runs
 from autopeft.study.records import Outcome
+from autopeft.study.study_json import KEYS, StudyJson
 
 FORMAT = 2  # what is written ends with a checksum of its own
 UNSEALED = 1  # release 0.1's, which is read too
 SINCE = {"conflicts": "first"}  # options that older studies lack, and what they did
-KEYS = {"spec", "task", "shapes", "budget", "configurations", "environment"}  # of its study.json
 
 
 class StudyFolder:
@@ -91,7 +91,7 @@ class StudyFolder:
             )
         text = path.read_bytes()
         try:
-            data = json.loads(text)
+            data = parsed(text)
         except ValueError:
             data = None
         if isinstance(data, dict) and data.get("format") not in (FORMAT, UNSEALED) and is_whole(text, unsealed=True):
@@ -103,6 +103,8 @@ class StudyFolder:
         if data is None or not is_whole(text, unsealed=old):
             raise AutopeftError(f"{path} is damaged: restore it, or start the study anew in another folder with --out.")
         found = {k: v for k, v in data.items() if k != KEY}
+        with as_written(path, "restore it, or start the study anew in another folder with --out"):
+            checked(StudyJson, found)
         return {**found, "spec": {**SINCE, **found["spec"]}} if "spec" in found else found
 
     def write(self, data: Mapping[str, Any]) -> None:
@@ -121,7 +123,8 @@ class StudyFolder:
 
     def shapes(self) -> BackboneShapes:
         """The backbone's sizes."""
-        return BackboneShapes.from_json(self.read()["shapes"])
+        with as_written(self.path / "study.json", "restore it"):
+            return BackboneShapes.from_json(self.read()["shapes"])
 
     def write_scores(self, scores: LayerScores) -> None:
         """Keep the layer scores."""
@@ -137,7 +140,7 @@ class StudyFolder:
         text = path.read_bytes()
         try:
             if is_whole(text, unsealed=self.unsealed):
-                return LayerScores.from_json({k: v for k, v in json.loads(text).items() if k != KEY})
+                return LayerScores.from_json({k: v for k, v in parsed(text).items() if k != KEY})
         except (ValueError, TypeError, KeyError, AttributeError):  # of release 0.1, whose scores have no checksum
             pass
         raise AutopeftError(f"{path} is damaged: delete it, and the same search scores the layers again.")

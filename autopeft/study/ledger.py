@@ -3,12 +3,11 @@
 It is written after the lines are, so it is never ahead of them.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from autopeft.base.checked import checked, parsed
 from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import Note
 from autopeft.base.seal import KEY, is_whole, sealed
@@ -45,14 +44,16 @@ class Ledger:
     def _entries(self) -> dict[str, Entry]:
         if not self.path.is_file():
             return {}
-        text, data = self.path.read_bytes(), dict[str, Any]()
-        if is_whole(text):
-            data = json.loads(text)
-        else:
+        text, data = self.path.read_bytes(), dict[str, Entry]()
+        try:
+            if not is_whole(text):
+                raise ValueError("damaged")
+            data = checked(dict[str, Entry], {k: v for k, v in parsed(text).items() if k != KEY})
+        except (ValueError, AttributeError):
             self._note(
                 f"{self.path} is damaged: whether the study's files lack something at their ends cannot be told."
             )
-        return {name: (entry[0], entry[1]) for name, entry in data.items() if name != KEY}
+        return data
 
 
 def lost_lines(entry: Entry, checksums: Sequence[str], path: Path) -> int:

@@ -3,18 +3,35 @@
 Each line ends with a checksum of itself and the line before it; those of release 0.1 have none.
 """
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
+
+from autopeft.base.checked import checked, parsed
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 from autopeft.base.packages import Note
 from autopeft.base.seal import KEY, chain, parted, sealed
+from autopeft.configuration import Configuration
+from autopeft.proxy.curve import Curve
 from autopeft.study.ledger import Entry, Ledger, lost_lines
 
-KEYS = {"name", "role", "configuration", "trainable", "curve"}  # of every run, since release 0.1
+NAME = re.compile(r"\w[\w ()+.-]*")  # of a run: folders are named after it
+
+
+class StoredRun(TypedDict):
+    """What a line holds; release 0.1 counted nothing."""
+
+    name: str
+    role: Literal["finalist", "baseline", "ceiling", "tuning"]
+    configuration: dict[str, Any]
+    trainable: Annotated[int, Field(ge=0)]
+    curve: dict[str, Any]
+    counted: NotRequired[dict[str, float]]
 
 
 def read_runs(path: Path, ledger: Ledger, note: Note, unsealed: bool) -> list[dict[str, Any]]:
@@ -52,10 +69,12 @@ def read_runs(path: Path, ledger: Ledger, note: Note, unsealed: bool) -> list[di
 def run_of(line: bytes) -> dict[str, Any] | None:
     """A line as a run, None if it is damaged."""
     try:
-        run = json.loads(line)
-    except ValueError:  # no JSON or no UTF-8
+        found = parsed(line)
+        run = dict(checked(StoredRun, {k: v for k, v in found.items() if k != KEY}))
+        Configuration.from_json(run["configuration"]), Curve.from_json(run["curve"])
+    except (ValueError, LookupError, TypeError, AttributeError, AutopeftError):  # no JSON, no UTF-8, or no run
         return None
-    return {k: v for k, v in run.items() if k != KEY} if isinstance(run, dict) and run.keys() >= KEYS else None
+    return run if NAME.fullmatch(run["name"]) else None
 
 
 def write_runs(path: Path, runs: Sequence[Mapping[str, Any]]) -> Entry:

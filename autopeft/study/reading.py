@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from autopeft.base.checked import as_written
+from autopeft.base.errors import AutopeftError
 from autopeft.base.yaml_files import validated
 from autopeft.objectives import Objectives
 from autopeft.proxy.packing_file import PackingFile
@@ -9,7 +11,9 @@ from autopeft.study.folder import StudyFolder
 from autopeft.study.optuna_study import open_to_read
 from autopeft.study.records import StudyResult
 from autopeft.study.spec import StudySpec
+from autopeft.study.storage_url import without_password
 from autopeft.study.stored import records
+from autopeft.study.study_json import KEYS
 
 
 def read_study(folder: str | Path) -> StudyResult:
@@ -20,9 +24,14 @@ def read_study(folder: str | Path) -> StudyResult:
     """
     files = StudyFolder(folder)
     stored = files.read()
-    spec = validated(StudySpec, stored["spec"], f"the study in {folder}")
+    spec = validated(StudySpec, stored.get("spec", {}), f"the study in {folder}")
+    if missing := sorted(KEYS - stored.keys()):
+        raise AutopeftError(f"{files.path / 'study.json'} lacks '{missing[0]}': restore it.")
     objectives = Objectives.of(spec.objectives, stored["task"]["metric"])
     budget = stored["budget"]
+    where = without_password(spec.storage) if spec.storage else files.journal
+    with as_written(where, "restore it, or start the study anew in another folder with --out"):
+        trials = records(open_to_read(files, spec, objectives))
     return StudyResult(
         str(folder),
         stored["spec"],
@@ -31,7 +40,7 @@ def read_study(folder: str | Path) -> StudyResult:
         budget,
         stored["configurations"],
         files.scores(),
-        records(open_to_read(files, spec, objectives)),
+        trials,
         files.outcomes(),
         {**stored["environment"], "packing": PackingFile(files.path).summary()},
         stored.get("limits", {"parameters": budget} if budget is not None else {}),  # release 0.1 had the budget only

@@ -3,6 +3,7 @@
 import optuna
 from optuna.trial import TrialState
 
+from autopeft.base.checked import checked
 from autopeft.configuration import Configuration
 from autopeft.proxy.curve import Curve
 from autopeft.study.records import TrialRecord
@@ -18,10 +19,10 @@ FAILED = ("failed", "over_limit", "over_budget")  # for a reason of their own; t
 
 
 def record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
-    """A stored Optuna trial as a TrialRecord."""
+    """A stored Optuna trial as a TrialRecord. Raises ValueError or the like for attributes that no search has set."""
     attrs = trial.user_attrs
     trainable = attrs.get("trainable")
-    return TrialRecord(
+    made = TrialRecord(
         trial.number,
         STATES.get(trial.state, attrs.get("state", INTERRUPTED)),
         Configuration.from_json(attrs["configuration"]) if "configuration" in attrs else None,
@@ -30,6 +31,7 @@ def record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
         attrs.get("reason"),
         attrs.get("counted") or counted_before(trainable),
     )
+    return checked(TrialRecord, vars(made))
 
 
 def frozen(trial: optuna.Trial) -> optuna.trial.FrozenTrial:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from autopeft.base.checked import parsed
 from autopeft.base.errors import AutopeftError, did_you_mean
 from autopeft.base.packages import Note, silent
 from autopeft.tasks.builtin import SOURCES, Frames
@@ -59,11 +60,10 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
 
 def _json_object(path: Path, number: int, line: str) -> dict:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise AutopeftError(
-            f"Line {number} of {path} is not JSON ({error.msg}). Write one object on each line."
-        ) from error
+        row = _parsed(line)
+    except ValueError as error:
+        why = getattr(error, "msg", _first_line(error))
+        raise AutopeftError(f"Line {number} of {path} is not JSON ({why}). Write one object on each line.") from error
     if not isinstance(row, dict):
         raise AutopeftError(
             f'Line {number} of {path} is not an object. Write one such as {{"text": ..., "label": ...}}.'
@@ -71,13 +71,31 @@ def _json_object(path: Path, number: int, line: str) -> dict:
     return row
 
 
-def _read_json(path: Path) -> pd.DataFrame:
+def _parsed(text: str) -> Any:
+    """JSON whose texts can be written again. Raises ValueError."""
+    value = parsed(text)
+    if "\\ud" in text.lower() and not is_writable(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("a \\ud800 to \\udfff that is no half of a pair stands for no character")
+    return value
+
+
+def is_writable(text: str) -> bool:
+    """Whether a text can be written as UTF-8."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _read_json(path: Path) -> pd.DataFrame:
+    content = path.read_text(encoding="utf-8-sig")
+    try:
+        rows = _parsed(content)
+    except ValueError as error:
+        where, why = getattr(error, "lineno", 1), getattr(error, "msg", _first_line(error))
         raise AutopeftError(
-            f"Line {error.lineno} of {path} is not JSON ({error.msg}). For one object on each line use "
-            "the suffix .jsonl."
+            f"Line {where} of {path} is not JSON ({why}). For one object on each line use the suffix .jsonl."
         ) from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise AutopeftError(f'{path} is not a list of objects. Write [{{"text": ..., "label": ...}}, ...].')

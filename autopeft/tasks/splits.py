@@ -71,10 +71,14 @@ def _group_rows(frame: pd.DataFrame, fraction: float, name: str, seed: int) -> n
             f"The group column of {name} has {groups.nunique()} values left to cut a split from. "
             "Choose one with more, or leave --group out."
         )
-    folds = StratifiedGroupKFold(min(round(1 / fraction), groups.nunique()), shuffle=True, random_state=seed)
+    strata = _strata(frame)
+    most = min(groups.nunique(), int(strata.value_counts().max()))  # no class has a row for each of more folds
+    if most < 2:
+        raise AutopeftError(f"No class of {name} has two rows left to cut a split from. Give more rows.")
+    folds = StratifiedGroupKFold(min(round(1 / fraction), most), shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # a class rarer than the folds is no harm: one fold is used
         warnings.simplefilter("ignore", UserWarning)
-        return next(folds.split(frame["text"], _strata(frame), groups))[1]
+        return next(folds.split(frame["text"], strata, groups))[1]
 
 
 def stratified_order(labels: pd.Series, seed: int) -> np.ndarray:

@@ -5,6 +5,8 @@ import io
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from autopeft.base.checked import checked
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -105,7 +107,5 @@ class Record:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Record":
-        """The inverse of `to_json`. Raises KeyError or TypeError for anything else."""
-        evaluations = [Evaluation(**e) for e in data["evaluations"]]
-        best = Evaluation(**data["best"]) if data["best"] else None
-        return cls(**{**data, "evaluations": evaluations, "best": best})
+        """The inverse of `to_json`. Raises ValueError for anything else."""
+        return checked(cls, data)

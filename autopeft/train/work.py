@@ -11,8 +11,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypedDict
+
+from autopeft.base.checked import checked, parsed
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import whole_folder, write_whole
 from autopeft.train.record import Record
@@ -20,6 +23,15 @@ from autopeft.train.record import Record
 if TYPE_CHECKING:
     from autopeft.train.processes import Processes
     from autopeft.train.training import FullTraining
+
+
+class About(TypedDict):
+    """What checkpoint.json holds."""
+
+    identity: dict[str, Any]
+    step: int
+    losses: list[float]
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,10 +89,10 @@ class WorkFolder:
 
     def _read(self, folder: Path, training: "FullTraining") -> Checkpoint:
         try:
-            data = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+            data = checked(About, parsed((folder / "checkpoint.json").read_bytes()))
             identity, record = data["identity"], Record.from_json(data["record"])
             state = (folder / "run.safetensors").read_bytes()
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             raise AutopeftError(f"The checkpoint {folder} is damaged: begin anew with --overwrite.") from None
         for key, value in training.identity().items():
             if identity.get(key) != value:

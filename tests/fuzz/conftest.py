@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 COMMON = {
     "deadline": None,
@@ -10,5 +10,6 @@ COMMON = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 }
 settings.register_profile("quick", max_examples=25, derandomize=True, **COMMON)
-settings.register_profile("million", max_examples=int(os.environ.get("FUZZ_EXAMPLES", 10**6)), **COMMON)
+MANY = int(os.environ.get("FUZZ_EXAMPLES", 10**6))
+settings.register_profile("million", max_examples=MANY, phases=[Phase.explicit, Phase.generate], **COMMON)
 settings.load_profile("million" if "FUZZ_EXAMPLES" in os.environ else "quick")
