@@ -13,6 +13,7 @@ from autopeft.base.errors import AutopeftError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST_VALUES = 100_000
+LARGEST = 2**64  # more than anything that is counted
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # by a file's name, or in UTF-8
 
 
@@ -94,7 +95,7 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
         if isinstance(value, str) and UNWRITABLE.search(value):
             raise AutopeftError(f"'{key}' in {where} holds characters that no text has: it is {value!r}.")
     try:
-        return model.model_validate(data)
+        made = model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(x) for x in first["loc"])
@@ -104,3 +105,7 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
         raise AutopeftError(
             f"'{key}' in {where}: {said[0].lower()}{said[1:]} (it is {reprlib.repr(first['input'])})."
         ) from None
+    for key, value in made:
+        if isinstance(value, int | float) and not abs(value) <= LARGEST:
+            raise AutopeftError(f"'{key}' in {where} is no number that fits: it is {reprlib.repr(value)}.")
+    return made

@@ -15,6 +15,11 @@ from autopeft.cli.encodings import print_anywhere
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+NO_ROOM = "Free some space or choose another folder with --out, then run the same command again: what was finished is kept."
+REFUSALS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES), NO_ROOM),
+    errno.ENAMETOOLONG: "Give the name or path of something that exists.",
+}
 
 
 def main() -> None:
@@ -29,14 +34,6 @@ def main() -> None:
         stop(error.format_message() + (f" Try '{error.ctx.command_path} --help'." if error.ctx else ""))
     except (click.Abort, KeyboardInterrupt):  # SIGTERM ends with an exit code of its own
         stop("Stopped.", EXIT_INTERRUPTED)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
-        where = f": {error.filename}" if error.filename else ""
-        stop(
-            f"{error.strerror}{where}. Free some space or choose another folder with --out, then run the same command "
-            "again: what was finished is kept."
-        )
 
 
 def stop(sentence: str, code: int = EXIT_BAD_INPUT) -> None:
@@ -47,6 +44,15 @@ def stop(sentence: str, code: int = EXIT_BAD_INPUT) -> None:
 
 class Commands(click.Group):
     """A group of commands; each file of this folder adds its own when the group is first read."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what the file system refuses is a sentence."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            raise AutopeftError(f"{error.strerror}: {error.filename or 'a file'}. {REFUSALS[error.errno]}") from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""

@@ -85,15 +85,21 @@ def test_fields(fields):
     assert spec is None or StudySpec(**spec.model_dump()) == spec
 
 
-SETTINGS = sorted({s for m in (*METHODS.values(), *PROCEDURES.values()) for s in m.hyperparameters})
-NAMES = ["lora", "ia3", "dcft", "adalora", "full", "head_only", "prefix_tuning", "lora_ranks", "vera", "plain", "lisa"]
+STATED = {**METHODS, **PROCEDURES}
+NAMES = ["lora", "ia3", "dcft", "adalora", "full", "head_only", "prefix_tuning", "lora_ranks", "vera", "locft", "lisa", "pace"]
 SCALARS = st.integers(-2, 40) | st.floats() | st.booleans() | st.sampled_from(["query", "query+value", "x", ""])
-CHOICES = st.dictionaries(
-    st.sampled_from(NAMES) | st.text(max_size=3),
-    st.none() | st.dictionaries(st.sampled_from(SETTINGS) | st.text(max_size=3), st.lists(SCALARS, max_size=3) | VALUES)
-    | VALUES,
-    max_size=3,
-)  # fmt: skip
+
+
+@st.composite
+def choices(draw):
+    """Methods or procedures with their own choices narrowed, and now and then with something else."""
+    found = {}
+    for name in draw(st.lists(st.sampled_from(NAMES), max_size=2)):
+        own = STATED[name].hyperparameters
+        chosen = draw(st.lists(st.sampled_from(sorted(own)), max_size=2)) if own else []
+        found[name] = {s: draw(st.lists(st.sampled_from(own[s]) | SCALARS, min_size=1, max_size=3)) for s in chosen}
+    odd = draw(st.integers(0, 7))
+    return draw(VALUES) if odd == 0 else {**found, draw(st.sampled_from(NAMES)): draw(VALUES)} if odd == 1 else found
 
 
 def built(name: str, seed: int) -> SpaceFile:
@@ -112,9 +118,9 @@ def built(name: str, seed: int) -> SpaceFile:
     data=st.fixed_dictionaries(
         {},
         optional={
-            "methods": CHOICES | VALUES,
-            "combination": CHOICES,
-            "procedures": CHOICES,
+            "methods": choices(),
+            "combination": choices(),
+            "procedures": choices(),
             "layers": st.sampled_from(["any", "bits", "suffix", "all"]) | VALUES,
             "frozen_layers": st.lists(st.integers(-2, 5), max_size=3) | VALUES,
             "reference_hidden_size": st.integers(-2, 1000) | VALUES,
