@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autopeft.base.errors import AutopeftError
 from autopeft.base.progress import Progress
+from autopeft.base.yaml_files import validated
 from autopeft.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def compress(
     study: str | Path | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
+    trust_remote_code: bool = False,
 ) -> Compressed:
     """Compress a saved adapter to the signs of its largest updates (ComPEFT).
 
@@ -93,6 +95,7 @@ def compress(
             nothing is scored.
         out: The compressed adapter's folder; ADAPTER-compressed by default.
         progress: Where the scores of `tune` are printed; nowhere by default.
+        trust_remote_code: Run Python code that comes with the study's model.
 
     Returns:
         Density, alpha, sizes, and the scores before and after.
@@ -120,7 +123,7 @@ def compress(
             f"{folder} lies in no study folder, so there is no validation split to tune on: name one with --study, "
             "or leave --tune out."
         )
-    backbone, tokenised, metric = rows_of(study) if study else (backbone_of(folder), None, None)
+    backbone, tokenised, metric = rows_of(study, trust_remote_code) if study else (backbone_of(folder), None, None)
     saved = Saved.read(folder, backbone)
     before = scores(backbone, folder, tokenised, saved.origin)
     chosen = density or DENSITY, alpha or ALPHA
@@ -153,10 +156,14 @@ def check(folder: Path, out: Path, density: float | None, alpha: float | None) -
             "that 'autopeft train' or peft's save_pretrained wrote."
         )
     try:
-        json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        if imports := [key for key in ("auto_mapping", "megatron_config") if config.get(key)]:
+            raise AutopeftError(
+                f"The adapter in {folder} names code to import ({imports[0]} in its adapter_config.json), which autopeft does not."
+            )
         with safe_open(folder / "adapter_model.safetensors", "numpy"):
             pass
-    except (ValueError, SafetensorError):
+    except (ValueError, AttributeError, SafetensorError):
         raise AutopeftError(f"The adapter in {folder} is damaged: save or copy it again.") from None
     if density is not None and not 0 < density <= 1:
         raise AutopeftError(f"The density is {density:g}: give the share of the update to keep, above 0 and at most 1.")
@@ -234,15 +241,18 @@ def start_of(origin: dict[str, Any] | None) -> tuple[Configuration, int] | tuple
     return (Configuration.from_json(origin["configuration"]), origin["seed"]) if origin else ()
 
 
-def rows_of(study: Path) -> "tuple[Backbone, TokenisedTask, str]":
+def rows_of(study: Path, trust_remote_code: bool) -> "tuple[Backbone, TokenisedTask, str]":
     """(backbone, tokenised task, metric) of a study folder. Raises AutopeftError if it holds none."""
     from autopeft.backbone.loading import load_backbone
     from autopeft.prepare import prepare
     from autopeft.study.folder import StudyFolder
     from autopeft.study.spec import StudySpec
+    from autopeft.study.trust import check_trusted
     from autopeft.tasks.tokens import tokenise
 
-    prepared = prepare(StudySpec(**StudyFolder(study).read()["spec"]))
+    asked = validated(StudySpec, StudyFolder(study).read().get("spec", {}), f"the study in {study}")
+    check_trusted(asked.trust_remote_code, trust_remote_code, f"The study in {study}")
+    prepared = prepare(asked)
     spec, task = prepared.spec, prepared.task
     words = spec.words(task.label_names)
     backbone = load_backbone(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from autopeft.backbone.positions import positions_in
 from autopeft.backbone.shapes import BackboneShapes
+from autopeft.base.checked import as_written
 from autopeft.base.errors import AutopeftError
 from autopeft.base.packages import Note, silent
 from autopeft.costs.step import Step
@@ -84,8 +85,10 @@ def prepare_in(study: StudyFolder, spec: StudySpec, note: Note = silent) -> Prep
 
     if not study.exists:
         return prepare(spec, note)
-    stored = study.read()
-    return prepare(as_stored(spec, stored["spec"]), note, kept_space(stored, note))
+    with as_written(study.path / "study.json", "restore it, or choose another folder with --out"):
+        stored = study.read()
+        asked, space = as_stored(spec, stored["spec"]), kept_space(stored, note)
+    return prepare(asked, note, space)
 
 
 def read_by_tokenizer(prepared: Prepared) -> Prepared:

@@ -74,6 +74,7 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     from autopeft.study.folder import StudyFolder
 
     began, study = steady(), StudyFolder(folder)
+    study.check_links()
     prepared = prepare_in(study, spec, progress.note)
 
     if prepared.spec.executor == "ray":

@@ -160,6 +160,8 @@ class BackboneShapes:
         sizes = (made.hidden_size, made.num_layers, made.backbone_parameters)
         if min(sizes) < 1 or any(not -1 <= x.layer <= made.num_layers for x in (*made.linears, *made.outer_linears)):
             raise ValueError("no backbone has these sizes")
+        if not all(name.isidentifier() for name in made.dropout or ()):  # written into scripts
+            raise ValueError("no config has these names")
         return made
 
 

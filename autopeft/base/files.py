@@ -39,7 +39,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write beside the target, flush to disk, then rename: a kill or a full disk leaves the old file."""
     beside = path.with_name(path.name + ".part")
     try:
-        with open(beside, "wb") as file:
+        with open(beside, "wb", opener=no_link) as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -49,6 +49,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise AutopeftError(
             f"{path} could not be written ({error.strerror}): free some space or choose another folder with --out."
         ) from None
+
+
+def no_link(path: str, flags: int) -> int:
+    """Open a file, as `open` asks an opener to, but not through a link that somebody has put there. Raises OSError."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 @contextmanager

@@ -74,6 +74,7 @@ def print_verdicts(case: "Case", json_: bool) -> None:
 @click.option("--alpha", type=float, help="Its size, in standard deviations of the update (default: 1).")
 @click.option("--tune", is_flag=True, help="Choose density and alpha on the validation split.")
 @click.option("--out", type=click.Path(), help="Folder (default: ADAPTER-compressed).")
+@click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with the study's model.")
 @as_json
 @quiet
 def compress(
@@ -83,6 +84,7 @@ def compress(
     alpha: float | None,
     tune: bool,
     out: str | None,
+    trust_remote_code: bool,
     json_: bool,
     quiet: bool,
 ) -> None:
@@ -95,7 +97,7 @@ def compress(
     """
     import autopeft
 
-    done = autopeft.compress(adapter, density, alpha, tune, study, out, Progress(quiet=quiet))
+    done = autopeft.compress(adapter, density, alpha, tune, study, out, Progress(quiet=quiet), trust_remote_code)
     if json_:
         return click.echo(json.dumps(done.to_json(), indent=1))
     click.echo(

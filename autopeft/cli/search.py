@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -90,7 +91,7 @@ def print_result(result: "Result", json_: bool, report: Path | None) -> None:
     if json_:
         return click.echo(json.dumps(result_json(result.data), indent=1))
     print_front(result.data)
-    folder = result.data.folder
+    folder = quote(result.data.folder)
     if report is not None:
-        click.echo(f"Report: {report}/report.html")
+        click.echo(f"Report: {quote(str(report))}/report.html")
     click.echo(f"Next: autopeft export {folder} --to peft    or    autopeft train {folder}")

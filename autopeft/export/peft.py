@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from typing_extensions import override
 
+from autopeft.base.errors import printable
 from autopeft.base.recipe import WARMUP, warmup_steps
 from autopeft.configuration import Configuration, called
 from autopeft.export.mechanisms.beyond import types_of_peft
@@ -84,9 +85,9 @@ def card(case: Case) -> str:
     facts = "".join(f"\n| {name} | {value:.6g} |" for name, value in case.task.get("facts", {}).items())
     lost = "".join(f"\n- {sentence}" for sentence in case.beyond)
     lost = f"\nWhat this config does not hold, and `autopeft train` does:\n{lost}\n" if lost else ""
-    return f"""# {case.name}: {case.configuration.method} for {spec["model"]}
+    return f"""# {case.name}: {case.configuration.method} for {printable(spec["model"])}
 
-Found by autopeft on {case.task["name"]} ({case.task["train"]:,} training rows, {asked(case.task)}).
+Found by autopeft on {printable(case.task["name"])} ({case.task["train"]:,} training rows, {asked(case.task)}).
 
 | | |
 |---|---|

@@ -8,7 +8,7 @@ from typing_extensions import override
 from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY
 from autopeft.export.mechanisms.beyond import does, losses_between_steps, procedure_losses
 from autopeft.export.mechanisms.rows import FILES, SOURCE, arguments, rows_script, words_of_classes
-from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written
+from autopeft.export.mechanisms.toolkit import Case, Toolkit, Written, in_docstring
 from autopeft.export.mechanisms.training import BEST_WEIGHTS, BY_LENGTH, RATE, adamw
 from autopeft.export.peft import adapter_config, in_peft
 from autopeft.procedures import get_procedure
@@ -77,7 +77,7 @@ def task_script(case: Case, statistics: bool, regularised: bool) -> str:
     if own:
         types = "\nfrom types import SimpleNamespace"
         optimiser, numbers = "get_procedure(CONFIGURATION.procedure).optimiser", ""
-    return f'''"""Trains {case.configuration} on {case.task["name"]} and saves the adapter."""
+    return f'''"""Trains {in_docstring(case.configuration)} on {in_docstring(case.task["name"])} and saves the adapter."""
 
 import argparse
 from itertools import islice{types}

@@ -169,7 +169,7 @@ def load_lm(backbone: "Backbone") -> "PreTrainedModel":
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # what is missing is said below, in one sentence
     try:
-        model, loaded = kind.from_pretrained(source, output_loading_info=True, dtype="float32")
+        model, loaded = kind.from_pretrained(source, output_loading_info=True, dtype="float32", use_safetensors=True)
     except ValueError as error:
         raise AutopeftError(f"{backbone.shapes.name} has no LM head: choose another basis.") from error
     finally:

@@ -3,6 +3,7 @@
 import json
 from html import escape
 from pathlib import Path
+from shlex import quote
 from string import Template
 from typing import Any
 
@@ -19,6 +20,8 @@ from autopeft.report.racing import racing_note
 from autopeft.report.tables import front_columns, front_rows, intervals_note
 from autopeft.study.records import StudyResult
 from autopeft.tasks.task import asked
+
+TRUSTED = "Python code that came with the model was run (--trust-remote-code)."
 
 
 def page(result: StudyResult, study: optuna.Study | None = None) -> str:
@@ -46,7 +49,8 @@ def summary(result: StudyResult) -> str:
         f"<ul class=verdict>{''.join(f'<li>{escape(x)}</li>' for x in verdict(result).sentences)}</ul>"
     )
     if best:
-        commands = f"autopeft export {result.folder} --to peft\nautopeft train {result.folder}"
+        folder = quote(result.folder)
+        commands = f"autopeft export {folder} --to peft\nautopeft train {folder}"
         text += f"<p>Chosen: <b>{escape(best.name)}</b>, {escape(str(best.configuration))}.</p><pre>{escape(commands)}</pre>"
     return text
 
@@ -62,7 +66,7 @@ def limits_text(result: StudyResult) -> str:
     if not result.limits:
         return "no limit"
     objectives = {name: get_objective(name) for name in result.limits}
-    return ", ".join(f"at most {objectives[n].words(most)} ({n})" for n, most in result.limits.items())
+    return ", ".join(escape(f"at most {objectives[n].words(most)} ({n})") for n, most in result.limits.items())
 
 
 def sections(result: StudyResult, study: optuna.Study | None) -> list[str]:
@@ -138,6 +142,7 @@ def cell(value: Any) -> str:
 def origin(result: StudyResult) -> str:
     """Data notes, failures, versions, machine, seeds: what one needs to repeat it."""
     failed = [f"trial {t.number}: {t.reason}" for t in result.trials if t.state == "failed"]
-    notes = "".join(f"<li>{escape(n)}</li>" for n in [*result.task["notes"], *failed])
+    trusted = [TRUSTED] if result.spec.get("trust_remote_code") else []
+    notes = "".join(f"<li>{escape(n)}</li>" for n in [*trusted, *result.task["notes"], *failed])
     facts = escape(json.dumps({"spec": result.spec, **result.environment}, indent=1))
     return f"<h2>How it was made</h2><p>{escape(chosen_note(result))}</p><ul>{notes}</ul><pre>{facts}</pre>"

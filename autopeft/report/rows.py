@@ -16,8 +16,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(cell, row.values()))
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)).print(table)
+    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}  # names may hold [b] or :x:
+    console = Console(**plain)
+    (console if console.is_terminal else Console(**plain, width=PIPED_WIDTH)).print(table)
 
 
 def cell(value: Any) -> str:

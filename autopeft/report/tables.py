@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from autopeft.base.errors import printable
 from autopeft.front import (
     BestWithin,
     Comparison,
@@ -25,7 +26,7 @@ from autopeft.methods import family
 from autopeft.objectives import Counted, Objective, Objectives
 from autopeft.study.records import StudyResult
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins so a spreadsheet takes for one
+FORMULA = ("=", "+", "-", "@", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # what begins so a spreadsheet takes for one
 FACTS = ("name", "role", "on_front", "family", "method", "configuration", "trainable", "percent", "head", "seeds")
 TRIAL_FACTS = (
     "number",
@@ -207,7 +208,12 @@ def finite(value: Any) -> Any:
 
 def csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     """The rows under a header that is there even when they are not; a text that a spreadsheet would compute is quoted."""
-    quoted = [
-        {k: f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for k, v in row.items()} for row in rows
-    ]
-    return pd.DataFrame(quoted, columns=list(columns)).to_csv(index=False)
+    quoted = [{k: as_text(v) for k, v in row.items()} for row in rows]
+    return pd.DataFrame(quoted, columns=list(columns)).rename(columns=as_text).to_csv(index=False)
+
+
+def as_text(value: Any) -> Any:
+    """A cell of a CSV file: numbers stay numbers, what would be a formula begins with an apostrophe, nothing is two lines."""
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.lstrip().startswith(FORMULA) else "") + printable(value)

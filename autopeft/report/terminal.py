@@ -1,6 +1,7 @@
 """StudyResult -> the front, the verdict and the best per budget in the terminal."""
 
 import math
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,9 +20,10 @@ BUDGET_WIDTH = 80  # columns at most of the table per budget
 
 def print_front(result: StudyResult, console: Console | None = None) -> None:
     """Print the front, what is off it for comparison, the verdict, and the best per budget."""
-    console = console or Console(highlight=False)
+    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}  # names may hold [b] or :x:
+    console = console or Console(**plain)
     if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED_WIDTH, file=console.file)
+        console = Console(**plain, width=PIPED_WIDTH, file=console.file)
     console.print(front_table(result))
     console.print(f"{head_note(result)} {intervals_note(result)}".rstrip(), soft_wrap=True, markup=False)
     for note in filter(None, (racing_note(result), chosen_note(result))):

@@ -35,6 +35,7 @@ from autopeft.study.study_json import KEYS, StudyJson
 FORMAT = 2  # what is written ends with a checksum of its own
 UNSEALED = 1  # release 0.1's, which is read too
 SINCE = {"conflicts": "first"}  # options that older studies lack, and what they did
+OWN = ("states", "study.json", "importance.json", "trials.journal", "packing.jsonl", "outcomes.jsonl", "ledger.json")
 
 
 class StudyFolder:
@@ -176,6 +177,12 @@ class StudyFolder:
     def drop_states(self) -> None:
         """Remove the states and their folder."""
         self.artefacts.remove()
+
+    def check_links(self) -> None:
+        """Refuse a study whose files are links: what is written or removed would be elsewhere. Raises AutopeftError."""
+        for path in (self.path / name for name in OWN):
+            if path.is_symlink():
+                raise AutopeftError(f"{path} is a link: put what it leads to in its place, if you trust this study.")
 
     def add_run(
         self,

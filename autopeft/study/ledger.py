@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autopeft.base.checked import checked, parsed
 from autopeft.base.errors import AutopeftError
+from autopeft.base.files import no_link
 from autopeft.base.packages import Note
 from autopeft.base.seal import KEY, is_whole, sealed
 
@@ -34,7 +35,8 @@ class Ledger:
         """Say what a file holds now."""
         entries = {**self._entries(), name: entry}
         beside = self.path.with_name(self.path.name + ".part")
-        beside.write_text(sealed(entries), encoding="utf-8")  # not flushed to the disk: an older one is true as well
+        with open(beside, "w", encoding="utf-8", opener=no_link) as file:
+            file.write(sealed(entries))  # not flushed to the disk: an older one is true as well
         os.replace(beside, self.path)
 
     def say_nothing_is_known(self, why: str) -> None:

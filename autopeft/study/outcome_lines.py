@@ -6,10 +6,10 @@ Each line ends with a checksum of itself and the line before it; those of releas
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from autopeft.base.checked import checked, parsed
 from autopeft.base.errors import AutopeftError

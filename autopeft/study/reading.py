@@ -23,6 +23,7 @@ def read_study(folder: str | Path) -> StudyResult:
         AutopeftError: the folder holds no study, or one of another version.
     """
     files = StudyFolder(folder)
+    files.check_links()
     stored = files.read()
     spec = validated(StudySpec, stored.get("spec", {}), f"the study in {folder}")
     if missing := sorted(KEYS - stored.keys()):

@@ -17,6 +17,7 @@ from autopeft.base.run_length import RunLength
 from autopeft.base.yaml_files import read_yaml, validated
 from autopeft.study.storage_url import without_password
 from autopeft.study.task_spec import SEEDS, TaskSpec
+from autopeft.study.trust import check_trusted
 
 FREE = (
     "trials",
@@ -262,7 +263,9 @@ class StudySpec(TaskSpec):
             data = {k: v for k, v in data.items() if k not in (*PLANNED, "epochs")}
         if "full_steps" in given or "epochs" in given:
             data = {k: v for k, v in data.items() if k not in ("full_steps", "epochs")}
-        return validated(cls, {**data, **given}, " or ".join(sources))
+        spec = validated(cls, {**data, **given}, " or ".join(sources))
+        check_trusted(spec.trust_remote_code, given.get("trust_remote_code"), sources[0] if sources else "")
+        return spec
 
     def fixed(self) -> dict[str, Any]:
         """The fields that make it this study and no other."""

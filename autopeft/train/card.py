@@ -1,5 +1,6 @@
 """The model card of a trained adapter: Hugging Face's metadata, scores, how to load it, how it was trained."""
 
+from autopeft.base.errors import printable
 from autopeft.export.mechanisms.toolkit import Case
 from autopeft.export.peft import trained_by
 from autopeft.methods import count, get_method
@@ -76,9 +77,9 @@ def text(training: FullTraining, trained: Trained) -> str:
         + (f"; its linears are rounded to {training.options.quantize}" if training.options.quantize else ""),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    return f"""# {training.name}: {configuration.method} for {spec.model}
+    return f"""# {training.name}: {configuration.method} for {printable(spec.model)}
 
-Found by autopeft on {task["name"]} ({task["train"]:,} training rows, {asked(task)}) and trained in full.
+Found by autopeft on {printable(task["name"])} ({task["train"]:,} training rows, {asked(task)}) and trained in full.
 
 Test {training.metric} **{trained.test_score:.4f}** on {task["test"]:,} rows, validation {trained.validation_score:.4f}; the curve is in curve.csv.
 

@@ -49,6 +49,7 @@ class TrainingOptions(BaseModel):
     quantize: Literal["4bit", "8bit"] | None = Field(
         None, description="Train on a backbone rounded to 4 or 8 bits (needs bitsandbytes)."
     )
+    trust_remote_code: bool = Field(False, description="Run Python code that comes with the study's model.")
     merge: bool = Field(False, description="Also save the whole model with the adapter merged into its weights.")
 
 

@@ -14,6 +14,7 @@ from autopeft.configuration import Configuration
 from autopeft.result import Result
 from autopeft.study.length import evaluation_steps, patience_of, steps_per_epoch
 from autopeft.study.spec import StudySpec
+from autopeft.study.trust import check_trusted
 from autopeft.train.checks import refusal
 from autopeft.train.options import TrainingOptions, process_count
 from autopeft.train.trained import PlannedTraining
@@ -67,6 +68,8 @@ class FullTraining:
         given = {k: v for k, v in options.items() if v is not None}
         chosen = validated(TrainingOptions, given, "the training's options")
         result = Result.open(study)
+        spec = StudySpec(**result.data.spec)
+        check_trusted(spec.trust_remote_code, chosen.trust_remote_code, f"The study in {study}")
         name, configuration = result.choose(str(which))
         folder = (local(str(out)) if out else None) or Path(study) / "adapters" / name.replace(" ", "-")
         training = cls(result, name, configuration, chosen, folder, overwrite)

@@ -20,7 +20,27 @@ def result_or_sentence(call, *arguments, **keywords):
 
 def nearly(*pieces, most=8):
     """Texts made of pieces that belong into them, with some that do not: the parsers' inner branches are reached."""
-    odd = ["", " ", ",", "=", "-", ".", "%", "e", "x", "\n", "\0", "é", "٣", "²", "9" * 400, "nan", "inf", "1e400", "-1"]
+    odd = [
+        "",
+        " ",
+        ",",
+        "=",
+        "-",
+        ".",
+        "%",
+        "e",
+        "x",
+        "\n",
+        "\0",
+        "é",
+        "٣",
+        "²",
+        "9" * 400,
+        "nan",
+        "inf",
+        "1e400",
+        "-1",
+    ]
     joined = st.lists(st.sampled_from([*pieces, *odd]) | st.text(max_size=3), max_size=most).map("".join)
     return joined | st.text(max_size=20)
 

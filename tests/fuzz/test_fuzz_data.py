@@ -56,7 +56,7 @@ def test_damaged_files(folder, suffix, data):
 
 @given(
     suffix=st.sampled_from(["csv", "tsv", "jsonl", "json", "parquet"]),
-    content=st.binary(max_size=80) | st.text('text,label\n\t"\'\\{}[]:1é\0\r', max_size=80).map(str.encode),
+    content=st.binary(max_size=80) | st.text("text,label\n\t\"'\\{}[]:1é\0\r", max_size=80).map(str.encode),
 )
 @example(suffix="json", content=b"[" * 100_000)
 @example(suffix="jsonl", content=b'{"a": ' * 50_000)
@@ -85,7 +85,9 @@ def test_tables_of_anything(folder, rows, copies, task, asked, rows_asked):
 
 @given(
     texts=st.lists(st.text(max_size=6), min_size=6, max_size=40),
-    labels=st.lists(st.sampled_from(["a", "b", "1", "1.0", " a", "", "nan", "2e400", "x" * 50]), min_size=1, max_size=9),
+    labels=st.lists(
+        st.sampled_from(["a", "b", "1", "1.0", " a", "", "nan", "2e400", "x" * 50]), min_size=1, max_size=9
+    ),
     groups=st.none() | st.lists(st.integers(0, 4), min_size=1, max_size=5),
     task=st.sampled_from(["classification", "regression"]),
 )

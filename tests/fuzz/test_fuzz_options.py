@@ -34,7 +34,9 @@ def said(*arguments: str) -> str:
 def made(tmp_path_factory):
     """(data, study)."""
     folder = tmp_path_factory.mktemp("fuzz")
-    pd.DataFrame({"text": [f"row {n}" for n in range(40)], "label": [n % 2 for n in range(40)]}).to_csv(folder / "d.csv")
+    pd.DataFrame({"text": [f"row {n}" for n in range(40)], "label": [n % 2 for n in range(40)]}).to_csv(
+        folder / "d.csv"
+    )
     return folder / "d.csv", write_study(folder / "study")
 
 
@@ -47,11 +49,15 @@ def made(tmp_path_factory):
 @example(options={"space": "[/b]"})
 def test_dry_runs(made, options):
     flags = [StudySpec.model_fields[n].annotation is bool for n in options]
-    given_ = [x for (n, v), flag in zip(options.items(), flags) for x in ([f"--{n}".replace("_", "-")] + [v] * (not flag))]
+    given_ = [
+        x for (n, v), flag in zip(options.items(), flags) for x in ([f"--{n}".replace("_", "-")] + [v] * (not flag))
+    ]
     assert said("search", "--dry-run", "--data", str(made[0]), "--text", "text", *given_)
 
 
-@given(settings=st.lists(VALUES, max_size=3), method=st.sampled_from(["lora", "lora+ia3", "full"]) | VALUES, rest=VALUES)
+@given(
+    settings=st.lists(VALUES, max_size=3), method=st.sampled_from(["lora", "lora+ia3", "full"]) | VALUES, rest=VALUES
+)
 @example(settings=["layers=0-99999999999"], method="lora", rest="")
 @example(settings=["rank=1e400"], method="lora", rest="")
 @example(settings=["rank=nan"], method="adalora", rest="")

@@ -43,7 +43,9 @@ def test_limits(text):
     assert limit is None or 0 <= limit.most < float("inf")
 
 
-@given(nearly(*REGISTRY, "metric", "accuracy", ",", "a:b", ":", "os.path:", "math:pi"), st.sampled_from(["accuracy", "r2"]))
+@given(
+    nearly(*REGISTRY, "metric", "accuracy", ",", "a:b", ":", "os.path:", "math:pi"), st.sampled_from(["accuracy", "r2"])
+)
 def test_objectives(text, metric):
     found = result_or_sentence(Objectives.of, text, metric)
     assert found is None or len(found) >= 2

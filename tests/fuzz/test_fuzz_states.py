@@ -81,7 +81,9 @@ def test_values_in_json(data, kind):
     except Exception as error:
         assert type(error).__name__ == "AutopeftError"
         return
-    assert type(whole).from_json(json.loads(json.dumps(found.to_json()))) == found or "NaN" in json.dumps(found.to_json())
+    assert type(whole).from_json(json.loads(json.dumps(found.to_json()))) == found or "NaN" in json.dumps(
+        found.to_json()
+    )
     if kind == "curve":
         assert isinstance(found.loss, float)
     if kind == "scores":

@@ -38,7 +38,25 @@ class Drawn:
 
 def yaml_texts(*words):
     """Texts of YAML's own marks and a file's words; whole files with a value of any kind."""
-    marks = [": ", "- ", "\n", "\n  ", "{", "}", "[", "]", "&a ", "*a", "!!", "!!int ", "!!timestamp ", "|", ">", "? ", "---"]
+    marks = [
+        ": ",
+        "- ",
+        "\n",
+        "\n  ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "&a ",
+        "*a",
+        "!!",
+        "!!int ",
+        "!!timestamp ",
+        "|",
+        ">",
+        "? ",
+        "---",
+    ]
     dates = ["2024-99-99", "1:60", "0x", "0b2", "<<: "]
     return nearly(*words, *marks, *dates, *NUMBERS, most=20) | st.dictionaries(
         st.sampled_from(words) | PLAIN, VALUES, max_size=4
@@ -86,7 +104,20 @@ def test_fields(fields):
 
 
 STATED = {**METHODS, **PROCEDURES}
-NAMES = ["lora", "ia3", "dcft", "adalora", "full", "head_only", "prefix_tuning", "lora_ranks", "vera", "locft", "lisa", "pace"]
+NAMES = [
+    "lora",
+    "ia3",
+    "dcft",
+    "adalora",
+    "full",
+    "head_only",
+    "prefix_tuning",
+    "lora_ranks",
+    "vera",
+    "locft",
+    "lisa",
+    "pace",
+]
 SCALARS = st.integers(-2, 40) | st.floats() | st.booleans() | st.sampled_from(["query", "query+value", "x", ""])
 
 
@@ -132,6 +163,8 @@ def test_spaces(file, data, seed):
     result_or_sentence(built, written(file, yaml.dump(data, Dumper=yaml.SafeDumper)), seed)
 
 
-@given(text=yaml_texts("methods", "combination", "procedures", "lora", "rank", "layers", "methods: {lora: {rank: [1]}}"))
+@given(
+    text=yaml_texts("methods", "combination", "procedures", "lora", "rank", "layers", "methods: {lora: {rank: [1]}}")
+)
 def test_space_texts(file, text):
     result_or_sentence(built, written(file, text), 0)

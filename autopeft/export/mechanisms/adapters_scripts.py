@@ -2,7 +2,7 @@
 
 from autopeft.base.recipe import BETAS, CLIP, EPSILON, WEIGHT_DECAY
 from autopeft.export.mechanisms.rows import FILES, arguments
-from autopeft.export.mechanisms.toolkit import Case
+from autopeft.export.mechanisms.toolkit import Case, in_docstring
 from autopeft.export.mechanisms.training import BEST_WEIGHTS, RATE
 
 ADAPTER = "autopeft"
@@ -44,7 +44,7 @@ def train_script(case: Case) -> str:
         rows = f"load_dataset('json', data_files=str(here / {FILES['validation']!r}), split='train')"
         evaluated = f"\n        eval_dataset={rows},\n        callbacks=[BestWeights(trained)],"
     no_dropout = "".join(f", {name}={value}" for name, value in case.no_dropout.items())
-    return f'''"""Trains {case.configuration} with AdapterHub's adapters; the rows are those that data.py wrote."""
+    return f'''"""Trains {in_docstring(case.configuration)} with AdapterHub's adapters; the rows are those that data.py wrote."""
 
 import json
 from pathlib import Path

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from autopeft.backbone.resolve import BUILTIN, resolve
 from autopeft.backbone.shapes import BackboneShapes
-from autopeft.base.errors import AutopeftError, did_you_mean
+from autopeft.base.errors import AutopeftError, did_you_mean, printable
 from autopeft.configuration import Configuration
 from autopeft.export.mechanisms.beyond import beyond_parameters
 from autopeft.methods import Method, count, get_method, peft_fields
@@ -210,6 +210,11 @@ class Toolkit:
             f"The classification head ({head}) is not trained: {self.title} trains the language model itself, "
             "which learns to write a class's word after the text.",
         )
+
+
+def in_docstring(text: object) -> str:
+    """A text that cannot end the docstring of a script that holds it: names come from data files and studies."""
+    return printable(str(text)).replace("\\", "/").replace('"', "'")
 
 
 def get_toolkit(name: str) -> Toolkit:

@@ -18,8 +18,12 @@ from autopeft.study.spec import StudySpec
 
 LINES = ("trials.journal", "outcomes.jsonl", "packing.jsonl")
 FILES = (*LINES, "study.json", "importance.json", "ledger.json")
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["../../x", "[/b]"])
-ODD = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2))
+PLAIN = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["../../x", "[/b]"])
+)
+ODD = st.recursive(
+    PLAIN, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+)
 
 
 def write_study(path, **spec):
