@@ -33,6 +33,8 @@ def called(node: ast.Call):
     if isinstance(node.func, ast.Attribute) and (ast.unparse(node.func.value), node.func.attr) in OF_MODULES:
         yield ast.unparse(node.func)
     for keyword in node.keywords:
+        if keyword.arg == "trust_remote_code" and isinstance(keyword.value, ast.Constant) and keyword.value.value:
+            yield keyword.arg
         if keyword.arg in ("shell", "allow_pickle") and getattr(keyword.value, "value", True):
             yield keyword.arg
         if keyword.arg == "weights_only" and not getattr(keyword.value, "value", True):
@@ -47,7 +49,7 @@ def test_no_file_of_the_package_opens_a_pickle_or_evaluates_a_text():
 @pytest.mark.parametrize(
     "line",
     ["import pickle", "from joblib import load", "torch.load('x')", "eval('1')", "f(shell=True)", "yaml.load(x, L)",
-     "np.load(x, allow_pickle=True)", "g(weights_only=False)"],
+     "np.load(x, allow_pickle=True)", "g(weights_only=False)", "g(trust_remote_code=True)"],
 )  # fmt: skip
 def test_the_test_sees_what_it_is_for(line):
     assert list(dangers(ast.parse(line)))

@@ -12,12 +12,13 @@ from autopeft.base.errors import AutopeftError
 NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
-def imported(name: str, what: str) -> Any:
-    """Import what a user names; the current folder is searched too.
+def imported(name: str, what: str, folder: str | None = None) -> Any:
+    """Import what a user names.
 
     Args:
         name: package.module:name.
         what: what it is to be, for messages: "metric".
+        folder: searched too; "" is the current one.
 
     Raises:
         AutopeftError: there is none, or the module is one of Python's own, which hold nothing of the kind.
@@ -26,14 +27,16 @@ def imported(name: str, what: str) -> Any:
     if not NAME.fullmatch(name):
         raise AutopeftError(f"The {what} '{name}' cannot be imported: write package.module:function.")
     _check_not_pythons_own(module, name, what)
-    sys.path.insert(0, "")
+    added = [] if folder is None else [folder]
+    sys.path[:0] = added
     try:
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # whatever the module's first lines raise
         why = str(error) or type(error).__name__
         raise AutopeftError(f"The {what} '{name}' cannot be imported: {why}. Write package.module:function.") from None
     finally:
-        sys.path.remove("")
+        for path in added:
+            sys.path.remove(path)
 
 
 def check_takes(found: Any, name: str, what: str, arguments: tuple[str, ...]) -> None:

@@ -72,6 +72,6 @@ def own_metric(name: str) -> Metric:
 
     The current folder is searched too. Raises AutopeftError when there is no such function.
     """
-    found = imported(name, "metric")
+    found = imported(name, "metric", folder="")
     check_takes(found, name, "metric", ("references", "predictions"))
     return found

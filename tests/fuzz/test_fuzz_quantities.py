@@ -2,7 +2,7 @@
 
 import pytest
 from fuzz_cases import NUMBERS, nearly, result_or_sentence
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sizes import bert_shapes
 
@@ -19,7 +19,10 @@ SHAPES = bert_shapes()
 SETTING = Limits.of_budget(SHAPES).setting
 
 
-@given(nearly(*NUMBERS, "k", "K", "M", "m", "b", "B") | st.floats() | st.integers())
+@given(text=nearly(*NUMBERS, "k", "K", "M", "m", "b", "B") | st.floats() | st.integers())
+@example(text="9" * 400)
+@example(text="9" * 100_000 + "!")
+@example(text="1" + " " * 100_000 + "!")
 def test_budgets(text):
     budget = result_or_sentence(parse_budget, text, SHAPES.backbone_parameters)
     assert budget is None or (isinstance(budget, int) and budget >= 0)
@@ -27,6 +30,9 @@ def test_budgets(text):
 
 @pytest.mark.parametrize("read", [seconds_of, bytes_of])
 @given(text=nearly(*NUMBERS, "h", "m", "s", "d", "k", "MB", "GB", "T"))
+@example(text="9" * 400 + "s")
+@example(text="9" * 400)
+@example(text="1" + " " * 100_000 + "!")
 def test_times_and_sizes(read, text):
     """What pydantic turns into a sentence is a ValueError."""
     try:
@@ -37,27 +43,35 @@ def test_times_and_sizes(read, text):
         assert 0 <= value < float("inf")
 
 
-@given(nearly(*REGISTRY, *NUMBERS, "=", "x", "GB", "k", "FLOPs", "step-time", "accuracy"))
+@given(text=nearly(*REGISTRY, *NUMBERS, "=", "x", "GB", "k", "FLOPs", "step-time", "accuracy"))
+@example(text="parameters=" + "9" * 100_000 + "!")
+@example(text="parameters=1" + " " * 100_000 + "!")
+@example(text="parameters=1e308P")
 def test_limits(text):
     limit = result_or_sentence(parse_limit, text, SETTING)
     assert limit is None or 0 <= limit.most < float("inf")
 
 
 @given(
-    nearly(*REGISTRY, "metric", "accuracy", ",", "a:b", ":", "os.path:", "math:pi"), st.sampled_from(["accuracy", "r2"])
+    text=nearly(*REGISTRY, "metric", "accuracy", ",", "a:b", ":", "os.path:", "math:pi"),
+    metric=st.sampled_from(["accuracy", "r2"]),
 )
+@example(text=".a:b", metric="accuracy")
+@example(text="\x1b[2J", metric="accuracy")
 def test_objectives(text, metric):
     found = result_or_sentence(Objectives.of, text, metric)
     assert found is None or len(found) >= 2
 
 
-@given(nearly(*NUMBERS, ",", "/", "none", "1e-999999999"), st.integers(1, 10**6), st.integers(1, 10**6))
+@given(text=nearly(*NUMBERS, ",", "/", "none"), steps=st.integers(1, 10**6), rows=st.integers(1, 10**6))
+@example(text="1e-999999999", steps=1, rows=1)
 def test_rungs(text, steps, rows):
     rungs = result_or_sentence(rungs_of, text, steps, rows)
     assert rungs is None or (rungs[-1].steps == steps and all(1 <= r.steps <= steps for r in rungs))
 
 
-@given(nearly(*NUMBERS, ",", "-", "all", "0-2", "1-999999999999") | st.integers(), st.integers(-2, 4))
+@given(text=nearly(*NUMBERS, ",", "-", "all", "0-2") | st.integers(), frozen=st.integers(-2, 4))
+@example(text="0-999999999999", frozen=0)
 def test_layers(text, frozen):
     layers = result_or_sentence(parse_layers, text, frozen, SHAPES.num_layers)
     assert layers is None or set(layers) <= set(range(SHAPES.num_layers))
