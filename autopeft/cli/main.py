@@ -15,7 +15,9 @@ from autopeft.cli.encodings import print_anywhere
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-NO_ROOM = "Free some space or choose another folder with --out, then run the same command again: what was finished is kept."
+NO_ROOM = (
+    "Free some space or choose another folder with --out, then run the same command again: what was finished is kept."
+)
 REFUSALS = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES), NO_ROOM),
     errno.ENAMETOOLONG: "Give the name or path of something that exists.",

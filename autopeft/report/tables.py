@@ -26,7 +26,18 @@ from autopeft.methods import family
 from autopeft.objectives import Counted, Objective, Objectives
 from autopeft.study.records import StudyResult
 
-FORMULA = ("=", "+", "-", "@", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # what begins so a spreadsheet takes for one
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "|",
+    "%",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # what begins so a spreadsheet takes for one
 FACTS = ("name", "role", "on_front", "family", "method", "configuration", "trainable", "percent", "head", "seeds")
 TRIAL_FACTS = (
     "number",

@@ -16,6 +16,7 @@ from autopeft.tasks.kind import all_kinds
 KINDS = sorted(k.name for k in all_kinds().values() if k.modality == "text")
 ROWS = [{"text": f"review {n}, so", "label": "ab"[n % 2], "group": n % 7} for n in range(24)]
 NAMES = ["text", "label", "text2", "group", "tokens", "tags", "question", "context", "answers", "choices", "messages"]
+ROLES = ["label", "text", "group", "text_pair"]
 CELLS = PLAIN | st.lists(PLAIN, max_size=2) | st.dictionaries(st.sampled_from(["role", "content", "text"]), PLAIN)
 
 
@@ -73,7 +74,7 @@ def test_any_bytes(folder, suffix, content):
     rows=st.lists(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), CELLS, max_size=5), max_size=12),
     copies=st.integers(1, 4),
     task=st.sampled_from(KINDS),
-    asked=st.dictionaries(st.sampled_from(["text", "text_pair", "label", "group"]), st.sampled_from(NAMES), max_size=2),
+    asked=st.lists(st.sampled_from(NAMES), max_size=2, unique=True).map(lambda names: dict(zip(ROLES, names))),
     rows_asked=st.none() | st.integers(-1, 5),
 )
 def test_tables_of_anything(folder, rows, copies, task, asked, rows_asked):
