@@ -1,4 +1,4 @@
-"""Hypothesis profiles. `pytest tests/fuzz` is quick; `--hypothesis-profile million` or FUZZ_EXAMPLES=N runs as many as said."""
+"""Hypothesis profiles: `pytest tests/fuzz` runs the same few dozen examples each time, FUZZ_EXAMPLES=N others, so many each."""
 
 import os
 
