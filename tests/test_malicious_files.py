@@ -115,7 +115,7 @@ def test_states_and_stored_hidden_states_that_are_pickles(tmp_path, ran):
     with pytest.raises(Damaged):
         open_piece(tmp_path / "a.piece", Layout("t", 1, 4, "float32"), np.array([1]))
     (tmp_path / "job").write_bytes(evil)
-    assert JobFile(tmp_path / "job").read() is None
+    assert JobFile(str(tmp_path / "job")).read() is None
     stored = Stored.write(str(tmp_path / "state"), evil)
     assert stored.read() == evil
     with pytest.raises(SafetensorError):
@@ -231,3 +231,13 @@ def adapter_in(folder):
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "task_type": "SEQ_CLS"}))
     save_file({"x": torch.zeros(1)}, folder / "adapter_model.safetensors")
     return folder
+
+
+def test_where_a_study_says_that_its_states_lie_nothing_else_is_removed(tmp_path):
+    """A search that ends removes its states, and all else that lay there."""
+    from autopeft.base.artefacts import Artefacts
+
+    (tmp_path / "letter.txt").write_text("dear")
+    (tmp_path / "trial-1-4-0.001.state").write_text("")
+    Artefacts(str(tmp_path)).remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

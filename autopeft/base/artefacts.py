@@ -18,6 +18,7 @@ from uuid import uuid4
 from autopeft.base.errors import AutopeftError
 from autopeft.base.files import write_whole
 
+OWN = (".state", ".state.part")
 AT_ONCE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}  # a write there is whole or not at all
 
 
@@ -52,12 +53,13 @@ class Artefacts:
         return []
 
     def remove(self) -> None:
-        """Delete all files, and the folder."""
+        """Delete the states, and the folder if it held nothing else: where it lies is what a study says."""
         for name in self.names():
-            delete(self.path(name))
+            if name.endswith(OWN):
+                delete(self.path(name))
         folder = local(self.place)
         if folder:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 return folder.rmdir()
         else:
             with opened(self.place, "deleted") as (system, path), suppress(OSError, NotImplementedError):

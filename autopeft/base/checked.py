@@ -1,7 +1,7 @@
 """JSON that anybody may have written -> the values that it is to hold, every type checked. Imports no torch."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,11 +24,11 @@ def parsed(text: str | bytes) -> Any:
 
 def checked(kind: type[Value], data: Mapping[str, Any]) -> Value:
     """Build a dataclass or typed dict of values of its types. Raises ValueError for others, missing and unknown ones."""
-    return _adapter(kind).validate_python(data)
+    return _adapters(kind).validate_python(data)
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter:
+def _adapters(kind: Hashable) -> TypeAdapter:
     return TypeAdapter(kind)
 
 

@@ -43,7 +43,7 @@ def test_checkpoints_of_jobs(file, data):
     logging.disable(logging.WARNING)
     about = sealed({"points": POINTS, "seconds": 1.5, "state": Stored.write(str(file), STATE).sha256})
     file.write_bytes(data.draw(damaged(about.encode() + b"\n" + STATE)))
-    found = JobFile(file).read()
+    found = JobFile(str(file)).read()
     assert found is None or found.state == STATE
 
 
@@ -53,7 +53,7 @@ def test_checkpoints_of_jobs_under_true_checksums(file, data):
     about = {"points": POINTS, "seconds": 1.5, "state": Stored.write(str(file), STATE).sha256}
     odd = data.draw(changed(about))
     file.write_bytes(sealed(odd if isinstance(odd, dict) else {"odd": odd}).encode() + b"\n" + STATE)
-    found = result_or_sentence(JobFile(file).read)
+    found = result_or_sentence(JobFile(str(file)).read)
     assert found is None or found.state == STATE
 
 
