@@ -70,11 +70,11 @@ def run_of(line: bytes) -> dict[str, Any] | None:
     """A line as a run, None if it is damaged."""
     try:
         found = parsed(line)
-        run = dict(checked(StoredRun, {k: v for k, v in found.items() if k != KEY}))
+        run = checked(StoredRun, {k: v for k, v in found.items() if k != KEY})
         Configuration.from_json(run["configuration"]), Curve.from_json(run["curve"])
     except (ValueError, LookupError, TypeError, AttributeError, AutopeftError):  # no JSON, no UTF-8, or no run
         return None
-    return run if NAME.fullmatch(run["name"]) else None
+    return dict(run) if NAME.fullmatch(run["name"]) else None
 
 
 def write_runs(path: Path, runs: Sequence[Mapping[str, Any]]) -> Entry:

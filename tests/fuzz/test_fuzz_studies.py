@@ -158,6 +158,8 @@ def built(name: str, seed: int) -> SpaceFile:
     ),
     seed=st.integers(0, 99),
 )
+@example(data={"methods": {"vera": {}}, "layers": "suffix", "frozen_layers": [5]}, seed=0)
+@example(data={"methods": [None]}, seed=0)
 def test_spaces(file, data, seed):
     result_or_sentence(built, written(file, yaml.dump(data, Dumper=yaml.SafeDumper)), seed)
 
