@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -24,11 +24,11 @@ def parsed(text: str | bytes) -> Any:
 
 def checked(kind: type[Value], data: Mapping[str, Any]) -> Value:
     """Build a dataclass or typed dict of values of its types. Raises ValueError for others, missing and unknown ones."""
-    return _adapters(kind).validate_python(data)
+    return _adapter(cast(Hashable, kind)).validate_python(data)
 
 
 @cache
-def _adapters(kind: Hashable) -> TypeAdapter:
+def _adapter(kind: Any) -> TypeAdapter:
     return TypeAdapter(kind)
 
 

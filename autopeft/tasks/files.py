@@ -103,11 +103,12 @@ def _read_json(path: Path) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow
+    import pyarrow.parquet
 
     try:
+        pyarrow.parquet.read_table(path).validate(full=True)  # texts that are no UTF-8 would raise when they are used
         return pd.read_parquet(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
+    except Exception as error:  # damaged metadata raises whatever its JSON does
         raise AutopeftError(f"{path} is not a readable Parquet file ({_first_line(error)}). Write it again.") from error
 
 

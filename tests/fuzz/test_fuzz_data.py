@@ -4,12 +4,14 @@ import json
 import warnings
 
 import pandas as pd
+import pyarrow.parquet
 import pytest
 from fuzz_cases import result_or_sentence
 from fuzzed_study import PLAIN, damaged
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from autopeft.base.errors import AutopeftError
 from autopeft.tasks import load_task
 from autopeft.tasks.kind import all_kinds
 
@@ -102,3 +104,17 @@ def test_nearly_right_tables(folder, texts, labels, groups, task):
     if made is not None:
         parts = [set(made.train.texts), set(made.validation.texts), set(made.test.texts)]
         assert sum(map(len, parts)) == len(set.union(*parts))
+
+
+@pytest.mark.parametrize("damage", ["text", "metadata"])
+def test_a_parquet_file_that_is_damaged_inside(folder, damage):
+    """A text that is no UTF-8 and metadata that are no JSON ended in tracebacks of pyarrow and pandas."""
+    path = folder / "inside.parquet"
+    table = pyarrow.Table.from_pandas(pd.DataFrame(ROWS))
+    if damage == "metadata":
+        table = table.replace_schema_metadata({"pandas": "{{"})
+    pyarrow.parquet.write_table(table, path, compression="none")
+    if damage == "text":
+        path.write_bytes(path.read_bytes().replace(b"review 3,", b"review\xff3,"))
+    with pytest.raises(AutopeftError, match="is not a readable Parquet file"):
+        load_task(str(path))
