@@ -85,7 +85,7 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     from autopeft.study.optuna_study import in_reach
     from autopeft.workbench import open_workbench  # loads torch: only now that nothing is wrong with the input
 
-    new = not study.exists
+    new = study.empty
     try:
         bench = open_workbench(prepared, folder, progress, began)
     except Exception:

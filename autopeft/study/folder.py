@@ -78,6 +78,11 @@ class StudyFolder:
                 f"The study folder {self.path} cannot be made ({error.strerror}): choose another with --out."
             ) from None
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of a study lies here, whole or damaged."""
+        return not any((self.path / name).exists() for name in OWN)
+
     def discard(self) -> None:
         """Remove what the start of a study writes: of one that failed before its first trial."""
         for name in ("study.json", "importance.json", self.journal.name, "ledger.json", "packing.jsonl"):

@@ -74,7 +74,8 @@ def run_of(line: bytes) -> dict[str, Any] | None:
         Configuration.from_json(run["configuration"]), Curve.from_json(run["curve"])
     except (ValueError, LookupError, TypeError, AttributeError, AutopeftError):  # no JSON, no UTF-8, or no run
         return None
-    return dict(run) if NAME.fullmatch(run["name"]) else None
+    as_found = sorted(run.items(), key=lambda item: list(found).index(item[0]))  # so that it is written as it was
+    return dict(as_found) if NAME.fullmatch(run["name"]) else None
 
 
 def write_runs(path: Path, runs: Sequence[Mapping[str, Any]]) -> Entry:
