@@ -78,8 +78,9 @@ def opening(folder: StudyFolder, spec: StudySpec) -> Iterator[str]:
             "pip install 'autopeft[postgresql]'."
         ) from None
     except (ValueError, OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        todo = ": free some space or choose another folder with --out" if isinstance(error, OSError) else ""
         raise AutopeftError(
-            f"The Optuna storage '{where}' cannot be opened: {said(error, spec.storage or '').rstrip('.')}."
+            f"The Optuna storage '{where}' cannot be opened: {said(error, spec.storage or '').rstrip('.')}{todo}."
         ) from None
 
 
