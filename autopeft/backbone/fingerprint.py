@@ -37,11 +37,15 @@ def backbone_fingerprint(name: str) -> str:
 def local_folder(name: str) -> Path | None:
     """Where a model's files lie: its own folder, or that of its snapshot in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     folder = Path(resolve(name))
     if (folder / "config.json").is_file():
         return folder
-    cached = try_to_load_from_cache(name, "config.json")
+    try:
+        cached = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:  # no model can have this name
+        return None
     return Path(cached).parent if isinstance(cached, str) else None
 
 

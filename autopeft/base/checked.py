@@ -23,7 +23,7 @@ def parsed(text: str | bytes) -> Any:
 
 
 def checked(kind: type[Value], data: Mapping[str, Any]) -> Value:
-    """Build a dataclass or typed dict of values of its types. Raises ValueError for others, missing and unknown ones."""
+    """Build a dataclass or typed dict of values of its types. Unknown ones are left out. Raises ValueError for others."""
     return _adapter(cast(Hashable, kind)).validate_python(data)
 
 

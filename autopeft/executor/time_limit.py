@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from autopeft.executor.order import Answer, Order
 from autopeft.executor.seam import Pack
 
@@ -17,17 +15,14 @@ class TimeLimit:
     """The time limit of packs.
 
     Args:
-        time_a_step: gives the seconds of a training step, None where there is nothing to time; asked once, when it is needed.
+        slowest: seconds of a training step, as far as one was timed; 0 where none was.
     """
 
-    def __init__(self, time_a_step: Callable[[], float | None] = lambda: None) -> None:
-        self._time_a_step, self._timed = time_a_step, False
-        self._slowest = 0.0  # seconds per step
+    def __init__(self, slowest: float = 0.0) -> None:
+        self._slowest = slowest
 
     def of(self, pack: Pack) -> float | None:
         """Seconds; None as long as nothing is known."""
-        if not self._timed:
-            self._timed, self._slowest = True, max(self._slowest, self._time_a_step() or 0.0)
         steps = sum(order.job.until for order in pack.orders)
         return max(FLOOR, FACTOR * self._slowest * steps) if self._slowest else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,7 +76,7 @@ class Workers:
         self.trainer, self.seconds_per_step = trainer, dict(seconds_per_step or {})
         self.executor = executor or inline(trainer)
         self.head_learning_rate = trainer.head_learning_rate
-        self._time_limit = TimeLimit(self._seconds_of_a_step)
+        self._time_limit = TimeLimit(max(self.seconds_per_step.values(), default=0.0))
 
     @property
     def workers(self) -> int:
@@ -160,15 +159,6 @@ class Workers:
     def _submit(self, task: Task, begun: dict[Ticket, Task]) -> None:
         pack = replace(task.pack, time_limit=self._time_limit.of(task.pack))
         begun[self.executor.submit(pack)] = task
-
-    def _seconds_of_a_step(self) -> float | None:
-        """Of uniform LoRA, as timed when the executor was chosen, else timed now; None where there is none."""
-        if self.seconds_per_step:
-            return max(self.seconds_per_step.values())
-        uniform = self.trainer.uniform_lora
-        with suppress(RuntimeError):  # it may not fit into memory where smaller ones do
-            return self.trainer.seconds_per_step(Job(uniform, 0, 1, 1)) if uniform else None
-        return None
 
     def close(self) -> None:
         """Stop at once what is still running."""

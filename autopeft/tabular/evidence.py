@@ -56,7 +56,7 @@ class EvidenceRun:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "EvidenceRun":
         """Read what `to_json` wrote."""
-        curve = Curve.from_json({**data["curve"], "seed": data["seed"]}) if "curve" in data else None
+        curve = Curve(**points_of(data["curve"]), seed=data["seed"]) if "curve" in data else None
         configuration = Configuration.from_json(data["configuration"])
         found = data["role"], data.get("relative"), configuration, data["trainable"], data["seed"]
         return cls(*found, curve, data.get("failure"))
@@ -97,6 +97,11 @@ class Evidence:
             return cls(path.stem, lines[0], tuple(EvidenceRun.from_json(x) for x in lines[1:]))
         except (KeyError, TypeError, ValueError) as error:
             raise AutopeftError(f"{path} holds a run that cannot be read ({error!r}): build it again.") from None
+
+
+def points_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a curve; unlike a study's it may lack scores on the way."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:

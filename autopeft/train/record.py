@@ -108,4 +108,6 @@ class Record:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Record":
         """The inverse of `to_json`. Raises ValueError for anything else."""
+        if unknown := data.keys() - {f.name for f in fields(cls)}:
+            raise ValueError(f"a record has no {', '.join(sorted(unknown))}")
         return checked(cls, data)

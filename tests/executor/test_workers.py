@@ -201,23 +201,19 @@ class Endless(Poisoned):
             beat.sign_of_life()
         return super().run(pack)
 
-    def seconds_per_step(self, job):
-        return 1e-6
-
 
 def test_what_never_ends_inline_has_failed_after_two_attempts(monkeypatch):
     """Between two batches this process sees that its time is over."""
     monkeypatch.setattr(time_limit, "FLOOR", 0.2)
-    trainer = Endless({})
-    trainer.uniform_lora = job("lora").configuration
-    found = dict(Workers(trainer).run([job("head_only", seed) for seed in range(3)]))
+    workers = Workers(Endless({}), None, {"1 process": 1e-6})
+    found = dict(workers.run([job("head_only", seed) for seed in range(3)]))
     assert [found[seed].failure for seed in (0, 2)] == ["trained"] * 2
     assert found[1].failure == "it had not ended when its 0 s were over, far more than expected"
     beat.sign_of_life()  # what comes after it has its time
 
 
 def test_a_time_limit_goes_by_the_slowest_step_and_the_length():
-    limit = time_limit.TimeLimit(lambda: 2.0)
+    limit = time_limit.TimeLimit(2.0)
     pack = Pack((Order(Job(job("lora").configuration, 0, 600, 300)),), 1e-3)
     assert limit.of(pack) == time_limit.FACTOR * 2.0 * 300
     curve = Curve(0, (10,), (0.5,), (0.5,), (0.5,), 70.0, 0)
@@ -227,7 +223,7 @@ def test_a_time_limit_goes_by_the_slowest_step_and_the_length():
     assert unknown.of(pack) is None
     unknown.see(Order(job("lora")), Answer(None, failure="lost"))
     assert unknown.of(pack) is None
-    quick = time_limit.TimeLimit(lambda: 1e-3)
+    quick = time_limit.TimeLimit(1e-3)
     assert quick.of(pack) == time_limit.FLOOR
 
 

@@ -15,7 +15,7 @@ COMMAND = ["search", *SMALL, "--trials", "2", "--rates", "1", "--no-ceiling", "-
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
-@pytest.mark.parametrize("after", ["[1/2]", "uniform LoRA, seed"])
+@pytest.mark.parametrize("after", ["[1/2]", pytest.param("uniform LoRA, seed", marks=pytest.mark.slow)])
 def test_a_terminated_search_is_gone_on_with(tmp_path, after):
     command = [*COMMAND, "--out", str(tmp_path / "study")]
     running = subprocess.Popen([sys.executable, "-m", "autopeft", *command], stderr=subprocess.PIPE, text=True)

@@ -141,7 +141,7 @@ def test_what_reads_classes_or_moves_tokens_refuses(tweets, checkpoint, name):
         ({"words": ["a b"] * 9, "tags": ["x y"] * 8 + [""]}, {}, "1 of 9 rows of rows.csv have no tags"),
         ({"words": ["a b"] * 9, "tags": ["['x', 'y']"] * 9}, {}, "printed list of tags"),
         ({"words": ["a b"] * 9, "tags": ["x x"] * 9}, {}, "Every word of rows.csv has the tag 'x'"),
-        ({"words": ["a b"] * 9, "tags": ["B-x y"] * 9}, {"metric": "entity-f1"}, "'y' is none"),
+        ({"words": ["a b"] * 30, "tags": ["B-x y"] * 30}, {"metric": "entity-f1"}, "'y' is none"),
         ({"words": [""] * 9, "tags": [""] * 9}, {}, "No row of rows.csv has words and tags"),
         ({"words": ["a b"] * 9, "tags": ["x y"] * 9}, {"text": "word"}, "Did you mean 'words'"),
     ],

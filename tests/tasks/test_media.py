@@ -1,5 +1,7 @@
 """Pictures and recordings: folders, saved data sets, a tiny ViT and AST, and what refuses them."""
 
+import shutil
+
 import numpy as np
 import pytest
 from made_up_media import RATE, ast, tones, vit
@@ -52,10 +54,13 @@ def test_digits_are_split_as_texts_are():
     assert len(set.union(*seen)) == 1797 and task.fingerprint == load_task("digits").fingerprint
 
 
-def test_a_folder_of_class_folders_is_read_and_each_picture_kept_once(pictures):
-    task = load_task(str(pictures), task="image-classification")
-    assert task.label_names == ("a", "b", "c") and sum(len(getattr(task, p)) for p in PARTS) == 30
-    assert "Removed 1 of 31 rows whose image occurs more than once." in task.notes
+def test_a_folder_of_class_folders_is_read_and_each_picture_kept_once(pictures, tmp_path):
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    (folder / "a" / "twin.png").write_bytes((folder / "a" / "1.png").read_bytes())
+    task = load_task(str(folder), task="image-classification")
+    assert task.label_names == ("a", "b", "c") and sum(len(getattr(task, p)) for p in PARTS) == 29
+    assert "Removed 1 of 32 rows whose image occurs more than once." in task.notes
+    assert any("Left out 1 image in 2 rows that occur with different labels" in note for note in task.notes)
 
 
 def test_splits_of_a_folder_are_kept(pictures, tmp_path):
