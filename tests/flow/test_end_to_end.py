@@ -201,6 +201,7 @@ def test_ctrl_c_stops_cleanly_and_writes_the_report(tmp_path, ctrl_c):
     assert running.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_loses_nothing(study, tmp_path):
     """A real full disk: a file system of 300 kB, where this process may mount one."""
     disk = tmp_path / "disk"
