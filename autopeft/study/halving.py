@@ -45,7 +45,7 @@ class Halving:
     rungs: tuple[Rung, ...]
     spec: StudySpec
     folder: StudyFolder
-    _ended: dict[tuple[int, int], list[float] | None] = field(default_factory=dict, compare=False, repr=False)
+    _ended: dict[int, dict[int, list[float]]] = field(default_factory=dict, compare=False, repr=False)
 
     def run(self, cohort: list[RunningTrial], report: Report) -> Stages:
         """Take a cohort through the rungs.
@@ -163,15 +163,15 @@ class Halving:
         return {numbers[i] for i in chosen}
 
     def _costs(self, trial: FrozenTrial, rung: Rung) -> list[float] | None:
-        """What a trial is compared by at a rung, None where it did not come so far; of one that has ended it is read once."""
-        if (key := (trial.number, rung.steps)) in self._ended:
-            return self._ended[key]
-        stored = record(trial)
-        at = stored.curve.at(rung.steps) if stored.curve else None
-        found = None if at is None else self.objectives.rung_costs(stored, at)
-        if trial.state.is_finished():
-            self._ended[key] = found
-        return found
+        """What a trial is compared by at a rung, None where it did not come so far; one that has ended is read once."""
+        found = self._ended.get(trial.number)
+        if found is None:
+            stored = record(trial)
+            steps = stored.curve.steps if stored.curve else ()
+            found = {step: self.objectives.rung_costs(stored, at) for at, step in enumerate(steps)}
+            if trial.state.is_finished():
+                self._ended[trial.number] = found
+        return found.get(rung.steps)
 
     def _complete(self, trial: RunningTrial) -> TrialRecord:
         """Tell Optuna the values of a trial that was trained to the end; a value that is missing is a failure."""

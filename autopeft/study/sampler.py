@@ -7,6 +7,7 @@ proposal outside the allowed values is replaced by one inside, so no ask is ever
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class LimitedSampler(BaseSampler):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._inner = SAMPLERS[name](seed)
         self._by_prior_only, self._by_generations = name == "random", name == "nsga2"
-        self._seed, self._shown = seed, dict[int, tuple[optuna.Study, Counter[str]]]()
+        self._seed, self._shown = seed, dict[int, tuple[optuna.Study, list[FrozenTrial]]]()
         self._generator = np.random.default_rng(seed)
         self._proposed: dict[str, object] = {}
         self._allowed: dict[str, tuple] = {}
@@ -118,12 +119,12 @@ class LimitedSampler(BaseSampler):
             self.replaced += 1
         return self._draw(study, param_name, allowed)
 
-    def _observed(self, study: optuna.Study, trial: FrozenTrial) -> tuple[optuna.Study, Counter[str]]:
-        """What the inner sampler is shown of the study, and how many trials have each parameter; looked up once for a trial."""
+    def _observed(self, study: optuna.Study, trial: FrozenTrial) -> tuple[optuna.Study, list[FrozenTrial]]:
+        """What the inner sampler is shown of the study, and the trials that were trained; looked up once for a trial."""
         if trial.number not in self._shown:
             trained = observed_trials(study)
             shown = study if self._by_generations else excerpt(study, trained, self._seed)
-            self._shown = {trial.number: (shown, Counter(name for t in trained for name in t.params))}
+            self._shown = {trial.number: (shown, trained)}
         return self._shown[trial.number]
 
     def _excerpt(self, study: optuna.Study, trial: FrozenTrial) -> optuna.Study:
@@ -131,7 +132,9 @@ class LimitedSampler(BaseSampler):
 
     def _is_new(self, study: optuna.Study, trial: FrozenTrial, name: str) -> bool:
         """Whether too few trials have this parameter: from one or two, a sampler only learns to keep away from them."""
-        return self._observed(study, trial)[1][name] < (STARTUP if name == "method" else KNOWN)
+        seen = (t for t in self._observed(study, trial)[1] if name in t.params)
+        enough = STARTUP if name == "method" else KNOWN
+        return sum(1 for _ in islice(seen, enough)) < enough
 
     def _draw_rate(self, distribution: FloatDistribution) -> float:
         """A learning rate around the default configuration's, normal on the log scale and cut off at the ends of the range."""

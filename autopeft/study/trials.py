@@ -206,5 +206,5 @@ def cohorts_of(trials: Sequence[RunningTrial]) -> list[list[RunningTrial]]:
 def finished_methods(study: optuna.Study, space: SearchSpace) -> set[str]:
     """Methods with one discrete configuration only (the linear probe) that have been tried: not asked for again."""
     single = {b.name for b in space.branches if b.configurations * space.trainings(b) == 1}
-    trials = (t for t in study.get_trials(deepcopy=False) if record(t).state != INTERRUPTED)
-    return single & {t.params.get("method") for t in trials}
+    trials = (t for t in study.get_trials(deepcopy=False) if t.params.get("method") in single)
+    return {t.params["method"] for t in trials if record(t).state != INTERRUPTED}
