@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autopeft.base.errors import AutopeftError
 from autopeft.base.interrupt import Terminated, interrupts_noted, raise_if_interrupted
 from autopeft.base.lock import one_writer
 from autopeft.base.progress import Progress
@@ -88,7 +89,7 @@ def write_study(spec: StudySpec, folder: Path, progress: Progress) -> KeyboardIn
     new = study.empty
     try:
         bench = open_workbench(prepared, folder, progress, began)
-    except Exception:
+    except (AutopeftError, OSError, RuntimeError):
         if new:
             study.discard()  # it would refuse the next start, with what was wrong put right
         raise

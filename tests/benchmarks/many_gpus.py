@@ -10,7 +10,6 @@ as the most that there may be. Nothing here was run on a GPU.
 
 import argparse
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,23 +19,18 @@ from optuna.exceptions import ExperimentalWarning
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
-from made_up_executor import simulated
 from paper_backbones import backbone
-from scale import VALIDATION_ROWS, World
+from scale import VALIDATION_ROWS, World, simulate
 
 from autopeft.costs.flops import forward_flops, train_flops
 from autopeft.costs.step import Step
 from autopeft.executor.order import Order
 from autopeft.methods import count
-from autopeft.objectives import Limits, Objectives
+from autopeft.objectives import Limits
 from autopeft.report.rows import print_rows
 from autopeft.space import build_space, load_space
 from autopeft.study.candidates import TRIES
-from autopeft.study.folder import StudyFolder
-from autopeft.study.halving import Halving
-from autopeft.study.rungs import rungs_of
 from autopeft.study.spec import StudySpec
-from autopeft.study.trials import Trials
 from autopeft.uniform_lora import uniform_lora
 
 BASELINES = 2  # uniform LoRA and the usual guess; the probe is cheap and the ceiling does not fit
@@ -60,19 +54,6 @@ class Counted(World):
         shapes, step = self.prepared.shapes, self.step
         scored = forward_flops(configuration, shapes, step, merged=False) * rows / step.rows
         return (steps * train_flops(configuration, shapes, step) + scored) / self.rate
-
-
-def searched(spec: StudySpec, space, limits: Limits, world: Counted, workers: int):
-    """The clock and how busy the workers were, of the trials of a study."""
-    objectives = Objectives.of(spec.objectives, "accuracy")
-    with tempfile.TemporaryDirectory() as folder:
-        kept = StudyFolder(Path(folder))
-        kept.create()
-        study = optuna.create_study(directions=[o.direction for o in objectives])
-        halving = Halving(study, objectives, rungs_of(spec.rungs, spec.steps, VALIDATION_ROWS), spec, kept)
-        pool = simulated(world, workers, world.took)
-        Trials(halving, pool, space, limits).run(lambda _: None)
-    return pool.executor.clock, pool.executor.share_busy
 
 
 def main() -> None:
@@ -114,7 +95,8 @@ def main() -> None:
             run = world.seconds_of(uniform, arguments.steps, VALIDATION_ROWS)
             full = (spec.finalists + BASELINES) * (TRIES / 4 + spec.seeds) * run
             for workers in arguments.workers:
-                clock, busy = searched(spec, space, limits, world, workers)
+                executor, _ = simulate(spec, space, limits, world, workers)
+                clock, busy = executor.clock, executor.share_busy
                 at_once = max(full / workers, 1.25 * run)  # a quarter to tune, then all seeds side by side
                 gpu_hours = (clock * busy * workers + full) / 3600
                 held = workers * (clock + at_once) / 3600

@@ -31,6 +31,7 @@ from autopeft.prepare import Prepared, prepare
 from autopeft.proxy.curve import Curve
 from autopeft.proxy.job import JobResult
 from autopeft.report.rows import print_rows
+from autopeft.space import SearchSpace
 from autopeft.study.folder import StudyFolder
 from autopeft.study.halving import Halving
 from autopeft.study.rungs import rungs_of
@@ -103,17 +104,23 @@ def share(prepared: Prepared, found: list, world: World, number: int) -> float:
 
 def searched(prepared: Prepared, workers: int, seed: int, seconds: np.ndarray) -> tuple[float, float, float]:
     """(share of the workers' time that is busy, hypervolume at the end, seconds) of one study."""
-    spec = prepared.spec.model_copy(update={"seed": seed})
-    world, objectives = World(prepared, seed, seconds), Objectives.of(spec.objectives, "accuracy")
+    spec, world = prepared.spec.model_copy(update={"seed": seed}), World(prepared, seed, seconds)
+    limits = Limits.of_budget(prepared.shapes, prepared.budget)
+    executor, study = simulate(spec, prepared.space(), limits, world, workers)
+    return executor.share_busy, share(prepared, list(records(study)), world, spec.trials), executor.clock
+
+
+def simulate(spec: StudySpec, space: SearchSpace, limits: Limits, world: World, workers: int):
+    """The executor, with its clock, and the Optuna study of a search that trains nothing."""
+    objectives = Objectives.of(spec.objectives, "accuracy")
     with tempfile.TemporaryDirectory() as folder:
         kept = StudyFolder(Path(folder))
         kept.create()
         study = optuna.create_study(directions=[o.direction for o in objectives])
         halving = Halving(study, objectives, rungs_of(spec.rungs, spec.steps, VALIDATION_ROWS), spec, kept)
         pool = simulated(world, workers, world.took)
-        Trials(halving, pool, prepared.space(), Limits.of_budget(prepared.shapes, prepared.budget)).run(lambda _: None)
-        volume = share(prepared, list(records(study)), world, spec.trials)
-    return pool.executor.share_busy, volume, pool.executor.clock
+        Trials(halving, pool, space, limits).run(lambda _: None)
+    return pool.executor, study
 
 
 def main() -> None:
